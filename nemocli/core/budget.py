@@ -1,0 +1,88 @@
+"""Reserve before the call, settle after it: arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.money import Pico, Price, table_cost, usd_text
+from nemocli.core.usage import Usage
+
+LEAST_OUTPUT = 16
+"""Output tokens below which a call is not worth making."""
+
+
+@dataclass(slots=True)
+class RunBudget:
+    """A hard cap over one run. One event loop owns it, so check and reserve cannot race."""
+
+    cap: Pico
+    spent: int = 0
+    reserved: int = 0
+
+    @property
+    def left(self) -> int:
+        """What may still be promised, in pico-USD."""
+        return self.cap - self.spent - self.reserved
+
+    def reserve(self, pico: int) -> bool:
+        """Promise an amount; False, and nothing promised, when it does not fit."""
+        if pico > self.left:
+            return False
+        self.reserved += pico
+        return True
+
+    def settle(self, reserved: int, actual: int | None) -> None:
+        """Replace a promise by what it came to; an unknown outcome is counted as the promise."""
+        self.reserved -= reserved
+        self.spent += reserved if actual is None else actual
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A call that fits: its worst case in pico-USD and the output tokens it may use."""
+
+    worst: Pico
+    max_tokens: int
+    lowered: bool
+
+
+def bound(
+    left: int, price: Price | None, input_tokens: int, max_tokens: int | None, limit: int | None
+) -> Bound | Fault:
+    """The most output that fits what is left, or the fault that says why none does.
+
+    A price nobody knows cannot be capped: that is a fault, not a pass.
+    """
+    if price is None:
+        return Fault(
+            FaultKind.BUDGET,
+            "no price is known for this model here, so `--max-cost` cannot be kept",
+            "add a price row to the provider's file, or leave `--max-cost` out",
+            sent=False,
+        )
+    wanted = max_tokens or limit or 65_536
+    worst = _worst(price, input_tokens, wanted)
+    if worst <= left:
+        return Bound(worst, wanted, lowered=False)
+    one = _worst(price, input_tokens, 1_000_000) - _worst(price, input_tokens, 0)
+    fits = (left - _worst(price, input_tokens, 0)) * 1_000_000 // one if one else 0
+    while fits > 0 and _worst(price, input_tokens, fits) > left:
+        fits -= 1
+    if max_tokens is not None or fits < LEAST_OUTPUT:
+        return Fault(
+            FaultKind.BUDGET,
+            f"this call may cost {usd_text(worst)} USD and {usd_text(max(0, left))} USD is left",
+            f"`--max-tokens {fits}` fits" if fits >= LEAST_OUTPUT else "raise `--max-cost`",
+            sent=False,
+        )
+    return Bound(_worst(price, input_tokens, fits), fits, lowered=True)
+
+
+def _worst(price: Price, input_tokens: int, output_tokens: int) -> Pico:
+    """All input uncached, all output at the dearer of the output and reasoning rates."""
+    plain = table_cost(Usage(input_tokens, output_tokens=output_tokens), price)
+    thinking = table_cost(
+        Usage(input_tokens, output_tokens=output_tokens, reasoning_tokens=output_tokens), price
+    )
+    return Pico(max(plain or 0, thinking or 0))

@@ -1,0 +1,177 @@
+"""Prices with dates, costs in whole pico-dollars: sums are exact in any order.
+
+1 USD per million tokens is 1,000,000 pico-USD per token, so every price ever listed for a token is
+a whole number here, and a 64-bit integer holds nine million dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal, NewType
+
+from nemocli.core.usage import Usage
+
+Pico = NewType("Pico", int)
+"""10^-12 US dollars."""
+
+PICO_PER_USD = 10**12
+PICO_PER_TOKEN_AT_1_PER_MILLION = 10**6
+
+CostSource = Literal["reported", "reconciled", "table", "override", "gpu_hours", "free", "unknown"]
+PriceOrigin = Literal["bundled", "override", "catalogue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One dated price row: US dollars per million tokens, `per_request` in US dollars.
+
+    A row holds from `valid_from` until `valid_to` (exclusive), or until the next row of the same
+    seller, model and variant. A None rate falls back: cached and cache write to input, reasoning to
+    output, which is how sellers bill what they do not list.
+    """
+
+    seller: str
+    model: str
+    valid_from: date
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    reasoning: Decimal | None = None
+    per_request: Decimal | None = None
+    variant: str | None = None
+    valid_to: date | None = None
+    source: str = ""
+    origin: PriceOrigin = "bundled"
+
+    @property
+    def id(self) -> str:
+        """Stable name of the row, stored with every call booked at it."""
+        model = f"{self.model}:{self.variant}" if self.variant else self.model
+        return f"{self.seller}/{model}@{self.valid_from.isoformat()}"
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing on this row costs anything."""
+        rates = (
+            self.input,
+            self.output,
+            self.cached_input,
+            self.cache_write,
+            self.reasoning,
+            self.per_request,
+        )
+        return not any(rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an attempt cost, and how that is known. `pico` None is unknown, never zero.
+
+    `list_pico` is what the same tokens cost at the seller of `list_price_id`; it differs from
+    `pico` for free and self-hosted calls.
+    """
+
+    pico: Pico | None
+    source: CostSource
+    price_id: str | None = None
+    list_pico: Pico | None = None
+    list_price_id: str | None = None
+
+
+UNKNOWN = Cost(None, "unknown")
+NOTHING = Cost(Pico(0), "free")
+"""Of a request that was turned away before anyone could bill it."""
+
+
+def pico_from_usd(usd: Decimal) -> Pico:
+    """Whole pico-dollars of a dollar amount, half to even below that."""
+    return Pico(int((usd * PICO_PER_USD).to_integral_value(ROUND_HALF_EVEN)))
+
+
+def usd_from_pico(pico: int) -> Decimal:
+    """The exact dollar amount."""
+    return Decimal(pico).scaleb(-12)
+
+
+def usd_text(pico: int | None) -> str | None:
+    """An exact decimal string without exponent or trailing zeros (`0.0000123`), or None."""
+    if pico is None:
+        return None
+    text = f"{usd_from_pico(pico):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def usd_short(pico: int) -> str:
+    """For people: `$12.34`, `$0.0312`, `$0.0000012`; small sums keep two digits, never 0."""
+    usd = usd_from_pico(pico)
+    if usd == 0:
+        return "$0"
+    size = usd.adjusted()
+    places = 2 if size >= 0 else 4 if size >= -2 else 1 - size
+    return f"${usd.quantize(Decimal(1).scaleb(-places)):f}"
+
+
+def price_on(prices: Iterable[Price], day: date) -> Price | None:
+    """The row that holds on a day: the youngest begun one that has not ended.
+
+    A user's override beats a refreshed catalogue, which beats the bundled table.
+    """
+    rank = {"override": 2, "catalogue": 1, "bundled": 0}
+    holding = [
+        p for p in prices if p.valid_from <= day and (p.valid_to is None or day < p.valid_to)
+    ]
+    return max(holding, key=lambda p: (rank[p.origin], p.valid_from), default=None)
+
+
+def table_cost(usage: Usage, price: Price) -> Pico | None:
+    """Tokens times rates, each class once; None while a total is unknown.
+
+    Cached tokens without a listed cached rate are billed at the full input rate.
+    """
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
+    reasoning = usage.reasoning_tokens or 0
+    per_million = (
+        (usage.input_tokens - cached - written) * price.input
+        + cached * _or(price.cached_input, price.input)
+        + written * _or(price.cache_write, price.input)
+        + (usage.output_tokens - reasoning) * price.output
+        + reasoning * _or(price.reasoning, price.output)
+    )
+    return pico_from_usd(per_million / 10**6 + (price.per_request or 0))
+
+
+def cost_of(
+    usage: Usage,
+    price: Price | None,
+    reported_usd: Decimal | None = None,
+    list_price: Price | None = None,
+) -> Cost:
+    """What the seller says beats what the table says; what neither says is unknown.
+
+    `list_price` is the reference seller's row for calls that are free or self-hosted.
+    """
+    list_row = list_price if list_price is not None else price
+    list_pico = table_cost(usage, list_row) if list_row is not None else None
+    list_id = list_row.id if list_row is not None and list_pico is not None else None
+    price_id = price.id if price is not None else None
+    if reported_usd is not None:
+        return Cost(pico_from_usd(reported_usd), "reported", price_id, list_pico, list_id)
+    if price is None:
+        return Cost(None, "unknown", None, list_pico, list_id)
+    if price.free:
+        return Cost(Pico(0), "free", price_id, list_pico, list_id)
+    pico = table_cost(usage, price)
+    if pico is None:
+        return Cost(None, "unknown", price_id)
+    source: CostSource = "override" if price.origin == "override" else "table"
+    return Cost(pico, source, price_id, list_pico, list_id)
+
+
+def _or(rate: Decimal | None, fallback: Decimal) -> Decimal:
+    return fallback if rate is None else rate

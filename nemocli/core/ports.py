@@ -1,0 +1,160 @@
+"""The shapes of the outside world. io/ fills them; tests fill them with scripts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from nemocli.core.faults import Fault
+from nemocli.core.money import Cost, Pico
+from nemocli.core.plan import Target
+from nemocli.core.provider import Provider, Timeouts
+from nemocli.core.usage import Usage
+
+EntryStatus = Literal["ok", "error", "cut", "truncated", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A credential and where it came from; its value never shows in a repr."""
+
+    value: str = field(repr=False)
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An HTTP call as a value; the key never shows in its repr."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+    body: bytes = field(repr=False, default=b"")
+    timeouts: Timeouts = field(repr=False, default=Timeouts())
+    secrets: tuple[str, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status, header names in lower case, and the body as it comes (content coding undone)."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class Transport(Protocol):
+    """HTTP. Every failure leaves as NemoError with a network kind; nothing else is raised."""
+
+    def send(self, call: Call) -> AbstractAsyncContextManager[Reply]: ...
+
+
+class Clock(Protocol):
+    """Time and chance. `monotonic` in seconds; `jitter` in [0, 1); `new_id` sorts by time."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+    def jitter(self) -> float: ...
+    def new_id(self) -> str: ...
+
+
+class Secrets(Protocol):
+    """Keys, bound to origins: asked with the provider as it will be called."""
+
+    def key_for(self, provider: Provider) -> Key | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a started or found server listens; `model` when it serves just one."""
+
+    base_url: str
+    key: Key | None = None
+    model: str | None = None
+
+
+class Servers(Protocol):
+    """Servers that have to be started before they can be asked."""
+
+    async def endpoint(self, target: Target) -> Endpoint: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the ledger: one HTTP attempt, whatever became of it. Content is not in it.
+
+    `attempt_id` is unique; `attempt` counts from 1 within the run. Times in seconds, money in
+    pico-USD, `at` in UTC.
+    """
+
+    attempt_id: str
+    run_id: str
+    attempt: int
+    at: datetime
+    command: str
+    provider: str
+    model: str
+    requested_model: str
+    status: EntryStatus
+    usage: Usage
+    cost: Cost
+    served_model: str | None = None
+    upstream: str | None = None
+    reply_id: str | None = None
+    finish_reason: str | None = None
+    fault: Fault | None = None
+    http_status: int | None = None
+    ttft_s: float | None = None
+    total_s: float | None = None
+    tags: tuple[str, ...] = ()
+    project: str | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a seller says afterwards about one attempt; recorded beside its row, not over it."""
+
+    attempt_id: str
+    at: datetime
+    cost_pico: Pico
+    usage: Usage | None = None
+    upstream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The worst case of an attempt about to be made; released by its Entry."""
+
+    attempt_id: str
+    at: datetime
+    provider: str
+    model: str
+    pico: Pico | None
+
+
+class Ledger(Protocol):
+    """The book. `enter` is durable when it returns; a second entry of one attempt is refused."""
+
+    def reserve(self, reservation: Reservation) -> None: ...
+    def enter(self, entry: Entry) -> None: ...
+    def settle(self, settled: Settled) -> None: ...
+
+
+Validator = Callable[[str], list[str]]
+"""An answer's text to what is wrong with it; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The outside, put together once and handed down."""
+
+    transport: Transport
+    secrets: Secrets
+    clock: Clock
+    ledger: Ledger
+    servers: Servers

@@ -1,0 +1,89 @@
+"""What the user asked, free of any provider's spelling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nemocli.core.values import Json, JsonObject
+
+Role = Literal["system", "user", "assistant", "tool"]
+Effort = Literal["off", "low", "medium", "high"]
+EFFORTS: tuple[Effort, ...] = ("off", "low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A function the model may call; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asked for. `arguments` is the text as it came, broken JSON included."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+    def parsed(self) -> JsonObject | None:
+        """The arguments as an object, or None when they are not one."""
+        try:
+            value = json.loads(self.arguments or "{}")
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. Reasoning travels beside the text, never in it.
+
+    `reasoning_details` are a provider's own items, handed back unmodified and in order on tool
+    turns, as the providers that send them ask for.
+    """
+
+    role: Role
+    text: str
+    reasoning: str | None = None
+    reasoning_details: tuple[JsonObject, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def chars(self) -> int:
+        """Length in characters of everything that is sent, for estimates."""
+        calls = sum(len(c.name) + len(c.arguments) for c in self.tool_calls)
+        return len(self.text) + len(self.reasoning or "") + calls
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish. `model` is what the user typed: a card name, an alias or a provider's own id.
+
+    `options` are extra body fields in the provider's spelling (`-o top_k=20`); `schema` a JSON
+    Schema the answer must satisfy; `stream` False only where a provider cannot.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    reasoning: Effort | None = None
+    max_tokens: int | None = None
+    options: Mapping[str, Json] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str | None = None
+    schema: JsonObject | None = None
+    stream: bool = True
+
+    @property
+    def chars(self) -> int:
+        """Length in characters of the whole input, for estimates."""
+        tools = sum(
+            len(t.name) + len(t.description) + len(json.dumps(t.parameters)) for t in self.tools
+        )
+        return sum(m.chars for m in self.messages) + tools

@@ -1,0 +1,95 @@
+"""Token counts. Totals include their parts: cached inside input, reasoning inside output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+UsageSource = Literal["reported", "estimated"]
+
+CHARS_PER_TOKEN = 4
+"""Rule of thumb for English text with byte-pair tokenizers; only for estimates, always marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Five token classes as supersets; None is unknown, never zero.
+
+    `cached_input_tokens` and `cache_write_tokens` are inside `input_tokens`; `reasoning_tokens` is
+    inside `output_tokens` (the rule of OpenAI, OpenRouter, vLLM and OpenTelemetry's gen_ai.usage).
+    """
+
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: UsageSource = "reported"
+
+    @property
+    def known(self) -> bool:
+        """Whether both totals are there, so that a price can be applied."""
+        return self.input_tokens is not None and self.output_tokens is not None
+
+
+def superset(usage: Usage) -> Usage:
+    """Make every part fit in its whole: a part larger than its whole is a wrong part, dropped.
+
+    Servers do send such counts (a reasoning count above the completion count was seen on hosted
+    vLLM); believing the part would bill tokens twice.
+    """
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    total = usage.input_tokens
+    if total is not None and (cached or 0) + (written or 0) > total:
+        cached = cached if cached is not None and cached <= total else None
+        written = None
+    reasoning = usage.reasoning_tokens
+    if usage.output_tokens is not None and reasoning is not None:
+        reasoning = reasoning if reasoning <= usage.output_tokens else None
+    return Usage(total, cached, written, usage.output_tokens, reasoning, usage.source)
+
+
+def from_disjoint(usage: Usage) -> Usage:
+    """Anthropic-style counts, where input excludes both cache classes, as supersets."""
+    if usage.input_tokens is None:
+        return usage
+    total = usage.input_tokens + (usage.cached_input_tokens or 0) + (usage.cache_write_tokens or 0)
+    return Usage(
+        total,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        usage.source,
+    )
+
+
+def estimated(input_chars: int, output_chars: int, reasoning_chars: int = 0) -> Usage:
+    """A marked guess from lengths in characters, for replies that never said their counts."""
+    return Usage(
+        input_tokens=tokens_in(input_chars),
+        output_tokens=tokens_in(output_chars + reasoning_chars),
+        reasoning_tokens=tokens_in(reasoning_chars) if reasoning_chars else None,
+        source="estimated",
+    )
+
+
+def tokens_in(chars: int) -> int:
+    """Tokens in so many characters, rounded up."""
+    return -(-chars // CHARS_PER_TOKEN)
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None and b is None else (a or 0) + (b or 0)
+
+
+def add(a: Usage, b: Usage) -> Usage:
+    """Class by class; estimated if either is."""
+    return Usage(
+        _sum(a.input_tokens, b.input_tokens),
+        _sum(a.cached_input_tokens, b.cached_input_tokens),
+        _sum(a.cache_write_tokens, b.cache_write_tokens),
+        _sum(a.output_tokens, b.output_tokens),
+        _sum(a.reasoning_tokens, b.reasoning_tokens),
+        "estimated" if "estimated" in (a.source, b.source) else "reported",
+    )

@@ -1,0 +1,51 @@
+"""JSON as a type, and the two questions asked of a JSON tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
+JsonObject: TypeAlias = Mapping[str, Json]
+
+
+def dig(data: Json, path: str) -> Json:
+    """The value at a dotted path (`usage.cost`), None where any step is missing."""
+    for key in path.split("."):
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(key)
+    return data
+
+
+def merge(base: JsonObject, patch: JsonObject) -> dict[str, Json]:
+    """JSON merge patch (RFC 7396): null removes, an object descends, anything else replaces."""
+    out = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        elif isinstance(value, Mapping):
+            under = out.get(key)
+            out[key] = merge(under if isinstance(under, Mapping) else {}, value)
+        else:
+            out[key] = value
+    return out
+
+
+def count(value: Json) -> int | None:
+    """A token count as servers spell it: a non-negative whole number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    return int(value) if value >= 0 and value == int(value) else None
+
+
+def amount(value: Json) -> Decimal | None:
+    """A sum of money as servers spell it: a finite non-negative number or numeric string."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return number if number.is_finite() and number >= 0 else None
