@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Pico, Price, table_cost, usd_text
-from nemocli.core.usage import Usage
+from nemocli.core.usage import MOST_TOKENS, Usage
 
 LEAST_OUTPUT = 16
 """Output tokens below which a call is not worth making."""
@@ -61,14 +63,16 @@ def bound(
             "add a price row to the provider's file, or leave `--max-cost` out",
             sent=False,
         )
-    wanted = max_tokens or limit or 65_536
-    worst = _worst(price, input_tokens, wanted)
+    wanted = min(max_tokens or limit or 65_536, MOST_TOKENS)
+    dearest = _dearest(price)
+
+    def cost(output_tokens: int) -> Pico:
+        return _worst(dearest, input_tokens, output_tokens)
+
+    worst = cost(wanted)
     if worst <= left:
         return Bound(worst, wanted, lowered=False)
-    one = _worst(price, input_tokens, 1_000_000) - _worst(price, input_tokens, 0)
-    fits = (left - _worst(price, input_tokens, 0)) * 1_000_000 // one if one else 0
-    while fits > 0 and _worst(price, input_tokens, fits) > left:
-        fits -= 1
+    fits = max(0, bisect_right(range(wanted + 1), left, key=cost) - 1)
     if max_tokens is not None or fits < LEAST_OUTPUT:
         return Fault(
             FaultKind.BUDGET,
@@ -76,13 +80,22 @@ def bound(
             f"`--max-tokens {fits}` fits" if fits >= LEAST_OUTPUT else "raise `--max-cost`",
             sent=False,
         )
-    return Bound(_worst(price, input_tokens, fits), fits, lowered=True)
+    return Bound(cost(fits), fits, lowered=True)
 
 
-def _worst(price: Price, input_tokens: int, output_tokens: int) -> Pico:
-    """All input uncached, all output at the dearer of the output and reasoning rates."""
-    plain = table_cost(Usage(input_tokens, output_tokens=output_tokens), price)
-    thinking = table_cost(
-        Usage(input_tokens, output_tokens=output_tokens, reasoning_tokens=output_tokens), price
+def _dearest(price: Price) -> Price:
+    """Every token at the dearest rate of its side: writing a cache can cost more than input."""
+    nothing = Decimal(0)
+    return replace(
+        price,
+        input=max(price.input, price.cached_input or nothing, price.cache_write or nothing),
+        output=max(price.output, price.reasoning or nothing),
+        cached_input=None,
+        cache_write=None,
+        reasoning=None,
     )
-    return Pico(max(plain or 0, thinking or 0))
+
+
+def _worst(dearest: Price, input_tokens: int, output_tokens: int) -> Pico:
+    usage = Usage(min(input_tokens, MOST_TOKENS), output_tokens=output_tokens)
+    return table_cost(usage, dearest) or Pico(0)

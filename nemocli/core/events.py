@@ -89,7 +89,18 @@ class Failed:
     fault: Fault
 
 
-Event = Started | Text | Reasoning | ToolCallPart | Citation | Metered | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed before anything was seen; the engine waits, then asks `provider`."""
+
+    fault: Fault
+    after_s: float
+    provider: str
+
+
+Event = (
+    Started | Text | Reasoning | ToolCallPart | Citation | Metered | Retrying | Finished | Failed
+)
 
 
 @dataclass(slots=True)
@@ -104,7 +115,7 @@ class Fold:
     """Events in, answer out: the one place that knows how the parts add up.
 
     With `keep` False the text is counted but not held, so that a stream of any length takes a flat
-    amount of memory. `end` None means the reply was abandoned.
+    amount of memory. `end` None means the reply was abandoned; `answered` that a server began one.
     """
 
     keep: bool = True
@@ -115,6 +126,7 @@ class Fold:
     end: Finished | Failed | None = None
     text_chars: int = 0
     reasoning_chars: int = 0
+    answered: bool = False
     _text: StringIO = field(default_factory=StringIO)
     _reasoning: StringIO = field(default_factory=StringIO)
     _calls: dict[int, _Call] = field(default_factory=dict)
@@ -136,12 +148,15 @@ class Fold:
             case ToolCallPart():
                 self._add_call(event)
             case Started():
+                self.answered = True
                 self.started = _filled(self.started, event)
             case Citation():
                 if event not in self.citations:
                     self.citations.append(event)
             case Metered():
                 self.metered = event
+            case Retrying():
+                pass
             case Finished() | Failed():
                 self.end = event
             case _:
@@ -170,6 +185,11 @@ class Fold:
             ToolCall(c.call_id or f"call_{i}", c.name, c.arguments.getvalue())
             for i, c in sorted(self._calls.items())
         )
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether any tool call came."""
+        return bool(self._calls)
 
     @property
     def shown(self) -> bool:

@@ -12,13 +12,15 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NewType
 
-from nemocli.core.usage import Usage
+from nemocli.core.usage import Usage, superset
 
 Pico = NewType("Pico", int)
 """10^-12 US dollars."""
 
 PICO_PER_USD = 10**12
 PICO_PER_TOKEN_AT_1_PER_MILLION = 10**6
+MOST_PICO = 2**63 - 1
+"""What a 64-bit integer holds: a call said to cost more is a mistake in somebody's units."""
 
 CostSource = Literal["reported", "reconciled", "table", "override", "gpu_hours", "free", "unknown"]
 PriceOrigin = Literal["bundled", "override", "catalogue"]
@@ -107,31 +109,45 @@ def usd_text(pico: int | None) -> str | None:
 
 def usd_short(pico: int) -> str:
     """For people: `$12.34`, `$0.0312`, `$0.0000012`; small sums keep two digits, never 0."""
-    usd = usd_from_pico(pico)
+    usd = abs(usd_from_pico(pico))
     if usd == 0:
         return "$0"
-    size = usd.adjusted()
-    places = 2 if size >= 0 else 4 if size >= -2 else 1 - size
-    return f"${usd.quantize(Decimal(1).scaleb(-places)):f}"
+    shown = usd.quantize(Decimal("0.0001"))
+    places = 2 if shown >= 1 else 4 if shown >= Decimal("0.01") else 1 - usd.adjusted()
+    return f"{'-' if pico < 0 else ''}${usd.quantize(Decimal(1).scaleb(-places)):f}"
 
 
 def price_on(prices: Iterable[Price], day: date) -> Price | None:
     """The row that holds on a day: the youngest begun one that has not ended.
 
-    A user's override beats a refreshed catalogue, which beats the bundled table.
+    A user's override beats a refreshed catalogue, which beats the bundled table. An open row ends
+    for good where the next one begins: when that one is over, the price is not known any more.
     """
     rank = {"override": 2, "catalogue": 1, "bundled": 0}
+    begun = [p for p in prices if p.valid_from <= day]
+    last: dict[tuple[object, ...], date] = {}
+    for p in begun:
+        last[_line(p)] = max(p.valid_from, last.get(_line(p), p.valid_from))
     holding = [
-        p for p in prices if p.valid_from <= day and (p.valid_to is None or day < p.valid_to)
+        p
+        for p in begun
+        if (p.valid_from == last[_line(p)] if p.valid_to is None else day < p.valid_to)
     ]
     return max(holding, key=lambda p: (rank[p.origin], p.valid_from), default=None)
+
+
+def _line(price: Price) -> tuple[object, ...]:
+    """What one dated row follows another in."""
+    return price.origin, price.seller, price.model, price.variant
 
 
 def table_cost(usage: Usage, price: Price) -> Pico | None:
     """Tokens times rates, each class once; None while a total is unknown.
 
-    Cached tokens without a listed cached rate are billed at the full input rate.
+    Cached tokens without a listed cached rate are billed at the full input rate. A part that does
+    not fit in its whole is not billed at all, so that no bill is ever negative.
     """
+    usage = superset(usage)
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
@@ -154,23 +170,31 @@ def cost_of(
 ) -> Cost:
     """What the seller says beats what the table says; what neither says is unknown.
 
-    `list_price` is the reference seller's row for calls that are free or self-hosted.
+    `list_price` is the reference seller's row for calls that are free or self-hosted; a free row is
+    nobody's list price. A sum no 64-bit integer holds is not believed, whoever says it.
     """
-    list_row = list_price if list_price is not None else price
-    list_pico = table_cost(usage, list_row) if list_row is not None else None
+    list_row = list_price
+    if list_row is None and price is not None and not price.free:
+        list_row = price
+    list_pico = _table(usage, list_row)
     list_id = list_row.id if list_row is not None and list_pico is not None else None
     price_id = price.id if price is not None else None
-    if reported_usd is not None:
+    if reported_usd is not None and 0 <= reported_usd <= usd_from_pico(MOST_PICO):
         return Cost(pico_from_usd(reported_usd), "reported", price_id, list_pico, list_id)
     if price is None:
         return Cost(None, "unknown", None, list_pico, list_id)
     if price.free:
         return Cost(Pico(0), "free", price_id, list_pico, list_id)
-    pico = table_cost(usage, price)
+    pico = _table(usage, price)
     if pico is None:
-        return Cost(None, "unknown", price_id)
+        return Cost(None, "unknown", price_id, list_pico, list_id)
     source: CostSource = "override" if price.origin == "override" else "table"
     return Cost(pico, source, price_id, list_pico, list_id)
+
+
+def _table(usage: Usage, price: Price | None) -> Pico | None:
+    pico = None if price is None else table_cost(usage, price)
+    return pico if pico is None or pico <= MOST_PICO else None
 
 
 def _or(rate: Decimal | None, fallback: Decimal) -> Decimal:

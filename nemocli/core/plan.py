@@ -10,7 +10,7 @@ from nemocli.core.card import ModelCard, Offer
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Pico, Price, price_on
 from nemocli.core.policy import Policy
-from nemocli.core.provider import Provider, StructuredOutput, Timeouts
+from nemocli.core.provider import Provider, StructuredOutput
 from nemocli.core.request import Effort
 from nemocli.core.values import JsonObject, merge
 
@@ -102,12 +102,13 @@ class Target:
 class Plan:
     """Targets in the order they are tried, and the bounds on trying.
 
-    `timeouts` None leaves each provider's own; `max_cost_pico` is a hard cap on this run.
+    `timeout_s` bounds each attempt in place of the provider's own total; `max_cost_pico` is a hard
+    cap on this run; `keep` False lets the text of the reply go once the sink has seen it.
     """
 
     targets: tuple[Target, ...]
     policy: Policy = field(default_factory=Policy)
-    timeouts: Timeouts | None = None
+    timeout_s: float | None = None
     max_cost_pico: Pico | None = None
     run_id: str = ""
     command: str = ""
@@ -141,7 +142,9 @@ class Catalogue:
         )
 
     def card(self, name: str) -> ModelCard | None:
-        """The card a name or alias means."""
+        """The card a name or alias means. Raises NemoError where that card's file is broken."""
+        if name.lower() in self.cards:
+            return self.cards[name.lower()]
         return next((c for c in self.cards.values() if c.named(name)), None)
 
     def target(self, provider: Provider, model: str | None) -> Target:

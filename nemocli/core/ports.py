@@ -113,6 +113,7 @@ class Entry:
     tags: tuple[str, ...] = ()
     project: str | None = None
     session: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

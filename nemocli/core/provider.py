@@ -49,6 +49,17 @@ class Timeouts:
     idle_s: float = 120.0
     total_s: float = 3600.0
 
+    def within(self, total_s: float | None) -> Timeouts:
+        """These, with every phase bounded by a total the user gave."""
+        if total_s is None:
+            return self
+        return Timeouts(
+            min(self.connect_s, total_s),
+            min(self.first_byte_s, total_s),
+            min(self.idle_s, total_s),
+            total_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

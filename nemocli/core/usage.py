@@ -10,6 +10,9 @@ UsageSource = Literal["reported", "estimated"]
 CHARS_PER_TOKEN = 4
 """Rule of thumb for English text with byte-pair tokenizers; only for estimates, always marked."""
 
+MOST_TOKENS = 10**12
+"""A count above this is not a count: no reply is that long, and sums must stay within 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -36,17 +39,19 @@ def superset(usage: Usage) -> Usage:
     """Make every part fit in its whole: a part larger than its whole is a wrong part, dropped.
 
     Servers do send such counts (a reasoning count above the completion count was seen on hosted
-    vLLM); believing the part would bill tokens twice.
+    vLLM); believing the part would bill tokens twice. Counts beyond MOST_TOKENS become unknown.
     """
-    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
-    total = usage.input_tokens
-    if total is not None and (cached or 0) + (written or 0) > total:
-        cached = cached if cached is not None and cached <= total else None
-        written = None
-    reasoning = usage.reasoning_tokens
-    if usage.output_tokens is not None and reasoning is not None:
-        reasoning = reasoning if reasoning <= usage.output_tokens else None
-    return Usage(total, cached, written, usage.output_tokens, reasoning, usage.source)
+    total = _within(usage.input_tokens, MOST_TOKENS)
+    made = _within(usage.output_tokens, MOST_TOKENS)
+    most_in = MOST_TOKENS if total is None else total
+    cached = _within(usage.cached_input_tokens, most_in)
+    written = _within(usage.cache_write_tokens, most_in - (cached or 0))
+    reasoning = _within(usage.reasoning_tokens, MOST_TOKENS if made is None else made)
+    return Usage(total, cached, written, made, reasoning, usage.source)
+
+
+def _within(count: int | None, most: int) -> int | None:
+    return count if count is not None and 0 <= count <= most else None
 
 
 def from_disjoint(usage: Usage) -> Usage:

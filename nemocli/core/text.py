@@ -1,0 +1,43 @@
+"""Text from elsewhere, made harmless for a terminal."""
+
+from __future__ import annotations
+
+import re
+
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_BREAKS = (0x2028, 0x2029)
+_TAGS = range(0xE0000, 0xE0080)
+_SURROGATES = range(0xD800, 0xE000)
+
+_MARKS: dict[int, str | None] = {
+    **{code: chr(0x2400 + code) for code in range(0x20)},
+    0x7F: "\N{SYMBOL FOR DELETE}",
+    **dict.fromkeys((*range(0x80, 0xA0), *_BIDI, *_BREAKS, *_TAGS, *_SURROGATES), UNKNOWN),
+    ord("\t"): "\t",
+    ord("\n"): "\n",
+    ord("\r"): None,
+}
+
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def neutral(text: str) -> str:
+    """The text without anything a terminal would obey: escape sequences, bidi overrides, tags.
+
+    Newline and tab stay, carriage returns vanish (so CRLF is a newline), the rest is replaced by
+    marks that can be seen. One character at a time: however a stream is cut, the whole is the same.
+    """
+    if text.isprintable() or not _HARMFUL.search(text):
+        return text
+    return text.translate(_MARKS)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """The text as one harmless line of at most `limit` characters, for messages."""
+    line = neutral(" ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
