@@ -1,0 +1,277 @@
+"""Ledger values to SQL and back: each statement with its values, each record with its meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from nemocli.core.calls import Row, Total, Where
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.money import Cost
+from nemocli.core.usage import Usage, superset
+from nemocli.io.store import Record
+
+if TYPE_CHECKING:  # sums need no single calls, nor all that a call is made of
+    from nemocli.core.ports import Entry, Reservation, Settled
+
+Scalar = str | int | float | None
+Statement = tuple[str, Mapping[str, Scalar]]
+
+_COUNTS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+_HALF = 10**6
+"""Sums of money are taken in two halves, above and below this: neither leaves 64 bits."""
+
+_COST_NOTHING = "cost_pico = 0 AND list_pico > 0"
+
+
+def insert_attempt(entry: Entry) -> Statement:
+    """Book it as it was when it ended."""
+    fault = entry.fault
+    values: dict[str, Scalar] = {
+        "attempt_id": entry.attempt_id,
+        "run_id": entry.run_id,
+        "attempt": entry.attempt,
+        "at": _iso(entry.at),
+        "at_us": _microseconds(entry.at),
+        "command": entry.command,
+        "provider": entry.provider,
+        "upstream": entry.upstream,
+        "model": entry.model,
+        "requested_model": entry.requested_model,
+        "served_model": entry.served_model,
+        "reply_id": entry.reply_id,
+        "request_id": entry.request_id or (fault.request_id if fault is not None else None),
+        "status": entry.status,
+        "finish_reason": entry.finish_reason,
+        "http_status": entry.http_status,
+        "fault_kind": fault.kind.value if fault is not None else None,
+        "fault_message": fault.message if fault is not None else None,
+        **_usage_values(entry.usage),
+        "cost_pico": entry.cost.pico,
+        "cost_source": entry.cost.source,
+        "price_id": entry.cost.price_id,
+        "list_pico": entry.cost.list_pico,
+        "list_price_id": entry.cost.list_price_id,
+        "ttft_s": entry.ttft_s,
+        "total_s": entry.total_s,
+        "tags": json.dumps(entry.tags, ensure_ascii=False),
+        "project": entry.project,
+        "session": entry.session,
+    }
+    return _insert("attempts", values)
+
+
+def insert_settlement(settled: Settled) -> Statement:
+    """Put it beside the attempt it is about."""
+    values: dict[str, Scalar] = {
+        "attempt_id": settled.attempt_id,
+        "at": _iso(settled.at),
+        "at_us": _microseconds(settled.at),
+        "cost_pico": settled.cost_pico,
+        "upstream": settled.upstream,
+    }
+    if settled.usage is not None:
+        values |= _usage_values(settled.usage)
+    return _insert("settlements", values)
+
+
+def insert_reservation(reservation: Reservation, pid: int, birth: str | None) -> Statement:
+    """Note it under the process that made it."""
+    values: dict[str, Scalar] = {
+        "attempt_id": reservation.attempt_id,
+        "at_us": _microseconds(reservation.at),
+        "pid": pid,
+        "birth": birth,
+        "provider": reservation.provider,
+        "model": reservation.model,
+        "pico": reservation.pico,
+    }
+    return _insert("reservations", values)
+
+
+def select_rows(since: datetime | None, until: datetime | None, where: Where) -> Statement:
+    """The records of `row_from`, oldest first."""
+    condition, values = _condition(since, until, where)
+    return f"SELECT * FROM calls{condition} ORDER BY at_us, attempt_id", values  # noqa: S608
+
+
+def select_totals(since: datetime | None, until: datetime | None, where: Where) -> Statement:
+    """The records of `total_from`."""
+    condition, values = _condition(since, until, where)
+    return f"{_SELECT_TOTALS} FROM calls{condition} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3", values
+
+
+def row_from(record: Record) -> Row:
+    """A call with its settlement applied. A fault comes back without the hint it once had."""
+    from nemocli.core.ports import Entry
+
+    cost = Cost(
+        record["cost_pico"],
+        record["cost_source"],
+        record["price_id"],
+        record["list_pico"],
+        record["list_price_id"],
+    )
+    booked = Cost(
+        record["booked_cost_pico"],
+        record["booked_cost_source"],
+        cost.price_id,
+        cost.list_pico,
+        cost.list_price_id,
+    )
+    entry = Entry(
+        attempt_id=record["attempt_id"],
+        run_id=record["run_id"],
+        attempt=record["attempt"],
+        at=_moment(record["at_us"]),
+        command=record["command"],
+        provider=record["provider"],
+        model=record["model"],
+        requested_model=record["requested_model"],
+        status=record["status"],
+        usage=Usage(
+            record["input_tokens"],
+            record["cached_input_tokens"],
+            record["cache_write_tokens"],
+            record["output_tokens"],
+            record["reasoning_tokens"],
+            record["usage_source"],
+        ),
+        cost=cost,
+        served_model=record["served_model"],
+        upstream=record["upstream"],
+        reply_id=record["reply_id"],
+        finish_reason=record["finish_reason"],
+        fault=_fault_from(record),
+        http_status=record["http_status"],
+        ttft_s=record["ttft_s"],
+        total_s=record["total_s"],
+        tags=tuple(json.loads(record["tags"])),
+        project=record["project"],
+        session=record["session"],
+        request_id=record["request_id"],
+    )
+    settled_us = record["settled_at_us"]
+    return Row(entry, booked, None if settled_us is None else _moment(settled_us))
+
+
+def reservation_from(record: Record) -> Reservation:
+    """A reservation, less the process it names."""
+    from nemocli.core.ports import Reservation
+
+    return Reservation(
+        record["attempt_id"],
+        _moment(record["at_us"]),
+        record["provider"],
+        record["model"],
+        record["pico"],
+    )
+
+
+def total_from(record: Record) -> Total:
+    """The sums of one group, the halves of its money joined."""
+    named = {name: record[name] for name in record.keys() if name in _TOTAL_FIELDS}  # noqa: SIM118
+    return Total(
+        **named,
+        pico=record["high"] * _HALF + record["low"],
+        list_pico=record["list_high"] * _HALF + record["list_low"],
+    )
+
+
+def _insert(table: str, values: Mapping[str, Scalar]) -> Statement:
+    columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})", values  # noqa: S608
+
+
+def _condition(
+    since: datetime | None, until: datetime | None, where: Where
+) -> tuple[str, Mapping[str, Scalar]]:
+    tests: list[str] = []
+    values: dict[str, Scalar] = {}
+    for name, test, at in (("since", ">=", since), ("until", "<", until)):
+        if at is not None:
+            tests.append(f"at_us {test} :{name}")
+            values[name] = _microseconds(at)
+    for field in fields(where):
+        value = getattr(where, field.name)
+        if value is not None:
+            tagged = "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)"
+            tests.append(tagged if field.name == "tag" else f"{field.name} = :{field.name}")
+            values[field.name] = value
+    return (" WHERE " + " AND ".join(tests) if tests else ""), values
+
+
+def _sum(expression: str, name: str, when: str = "TRUE") -> str:
+    return f"COALESCE(SUM(CASE WHEN {when} THEN {expression} END), 0) AS {name}"
+
+
+_SELECT_TOTALS = "SELECT " + ", ".join(
+    (
+        "provider",
+        "model",
+        f"CASE WHEN {_COST_NOTHING} THEN"
+        " substr(list_price_id, 1, instr(list_price_id || '/', '/') - 1) END AS list_seller",
+        "COUNT(*) AS calls",
+        _sum("status = 'ok'", "ok"),
+        *(_sum(name, name) for name in _COUNTS),
+        _sum("usage_source = 'estimated'", "estimated"),
+        _sum("input_tokens IS NULL OR output_tokens IS NULL", "uncounted"),
+        _sum("cost_pico IS NULL", "unpriced"),
+        _sum("settled_at_us IS NOT NULL", "settled"),
+        _sum(f"cost_pico / {_HALF}", "high"),
+        _sum(f"cost_pico % {_HALF}", "low"),
+        _sum(f"list_pico / {_HALF}", "list_high", _COST_NOTHING),
+        _sum(f"list_pico % {_HALF}", "list_low", _COST_NOTHING),
+    )
+)
+_TOTAL_FIELDS = {field.name for field in fields(Total)}
+
+
+def _fault_from(record: Record) -> Fault | None:
+    if record["fault_kind"] is None:
+        return None
+    return Fault(
+        FaultKind(record["fault_kind"]),
+        record["fault_message"],
+        provider=record["provider"],
+        status=record["http_status"],
+        request_id=record["request_id"],
+    )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(at: datetime) -> int:
+    """Since 1970, exactly; `at` must know its time zone."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(at_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _usage_values(usage: Usage) -> dict[str, Scalar]:
+    """Counts that cannot be are unknown in the book too, so that every sum of it is sound."""
+    sound = superset(usage)
+    return {
+        "input_tokens": sound.input_tokens,
+        "cached_input_tokens": sound.cached_input_tokens,
+        "cache_write_tokens": sound.cache_write_tokens,
+        "output_tokens": sound.output_tokens,
+        "reasoning_tokens": sound.reasoning_tokens,
+        "usage_source": sound.source,
+    }
