@@ -1,0 +1,46 @@
+"""The machine's clock and chance."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+from datetime import UTC, datetime
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_RANDOM_BITS = 80
+
+
+class SystemClock:
+    """Time as the machine tells it. Ids are 26 characters, sort by time and never repeat."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards; only differences mean anything."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run for so long."""
+        await asyncio.sleep(seconds)
+
+    def jitter(self) -> float:
+        """A number in [0, 1), for spreading retries."""
+        return random.random()  # noqa: S311 - spreads load, guards nothing
+
+    def new_id(self) -> str:
+        """48 bits of milliseconds, then 80 of chance; the next one in the same process is larger,
+        whatever happens to the clock in between."""
+        chance = int.from_bytes(os.urandom(_RANDOM_BITS // 8), "big")
+        fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | chance
+        with self._lock:
+            self._last = number = max(fresh, self._last + 1)
+        return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
