@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
-from nemocli.core.events import Failed, Finished, Fold
+from nemocli.core.events import Failed, Finish, Finished, Fold
 from nemocli.core.faults import Fault, FaultKind
+
+STANDING = frozenset(
+    {FaultKind.INTERNAL, FaultKind.TIMEOUT, FaultKind.PROTOCOL, FaultKind.FILTERED, FaultKind.CUT}
+)
+"""Kinds that say enough after part of the answer came; any other then means it broke off."""
 
 
 def shortfall(fold: Fold, provider: str) -> Fault | None:
@@ -18,20 +24,40 @@ def shortfall(fold: Fold, provider: str) -> Fault | None:
         case None:
             return Fault(FaultKind.INTERRUPTED, "interrupted before the end", None, provider)
         case Failed(fault):
-            return fault
-        case Finished("length"):
+            return _broken_off(fault) if fold.text_chars else fault
+        case Finished(reason):
+            return _unfinished(reason, fold, provider)
+        case _:
+            assert_never(fold.end)
+
+
+def _broken_off(fault: Fault) -> Fault:
+    if fault.kind in STANDING:
+        return fault
+    return replace(
+        fault,
+        kind=FaultKind.CUT,
+        message=f"the answer broke off: {fault.message}",
+        hint="what arrived is kept; ask again, or try another provider with `-p`",
+        retry=None,
+    )
+
+
+def _unfinished(reason: Finish, fold: Fold, provider: str) -> Fault | None:
+    match reason:
+        case "length":
             return _truncated(fold, provider)
-        case Finished("content_filter"):
+        case "content_filter":
             return Fault(
                 FaultKind.FILTERED,
                 f"{provider} stopped the answer with its content filter",
                 "rephrase the prompt, or try another provider with `-p`",
                 provider,
             )
-        case Finished("stop" | "tool_calls"):
+        case "stop" | "tool_calls":
             return None if fold.text_chars or fold.has_calls else _empty(fold, provider)
         case _:
-            assert_never(fold.end)
+            assert_never(reason)
 
 
 def _truncated(fold: Fold, provider: str) -> Fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -78,7 +78,7 @@ class Target:
 
     def price(self, day: date) -> Price | None:
         """The price row that holds here on a day, if one is known."""
-        return price_on(self._rows(self.provider.name), day)
+        return price_on(self._rows(), day)
 
     def list_price(self, day: date) -> Price | None:
         """The reference seller's row, for calls that are free or self-hosted."""
@@ -87,15 +87,21 @@ class Target:
         rows = (p for p in self.card.prices if p.seller == self.card.list_seller)
         return price_on((p for p in rows if p.variant is None), day)
 
-    def _rows(self, seller: str) -> Iterable[Price]:
+    @property
+    def free(self) -> bool:
+        """Whether a call costs nothing: the address is the user's own and the model stays there."""
+        away = self.provider.leaves_machine
+        return self.provider.free and not (away and self.model.endswith(away))
+
+    def _rows(self) -> list[Price]:
+        """The rows of exactly this variant; where it has none, the model's own."""
         names = {self.model, self.name}
         variant = self.offer.variant if self.offer is not None else None
-        for row in self.provider.prices:
-            if row.model in names and row.variant in (None, variant):
-                yield row
-        for row in self.card.prices if self.card is not None else ():
-            if row.seller == seller and row.variant == variant:
-                yield row
+        rows = [p for p in self.provider.prices if p.model in names]
+        own = [p for p in rows if p.variant == variant] or [p for p in rows if p.variant is None]
+        cards = self.card.prices if self.card is not None else ()
+        seller = self.provider.name
+        return own + [p for p in cards if p.seller == seller and p.variant == variant]
 
 
 @dataclass(frozen=True, slots=True)

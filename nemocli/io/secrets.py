@@ -73,6 +73,16 @@ class KeyStore:
             raise NemoError(found)
         return found
 
+    def likely(self, provider: Provider) -> bool:
+        """Whether a key seems to be at hand; no keyring and no command is asked to make sure."""
+        names = (*provider.auth.env, variable(provider.name))
+        if any(self._env.get(name, "").strip() for name in names):
+            return True
+        placed = keyfile.index(self._paths.keys_index).get(provider.name)
+        if placed is not None:
+            return placed.origin == provider.origin
+        return bool(self._command_for(provider.name))
+
     def store(self, provider: Provider, value: str, storage: Storage | None = None) -> StoredAt:
         """Keep a key for this provider at its present origin; by default in the keyring.
 

@@ -43,6 +43,8 @@ class HttpTransport:
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
+        import httpx2  # noqa: F401 - now, so that no call's time to first token pays for it
+
         return self
 
     async def __aexit__(

@@ -1,0 +1,179 @@
+"""The two questions a dialect answers, how to ask and how to read, and what all of them share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+from nemocli.core.events import Event
+from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
+from nemocli.core.plan import Target
+from nemocli.core.ports import Call
+from nemocli.core.provider import PATHS, Provider, plain
+from nemocli.core.request import Request
+from nemocli.core.values import Json, JsonObject, count, merge
+
+DIALECTS: Mapping[str, str] = {"chat": "nemocli.wire.chat", "responses": "nemocli.wire.responses"}
+"""Name in a provider's file to module; a module here fills `Dialect`."""
+
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Spellings of the most output tokens a reply may have."""
+
+
+class Decoder(Protocol):
+    """Bytes of one reply's body to events, in any cut; exactly one end comes, and it comes last.
+
+    Raises nothing: whatever a server sends becomes events.
+    """
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events that these bytes complete."""
+
+    def close(self) -> Iterator[Event]:
+        """The connection is over; what is missing without an announced end is a failure."""
+
+
+class Dialect(Protocol):
+    """One way of asking and answering."""
+
+    def encode(self, target: Target, request: Request, base_url: str) -> Call:
+        """The call without its key and timeouts: the same bytes for the same wish.
+
+        Raises NemoError (usage) for a reasoning effort the target does not have.
+        """
+
+    def decoder(self, target: Target, request: Request) -> Decoder:
+        """A decoder for the one reply to this request."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of that name. Raises NemoError (config) when there is none."""
+    if name not in DIALECTS:
+        known = ", ".join(DIALECTS)
+        raise NemoError(
+            Fault(FaultKind.CONFIG, f"no dialect {name!r}", f"one of: {known}", sent=False)
+        )
+    return cast(Dialect, import_module(DIALECTS[name]))
+
+
+def call_for(
+    target: Target, request: Request, base_url: str, own: JsonObject, *, path: str, limit: str
+) -> Call:
+    """The POST of a dialect's own body `own` to its `path`; `limit` is its name for the most
+    output tokens."""
+    provider = target.provider
+    accept = "text/event-stream" if own.get("stream") else "application/json"
+    headers = {"content-type": "application/json", "accept": accept}
+    headers.update({name.lower(): value for name, value in provider.headers.items()})
+    url = base_url.rstrip("/") + provider.paths.get(path, PATHS[path])
+    return Call("POST", url, headers, encoded(body_for(target, request, own, limit)))
+
+
+def body_for(target: Target, request: Request, own: JsonObject, limit: str) -> dict[str, Json]:
+    """Everything that has a say in a body, later over earlier: the card's sampling, the dialect's
+    own fields, the user's options, the provider's `rename` and `drop`, its patch, the patch of the
+    reasoning effort, and once more the options, which nothing may overrule but `drop`.
+
+    Patches come after the dialect's own fields, or `null` could not remove one.
+    """
+    provider = target.provider
+    most, options = _limited(request)
+    if most is not None:
+        own = {**own, limit: most}
+    sampling = {k: v for k, v in target.sampling(request.reasoning).items() if k not in own}
+    body = _spelt(merge({**own, **sampling}, options), provider)
+    body = merge(body, provider.body)
+    if request.reasoning is not None:
+        body = merge(body, target.effort_patch(request.reasoning))
+    return merge(body, _spelt(options, provider))
+
+
+def _limited(request: Request) -> tuple[Json, JsonObject]:
+    """The most output tokens, and the options without them.
+
+    A limit that was set (by `--max-tokens`, or to keep a budget) is never raised by an option.
+    """
+    if request.max_tokens is None:
+        return None, request.options
+    given = [count(request.options.get(name)) for name in LIMITS]
+    most = min((request.max_tokens, *(g for g in given if g is not None)))
+    return most, {k: v for k, v in request.options.items() if k not in LIMITS}
+
+
+def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
+    """The fields under the provider's names for them, without those it does not take."""
+    out: dict[str, Json] = {}
+    for name, value in body.items():
+        spelt = provider.rename.get(name, name)
+        if name in provider.drop or spelt in provider.drop or (spelt != name and spelt in body):
+            continue
+        out[spelt] = value
+    return out
+
+
+def encoded(body: JsonObject) -> bytes:
+    """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
+    value = plain(body)
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise usage_error(f"an option cannot be written as JSON: {error}") from error
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a character: escaped, it still arrives as it is
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def streams(target: Target, request: Request) -> bool:
+    """Whether this reply is asked for as a stream."""
+    wanted = request.options.get("stream") is not False
+    return wanted and request.stream and target.provider.streaming
+
+
+def schema_instruction(schema: JsonObject) -> str:
+    """What a model is told where no server enforces the schema (or only that it is JSON)."""
+    shape = json.dumps(plain(schema), ensure_ascii=False)
+    return (
+        "Answer with one JSON value and nothing else: no explanation, no Markdown fence. "
+        f"It must satisfy this JSON Schema:\n{shape}"
+    )
+
+
+def response_format(target: Target, request: Request) -> JsonObject:
+    """The body field that has the server enforce the schema, as far as it can; else nothing.
+
+    The same in both dialects: chat's shape, which Perplexity's Agent API also takes at the top
+    level (it refuses `text.format`; perplexityai 0.46.1, response_create_params).
+    """
+    if request.schema is None:
+        return {}
+    match target.structured_output:
+        case "json_schema":
+            named: JsonObject = {"name": "answer", "strict": True, "schema": request.schema}
+            return {"response_format": {"type": "json_schema", "json_schema": named}}
+        case "json_object":
+            return {"response_format": {"type": "json_object"}}
+        case _:
+            return {}
+
+
+def instruction(target: Target, request: Request) -> str | None:
+    """The words that stand in for a schema nobody enforces."""
+    if request.schema is None or target.structured_output == "json_schema":
+        return None
+    return schema_instruction(request.schema)
+
+
+def sent_arguments(text: str) -> str:
+    """A call's arguments, fit to be handed back.
+
+    Chat templates parse them, and a server answers 400 to every later turn of a conversation that
+    holds broken ones (vLLM, chat_utils): broken text goes back inside an object.
+    """
+    try:
+        whole = isinstance(json.loads(text or "{}"), dict)
+    except (ValueError, RecursionError):
+        whole = False
+    return (text or "{}") if whole else json.dumps({"malformed_arguments": text})

@@ -1,0 +1,205 @@
+"""Status, headers and body of a refusal, or an error inside a good reply, to one Fault."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.provider import ErrorRule, Provider, plain
+from nemocli.core.text import one_line
+from nemocli.core.values import Json
+from nemocli.wire.complaint import MOST_TEXT, Complaint, complaint_of, read_body
+from nemocli.wire.headers import deprecation_of, request_id_of, retry_after
+from nemocli.wire.kinds import NEVER, kind_among, kind_of
+
+__all__ = [
+    "deprecation_of",
+    "fault_from",
+    "fault_inside",
+    "kind_of",
+    "request_id_of",
+    "retry_after",
+    "unexpected",
+]
+
+LONGEST = 300
+_TOO_LONG = re.compile(
+    r"context|too (?:long|large|big|many tokens)|maximum.{0,40}tokens", re.IGNORECASE
+)
+_NO_STATUS = 200
+_HINTS = {
+    FaultKind.AUTH: "check what the key may do; `nemocli auth login {0}` stores another",
+    FaultKind.QUOTA: "add credit to the account, or use another path with `-p`",
+    FaultKind.UNAVAILABLE: "`nemocli models ls -p {0}` lists what it serves",
+    FaultKind.RATE: "wait a little, lower `-j`, or use another path with `-p`",
+    FaultKind.TIMEOUT: "try again, ask for less with `--max-tokens`, or use another path with `-p`",
+    FaultKind.REQUEST: "leave out `-o` options, tools or `--schema`; `--debug` shows the call",
+    FaultKind.FILTERED: "rephrase the prompt, or try another path with `-p`",
+    FaultKind.PROTOCOL: "check `base_url` of {0} and any proxy on the way",
+}
+"""What helps by kind of fault; `{0}` is the provider's name."""
+_COMPLAINING = ("error", "errors", "message", "detail", "title")
+
+
+def fault_from(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    provider: Provider,
+    model: str,
+) -> Fault:
+    """What a reply other than 200 means. `headers` have lower-case names; never raises.
+
+    The provider's own rules come first, then the table of kinds. The message is one line.
+    """
+    said = read_body(body)
+    kind = kind_among((status, *(c for c in said.codes if isinstance(c, str))), said.message)
+    fault = Fault(
+        kind or FaultKind.PROTOCOL,
+        one_line(_answered(status, headers, said, provider), LONGEST),
+        provider=provider.name,
+        status=status,
+        request_id=request_id_of(headers),
+        retry_after_s=_wait(status, headers, said, now),
+        retry=False if status in NEVER else said.retryable,
+    )
+    text = body[:MOST_TEXT].decode("utf-8", "replace")
+    return _ruled(fault, text, said, provider, model)
+
+
+def fault_inside(error: Json, provider: Provider, model: str) -> Fault:
+    """What an error object (or text) inside a reply with a good status means.
+
+    Its own number counts as a status; without one it is taken for the server's.
+    """
+    said = complaint_of(error)
+    status = said.status
+    head = f"{provider.name} reported an error{f' {status}' if status else ''}"
+    detail = _detail(said) or ", ".join(c for c in said.codes if isinstance(c, str))
+    fault = Fault(
+        kind_among(said.codes, said.message) or FaultKind.SERVER,
+        one_line(f"{head}: {detail}" if detail else head, LONGEST),
+        provider=provider.name,
+        status=status,
+        retry_after_s=said.retry_after_s,
+        retry=False if status in NEVER else said.retryable,
+    )
+    return _ruled(fault, _written(error), said, provider, model)
+
+
+def unexpected(payload: Json, provider: Provider, model: str) -> Fault:
+    """What a whole document with a good status means that is not a reply of the dialect."""
+    holder = payload[0] if isinstance(payload, list) and payload else payload
+    if isinstance(holder, Mapping) and any(holder.get(name) for name in _COMPLAINING):
+        return fault_inside(payload, provider, model)
+    name = provider.name
+    return Fault(
+        FaultKind.PROTOCOL,
+        f"{name} answered with JSON that is no reply of its dialect",
+        f"check `dialect` and `base_url` of {name}",
+        name,
+    )
+
+
+def _written(error: Json) -> str:
+    try:
+        return json.dumps(plain(error), ensure_ascii=False)[:MOST_TEXT]
+    except RecursionError:
+        return ""
+
+
+def _ruled(fault: Fault, text: str, said: Complaint, provider: Provider, model: str) -> Fault:
+    """The fault as the provider's own rule for it says, with a hint in any case."""
+    status = fault.status or _NO_STATUS
+    rule = next((r for r in provider.errors if _applies(r, status, text)), None)
+    if rule is not None:
+        message = _named(rule.message, model)
+        wait = fault.retry_after_s
+        generic = fault.retry if rule.kind is fault.kind else said.retryable
+        fault = replace(
+            fault,
+            kind=rule.kind,
+            message=one_line(message, LONGEST) if message else fault.message,
+            hint=_named(rule.hint, model),
+            retry=rule.retry if rule.retry is not None else generic,
+            retry_after_s=rule.retry_after_s if wait is None else wait,
+        )
+    return fault if fault.hint else replace(fault, hint=_hint(fault, said, provider))
+
+
+def _applies(rule: ErrorRule, status: int, text: str) -> bool:
+    if rule.status is not None and rule.status != status:
+        return False
+    if rule.match is None:
+        return True
+    try:
+        return re.search(rule.match, text, re.IGNORECASE) is not None
+    except re.error:  # a rule nobody could have meant must not hide the failure itself
+        return False
+
+
+def _named(text: str | None, model: str) -> str | None:
+    return text.replace("{model}", model or "this model") if text else None
+
+
+def _answered(status: int, headers: Mapping[str, str], said: Complaint, provider: Provider) -> str:
+    name = provider.name
+    if 300 <= status <= 399:
+        return f"{name} redirects to {_host(headers)}; the key was not sent there"
+    head = f"{name} answered {status}"
+    if said.page:
+        title = f" “{said.message}”" if said.message else ""
+        return f"{head} with a web page{title}: a gateway or a captive portal spoke, not the API"
+    return f"{head}: {_detail(said) or _phrase(status)}"
+
+
+def _detail(said: Complaint) -> str:
+    if said.upstream and said.upstream.lower() not in said.message.lower():
+        return f"{said.upstream}: {said.message}" if said.message else said.upstream
+    return said.message
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason given"
+
+
+def _host(headers: Mapping[str, str]) -> str:
+    try:
+        host = urlsplit(headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    return one_line(host, 100) if host else "another address"
+
+
+def _wait(status: int, headers: Mapping[str, str], said: Complaint, now: datetime) -> float | None:
+    if status < 400:
+        return None
+    for source in (headers, said.headers):
+        if (seconds := retry_after(source, now)) is not None:
+            return seconds
+    return said.retry_after_s
+
+
+def _hint(fault: Fault, said: Complaint, provider: Provider) -> str:
+    """The next thing to type."""
+    name, status = provider.name, fault.status or _NO_STATUS
+    if said.page and status < 500:
+        return "sign in to the network or check the proxy, then `base_url` in the provider's file"
+    if 300 <= status <= 399:
+        return f"set `base_url` of {name} to its new address, or sign in to the network first"
+    if fault.kind is FaultKind.REQUEST and (status == 413 or _TOO_LONG.search(said.message)):
+        return "make the input shorter or lower `--max-tokens`; another path may take more"
+    if fault.kind is FaultKind.AUTH and status != 403 and provider.auth.env:
+        return f"`nemocli auth login {name}` stores a key, or set {provider.auth.env[0]}"
+    return _HINTS.get(fault.kind, "try again later, or use another path with `-p`").format(name)

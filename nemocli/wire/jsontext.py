@@ -1,0 +1,69 @@
+"""JSON from a wire: exact numbers, and questions that no answer can make fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from nemocli.core.values import Json, JsonObject, amount
+
+_MOST_EXPONENT = 60
+"""Numbers further from 1 than this are nonsense, and dear to compute with."""
+
+_NOTHING: JsonObject = {}
+
+
+def _exact(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if abs(number.adjusted()) <= _MOST_EXPONENT else None
+
+
+def _no_number(_: str) -> None:
+    """`NaN` and `Infinity`, which some servers write, mean that nothing is known."""
+
+
+# Raw control characters inside strings are against the standard, common, and harmless here.
+_DECODER = json.JSONDecoder(parse_float=_exact, parse_constant=_no_number, strict=False)
+
+
+def parse(text: str) -> Json:
+    """The value of a JSON text; fractions become Decimal. Raises ValueError and nothing else."""
+    try:
+        value: Json = _DECODER.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
+
+
+def parse_first(text: str) -> Json:
+    """The first JSON value of a text; whatever follows it is ignored. Raises ValueError."""
+    try:
+        value: Json = _DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))[0]
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
+
+
+def mapping(value: Json) -> JsonObject:
+    """The object, or an empty one where something else stands."""
+    return value if isinstance(value, Mapping) else _NOTHING
+
+
+def mappings(value: Json) -> list[JsonObject]:
+    """The objects of a list, without anything else that is in it."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def string(value: Json) -> str | None:
+    """The text, or None where something else or nothing stands."""
+    return value if isinstance(value, str) and value else None
+
+
+def usd(value: Json) -> Decimal | None:
+    """An amount of dollars that is one: `core.values.amount` without absurd exponents."""
+    sum_ = amount(value)
+    return sum_ if sum_ is not None and abs(sum_.adjusted()) <= _MOST_EXPONENT else None

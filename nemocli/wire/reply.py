@@ -1,0 +1,245 @@
+"""The body of a good reply to events: what every dialect's decoder has in common.
+
+Servers answer a streamed request with a whole JSON document, and captive portals with a web page,
+whatever the content type says: the first byte of the body decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, Protocol
+
+from nemocli.core.events import Event, Failed, Finished
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.provider import Provider
+from nemocli.core.text import one_line
+from nemocli.core.values import JsonObject
+from nemocli.wire.http import fault_inside, unexpected
+from nemocli.wire.jsontext import parse, parse_first
+from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
+from nemocli.wire.surrogates import Halves
+
+_BOM = b"\xef\xbb\xbf"
+_BLANK = b" \t\r\n"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:")
+_SHOWN = 80
+_AGAIN = "try again, or use another path with `-p`"
+
+Form = Literal["stream", "document", "page"]
+
+
+class Reader(Protocol):
+    """A dialect's part: payloads to events. It may yield an end; nothing is read after one."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server announced the end: what cannot be read from here on is ignored."""
+
+    def take(self, payload: JsonObject) -> Iterator[Event]:
+        """One payload of a stream."""
+
+    def whole(self, payload: JsonObject) -> Iterator[Event]:
+        """The one payload of a reply that was not streamed."""
+
+    def done(self) -> Iterator[Event]:
+        """`[DONE]` came."""
+
+    def eof(self) -> Iterator[Event]:
+        """Nothing more comes: the end, if one was announced."""
+
+    def rest(self) -> Iterator[Event]:
+        """Text held back, right before the end."""
+
+
+class ReplyDecoder:
+    """Feed it a body in any cut; the events are the same, and the last one is the only end."""
+
+    __slots__ = (
+        "_began",
+        "_form",
+        "_halves",
+        "_model",
+        "_over",
+        "_parts",
+        "_provider",
+        "_reader",
+        "_sample",
+        "_size",
+        "_sse",
+    )
+
+    def __init__(self, reader: Reader, provider: Provider, model: str) -> None:
+        self._reader = reader
+        self._provider = provider
+        self._model = model
+        self._sse = SseParser()
+        self._halves = Halves()
+        self._form: Form | None = None
+        self._sample = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._began = False
+        self._over = False
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events that these bytes complete. Raises nothing: a failure is an event."""
+        if self._over:
+            return
+        if self._form != "stream":
+            chunk = self._sniffed(chunk)
+        try:
+            if self._form == "stream":
+                if len(self._sample) < _SHOWN:
+                    self._sample += chunk[: _SHOWN - len(self._sample)]
+                for event in self._sse.feed(chunk):
+                    yield from self._event(event)
+                    if self._over:
+                        return
+            elif self._form == "document":
+                self._keep(chunk)
+        except NemoError as error:
+            yield from self._end(Failed(error.fault))
+        if self._form == "page" and not self._over:
+            yield from self._end(Failed(self._page_fault()))
+
+    def close(self) -> Iterator[Event]:
+        """The end, if none came: a stream that never announced it was cut."""
+        if self._over:
+            return
+        if self._form == "document":
+            yield from self._document()
+        elif self._form == "stream":
+            yield from self._last()
+        if not self._over:
+            yield from self._end(Failed(self._cut()))
+
+    def _sniffed(self, chunk: bytes) -> bytes:
+        """The bytes that count; sets the form as soon as the first of them is there."""
+        if self._form is not None:
+            return chunk
+        chunk = (self._sample + chunk).lstrip(_BLANK)
+        if chunk.startswith(_BOM):
+            chunk = chunk.removeprefix(_BOM).lstrip(_BLANK)
+        elif _BOM.startswith(chunk):
+            self._sample = chunk
+            return b""
+        first = chunk[:1]
+        if first:
+            self._form = "document" if first in b"{[" else "page" if first == b"<" else "stream"
+        self._sample = b""
+        return chunk
+
+    def _event(self, event: ServerEvent) -> Iterator[Event]:
+        data = event.data
+        if not data.strip():
+            return  # a keep-alive in the shape of an event
+        if data.strip() == "[DONE]":
+            yield from self._pass(self._reader.done(), halves=False)
+            if not self._over:
+                yield from self._end(Failed(self._cut()))
+            return
+        try:
+            payload = parse(data)
+        except ValueError:
+            yield from self._unreadable(event)
+            return
+        self._began = True
+        if event.event == "error" and isinstance(payload, dict) and not payload.get("error"):
+            payload = {"error": payload}
+        if isinstance(payload, dict):
+            yield from self._pass(self._reader.take(payload), halves="\\u" in data)
+
+    def _unreadable(self, event: ServerEvent) -> Iterator[Event]:
+        if self._reader.ended or event.event not in ("", "message", "error"):
+            return
+        shown = one_line(event.data, 80)
+        if event.event == "error":
+            yield from self._end(Failed(fault_inside(event.data, self._provider, self._model)))
+        else:
+            yield from self._end(Failed(self._fault(f"sent data that is not JSON: {shown}")))
+
+    def _pass(self, events: Iterable[Event], *, halves: bool) -> Iterator[Event]:
+        """The reader's events, in whole characters, up to and with the end."""
+        for event in events:
+            if isinstance(event, Finished | Failed):
+                yield from self._end(event)
+                return
+            if halves or self._halves.waiting:
+                joined = self._halves.joined(event)
+                if joined is not None:
+                    yield joined
+            else:
+                yield event
+
+    def _end(self, end: Finished | Failed) -> Iterator[Event]:
+        self._over = True
+        self._parts.clear()
+        for event in self._reader.rest():
+            if (joined := self._halves.joined(event)) is not None:
+                yield joined
+        yield from self._halves.rest()
+        yield self._halves.joined(end) or end
+
+    def _keep(self, chunk: bytes) -> None:
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size > LONGEST:
+            raise NemoError(self._fault(f"sent a document above {LONGEST // 2**20} MiB"))
+
+    def _document(self) -> Iterator[Event]:
+        text = b"".join(self._parts).decode("utf-8", "replace").rstrip()
+        try:
+            payload = parse_first(text)
+        except ValueError as error:
+            # What is wrong at the very end is what is missing there.
+            at = getattr(error, "pos", 0)
+            cut = "Unterminated" in str(error) or at >= len(text) - 6
+            bad = self._fault(f"sent JSON that cannot be read: {one_line(str(error), 80)}")
+            self._began = True
+            yield from self._end(Failed(self._cut() if cut else bad))
+            return
+        self._began = True
+        if isinstance(payload, dict):
+            yield from self._pass(self._reader.whole(payload), halves="\\u" in text)
+        else:
+            yield from self._end(Failed(unexpected(payload, self._provider, self._model)))
+
+    def _last(self) -> Iterator[Event]:
+        for event in self._sse.flush():
+            try:
+                parse(event.data)
+            except ValueError:
+                if event.data.strip() != "[DONE]":
+                    continue  # the cut went through it
+            yield from self._event(event)
+            if self._over:
+                return
+        if not self._sse.recognised and not self._begins_like_a_stream():
+            shown = one_line(self._sample.decode("utf-8", "replace"), _SHOWN)
+            fault = self._fault(f"answered with text that is no event stream: {shown}")
+            yield from self._end(Failed(fault))
+            return
+        yield from self._pass(self._reader.eof(), halves=False)
+
+    def _begins_like_a_stream(self) -> bool:
+        """Whether all that came may be the beginning of a first line that was cut."""
+        return any(field.startswith(self._sample) for field in _FIELDS)
+
+    def _cut(self) -> Fault:
+        name = self._provider.name
+        if self._began:
+            message = f"{name} closed the connection in the middle of the answer"
+        else:
+            message = f"{name} closed the connection without an answer"
+        return Fault(FaultKind.CUT, message, _AGAIN, name)
+
+    def _page_fault(self) -> Fault:
+        return self._fault(
+            "answered with a web page, not with the API: a captive portal or a wrong base URL?",
+            "sign in to the network in a browser, then check `base_url` and any proxy",
+        )
+
+    def _fault(self, what: str, hint: str | None = None) -> Fault:
+        name = self._provider.name
+        hint = hint or f"check `base_url` of {name} and any proxy on the way"
+        return Fault(FaultKind.PROTOCOL, f"{name} {what}", hint, name)

@@ -1,0 +1,63 @@
+"""What a reply came to in the end, as its seller says afterwards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from nemocli.core.faults import FaultKind, NemoError
+from nemocli.core.provider import Settlement
+from nemocli.core.usage import Usage
+from nemocli.wire.settle import settled_from, settlement_call
+from tests.wire.speaking import AGGREGATOR, HOSTED
+
+FIELDS = {
+    "cost": "data.total_cost",
+    "upstream": "data.provider_name",
+    "cancelled": "data.cancelled",
+    "input_tokens": "data.native_tokens_prompt",
+    "cached_input_tokens": "data.native_tokens_cached",
+    "output_tokens": "data.native_tokens_completion",
+    "reasoning_tokens": "data.native_tokens_reasoning",
+}
+SELLER = replace(AGGREGATOR, settlement=Settlement("/generation?id={id}", FIELDS))
+
+
+def test_the_question() -> None:
+    call = settlement_call(SELLER, "gen-1/../?x", "https://proxy.example/v1/")
+    assert (call.method, call.body) == ("GET", b"")
+    assert call.url == "https://proxy.example/v1/generation?id=gen-1%2F..%2F%3Fx"
+
+
+def test_the_answer_exactly() -> None:
+    body = b"""{"data": {"total_cost": 0.000000123456789012345, "provider_name": "Host",
+      "cancelled": true, "native_tokens_prompt": 10, "native_tokens_cached": 4,
+      "native_tokens_completion": 7, "native_tokens_reasoning": null}}"""
+    assert settled_from(SELLER, body) == (
+        Decimal("0.000000123456789012345"),
+        Usage(10, 4, None, 7, None),
+        "Host",
+        True,
+    )
+
+
+def test_what_is_not_said_is_unknown() -> None:
+    assert settled_from(SELLER, b'{"data": {"total_cost": "?"}}') == (None, None, None, None)
+    assert settled_from(SELLER, b'{"error": {"code": 404}}') == (None, None, None, None)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"7", b"\xff"])
+def test_junk_is_a_protocol_fault(body: bytes) -> None:
+    with pytest.raises(NemoError) as caught:
+        settled_from(SELLER, body)
+    assert caught.value.fault.kind is FaultKind.PROTOCOL
+
+
+def test_whoever_has_no_settlement_cannot_be_asked() -> None:
+    with pytest.raises(NemoError) as caught:
+        settlement_call(HOSTED, "x", HOSTED.base_url)
+    assert caught.value.fault.kind is FaultKind.CONFIG
+    assert settled_from(HOSTED, json.dumps({"data": {}}).encode()) == (None, None, None, None)
