@@ -147,6 +147,16 @@ class Fold:
                     self.details.extend(details)
             case ToolCallPart():
                 self._add_call(event)
+            case Finished() | Failed():
+                self.end = event
+            case Started() | Citation() | Metered() | Retrying():
+                self._add_about(event)
+            case _:
+                assert_never(event)
+
+    def _add_about(self, event: Started | Citation | Metered | Retrying) -> None:
+        """What is known of the reply beside its words."""
+        match event:
             case Started():
                 self.answered = True
                 self.started = _filled(self.started, event)
@@ -157,10 +167,6 @@ class Fold:
                 self.metered = event
             case Retrying():
                 pass
-            case Finished() | Failed():
-                self.end = event
-            case _:
-                assert_never(event)
 
     def _add_call(self, part: ToolCallPart) -> None:
         call = self._calls.setdefault(part.index, _Call())

@@ -88,6 +88,22 @@ PASSING = frozenset(
 """Kinds that may go away when the same call is made again."""
 
 
+HINTS: dict[FaultKind, str] = {
+    FaultKind.SERVER: "try again later, or use another path with `-p`",
+    FaultKind.RATE: "wait a little, or use another path with `-p`",
+    FaultKind.QUOTA: "add credit to the account, or use another path with `-p`",
+    FaultKind.NETWORK: "look at the connection and any proxy, then try again",
+    FaultKind.REFUSED: "is it running? start the server, or use another path with `-p`",
+    FaultKind.TIMEOUT: "try again, raise `--timeout`, or use another path with `-p`",
+    FaultKind.PROTOCOL: "check `base_url` in the provider's file and any proxy on the way",
+    FaultKind.OFFLINE: "leave `--offline` out, or use a path on this machine",
+    FaultKind.CUT: "what arrived is kept; try again, or use another path with `-p`",
+    FaultKind.UNAVAILABLE: "`nemocli models ls` lists what is served where",
+    FaultKind.AUTH: "`nemocli auth status` shows which keys are used",
+}
+"""What to do about a kind of failure when nobody closer to it knows better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One failure: what happened, to whom, and what to type next.
@@ -112,6 +128,11 @@ class Fault:
     def retryable(self) -> bool:
         """Whether the same call may succeed later without anyone changing anything."""
         return self.kind in PASSING if self.retry is None else self.retry
+
+    @property
+    def advice(self) -> str | None:
+        """The hint, or what generally helps."""
+        return self.hint or HINTS.get(self.kind)
 
     @property
     def exit_code(self) -> ExitCode:

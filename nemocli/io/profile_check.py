@@ -1,4 +1,4 @@
-"""What is wrong with a profile file, said so that its writer can mend it; imports jsonschema."""
+"""What is wrong with a profile file, said so that its writer can mend it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ class Checker:
     """One schema, compiled once. The schema is ours and valid: a test holds that."""
 
     def __init__(self, schema: JsonObject) -> None:
-        from jsonschema import Draft202012Validator
+        from nemocli.io.schema import checker_for
 
         self._first_line = f"its first line is `schema: {schema['$id']}`"
-        self._validator = Draft202012Validator(
-            dict(schema), format_checker=Draft202012Validator.FORMAT_CHECKER
-        )
+        self._validator = checker_for(dict(schema), schema["$id"])
 
     def fault(self, document: Document, file: str) -> Fault | None:
         """The first thing wrong in reading order, as `FILE:LINE: what`, or None.

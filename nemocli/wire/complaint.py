@@ -113,16 +113,17 @@ def _codes(*places: JsonObject) -> Iterator[int | str]:
 
 
 def _message(value: Json, depth: int) -> str | None:
-    if depth > _DEEPEST:
+    if depth > _DEEPEST or not value:
         return None
     if isinstance(value, str):
         return _unwrapped(value, depth)
     if isinstance(value, list):
         said = [m for v in value[:_MOST_ITEMS] if (m := _message(v, depth + 1))]
         return "; ".join(said) or None
-    data = mapping(value)
-    if not data:
-        return None
+    return _said_in(mapping(value), depth)
+
+
+def _said_in(data: JsonObject, depth: int) -> str | None:
     if said_where := _located(data):
         return said_where
     for name in ("error", "message", "detail", "title", "errors", "msg", "reason"):

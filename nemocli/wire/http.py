@@ -43,6 +43,7 @@ _HINTS = {
     FaultKind.PROTOCOL: "check `base_url` of {0} and any proxy on the way",
 }
 """What helps by kind of fault; `{0}` is the provider's name."""
+_SPENT = (FaultKind.QUOTA, FaultKind.RATE)
 _COMPLAINING = ("error", "errors", "message", "detail", "title")
 
 
@@ -51,6 +52,7 @@ def fault_from(
     headers: Mapping[str, str],
     body: bytes,
     now: datetime,
+    *,
     provider: Provider,
     model: str,
 ) -> Fault:
@@ -118,6 +120,8 @@ def _ruled(fault: Fault, text: str, said: Complaint, provider: Provider, model: 
     """The fault as the provider's own rule for it says, with a hint in any case."""
     status = fault.status or _NO_STATUS
     rule = next((r for r in provider.errors if _applies(r, status, text)), None)
+    if rule is not None and rule.match is None and (fault.kind, rule.kind) == _SPENT:
+        rule = None  # the body says more than the status the rule goes by
     if rule is not None:
         message = _named(rule.message, model)
         wait = fault.retry_after_s

@@ -71,6 +71,9 @@ class Channel:
         while b"\r\n\r\n" not in self._buffer:
             if not self._fill():
                 return None
+            if self._buffer[:1] == b"\x16":  # a TLS handshake: refused as real servers do
+                self.send(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+                return None
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ", 2)

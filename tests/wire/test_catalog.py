@@ -15,7 +15,6 @@ from nemocli.core.faults import FaultKind, NemoError
 from nemocli.wire.catalog import Listed, listing
 from tests.wire.speaking import ID
 
-
 WORDS = ["data", "models", "id", "providers", "pricing", "input", "prompt", "meta", "name"]
 
 

@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 def refused(status: int, body: Any = b"", provider: Provider = HOSTED, **headers: str) -> Fault:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return fault_from(status, names, raw, NOW, provider, ID)
+    return fault_from(status, names, raw, NOW, provider=provider, model=ID)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ HEADERS = st.dictionaries(
     st.integers(100, 999), HEADERS, st.binary(max_size=60) | st.text(max_size=60).map(str.encode)
 )
 def test_no_refusal_makes_it_raise(status: int, headers: dict[str, str], body: bytes) -> None:
-    fault = fault_from(status, headers, body, NOW, AGGREGATOR, "")
+    fault = fault_from(status, headers, body, NOW, provider=AGGREGATOR, model="")
     assert "\n" not in fault.message
     assert len(fault.message) <= 300
     assert fault.retry_after_s is None or fault.retry_after_s >= 0

@@ -1,0 +1,102 @@
+"""nemocli: one command for every path to NVIDIA Nemotron 3 Ultra.
+
+The map of the house, top floor first; imports point down only.
+
+nemocli/ The doors.
+  __main__                 `nemocli` and `python -m nemocli`: two answers need no program, the
+  version                  The version, written here so that nothing has to be looked up at start
+
+cli/ THE FACE: parses, composes the World once, draws.
+  cli/answer_json          `nemocli.answer/1` and the events of `--jsonl`: fields are only ever
+  cli/app                  The program: options for every command, then the one command that was
+  cli/ask                  `nemocli ask`: one answer, scriptable
+  cli/asking               From what was typed to a plan and a request, and from the answer to an
+  cli/choice               Which paths a call takes when nobody said, and in which order
+  cli/cost                 `nemocli cost`: what calls came to, and how that is known
+  cli/diagnostics          The only writer to stderr: what happened, to whom, and what to type next
+  cli/helping              The words of `nemocli` alone and of `nemocli --help`, and examples
+  cli/options              Options that several commands share, spelt once
+  cli/output               The only writer to stdout: the answer or the data, and nothing else
+  cli/receipt              One line after an answer: who, what, how long, how much, and how that
+  cli/running              One event loop for one command, stopped by the signals that mean stop
+  cli/setup                What every command may need, each part made when it is first asked for
+  cli/showing              An answer as it is shown: text for people, one object or a line an
+  cli/terminal             What the three standard streams are: terminals or not, coloured or not
+  cli/tree                 Every command in one table: what `--help` lists, and where each is
+  cli/version              `nemocli version`: which program this is, and where
+  cli/waiting              A line that says what is being waited for, on terminals only and only
+  cli/world                The composition root: the one place that puts real parts into the ports
+
+spend/
+  spend/summary            What calls came to, per provider and model: sums that always say what
+
+io/ THE WORLD: one resource and one third-party package per module; fills the ports.
+  io/alive                 Which process made a promise, and whether it still lives
+  io/clock                 The machine's clock and chance
+  io/exchange              How far an exchange has come, how long it may still take, and what its
+  io/files                 Private files: written whole or not at all, one writer at a time
+  io/keyfile               Two small private files: the keys of those without a keyring, and who
+  io/ledger                The book in SQLite: one append-only row per attempt, settlements beside
+  io/ledger_rows           Ledger values to SQL and back: each statement with its values, each
+  io/ledger_schema         The ledger's tables, as numbered migrations: a statement here is added
+  io/oskeyring             The operating system's keyring, which may be locked, absent, or never
+  io/paths                 Where things are kept on this machine
+  io/profile_check         What is wrong with a profile file, said so that its writer can mend it
+  io/profile_files         Profile files to layered mappings: read, check, cover, extend. The slow
+  io/profiles              Every provider and model card this user has, from a cache of parsed
+  io/secrets               Keys: found in the environment, the keyring, a command or a private
+  io/settings              Settings from the command line, the environment, a project's file and
+  io/store                 SQLite files that are private, survive a kill and migrate with a
+  io/transport             HTTP over one pooled client: deadlines, redirects, proxies, and every
+  io/yaml                  YAML without surprises: words stay words, numbers are exact, every
+
+engine/ The only loop around calls; async, through ports only.
+  engine/book              What an attempt becomes in the ledger: its tokens, its cost and how
+  engine/call              One attempt: a request down, events up to one sink, exactly one end
+  engine/discover          Which model a server has, where the server decides what it is called
+  engine/run               The one door: attempts in order until one answers, each reserved before
+  engine/settle            What an abandoned reply really cost, asked of its seller afterwards
+  engine/structured        Answers that must fit a schema: ask, check, and have a wrong one mended
+
+wire/ PURE: bytes to values and back, one module per dialect.
+  wire/catalog             Listings of models, in the shapes that servers answer GET /models with
+  wire/chat                The chat-completions dialect: how to ask. How to read is in `chat_reply`
+  wire/chat_reply          Chat-completions payloads to events
+  wire/complaint           What a server says when it refuses, in any of the shapes that refusals
+  wire/dialect             The two questions a dialect answers, how to ask and how to read, and
+  wire/functioncalls       Function calls of the responses dialect, brought to one index per call
+  wire/headers             What the headers of a reply say about waiting, about the request, and
+  wire/http                Status, headers and body of a refusal, or an error inside a good reply
+  wire/jsontext            JSON from a wire: exact numbers, and questions that no answer can make
+  wire/kinds               Codes to kinds of failure: one table for statuses and for errors inside
+  wire/meter               Token counts and money, from where the provider's profile says they are
+  wire/reply               The body of a good reply to events: what every dialect's decoder has in
+  wire/responses           The responses dialect: how to ask. How to read is in `responses_reply`
+  wire/responses_reply     Payloads of the responses dialect to events
+  wire/settle              The final cost of one reply, asked for after it: the question and what
+  wire/sources             Citations: the sources of an answer, in the spellings that
+  wire/sse                 Bytes to server-sent events, with no I/O and no opinion about the payload
+  wire/surrogates          Halves of characters, put together again
+  wire/think               `<think>` in the text of an answer, told apart from the answer under
+  wire/toolcalls           Pieces of tool calls in chat completions, brought to one index per call
+
+core/ PURE, standard library only: the values that flow and the decisions about them.
+  core/budget              Reserve before the call, settle after it: arithmetic only
+  core/calls               Calls as the book shows them: one attempt with its settlement applied
+  core/card                What a model is, wherever it is served: one card, many offers
+  core/events              What a reply is made of: any number of parts, then exactly one end
+  core/faults              What can go wrong, as values, and the exit code of each
+  core/money               Prices with dates, costs in whole pico-dollars: sums are exact in any
+  core/outcome             Whether a reply that ended well is an answer at all
+  core/plan                From what the user typed to targets in order: provider, model id, card
+  core/policy              Retry, move on, or stop: one pure decision over what has happened so far
+  core/ports               The shapes of the outside world. io/ fills them; tests fill them with
+  core/profile             Profile mappings to providers and model cards, and how one layer of
+  core/provider            What a provider is: one access path, as a value. Who differs from whom
+  core/redact              Keys and passwords, taken out of whatever is about to be shown or written
+  core/request             What the user asked, free of any provider's spelling
+  core/settings            Every setting there is, and which of its sources wins
+  core/text                Text from elsewhere, made harmless for a terminal
+  core/usage               Token counts. Totals include their parts: cached inside input
+  core/values              JSON as a type, and the two questions asked of a JSON tree
+"""

@@ -1,0 +1,27 @@
+"""`nemocli` and `python -m nemocli`: two answers need no program, the rest is `nemocli.cli.app`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    args = sys.argv[1:]
+    if args == ["--version"]:
+        from nemocli.version import __version__
+
+        sys.stdout.write(f"nemocli {__version__}\n")
+        return
+    if args[:1] == ["__complete"]:
+        from nemocli.complete import complete
+
+        complete(args[1:])
+        return
+    from nemocli.cli.app import main as run
+
+    sys.exit(run(args))
+
+
+if __name__ == "__main__":
+    main()

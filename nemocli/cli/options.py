@@ -1,0 +1,44 @@
+"""Options that several commands share, spelt once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Provider = Annotated[
+    list[str] | None,
+    typer.Option("--provider", "-p", metavar="NAME", help="Provider; repeat for a fallback order."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="MODEL", help="Card name, alias or a provider's own id."),
+]
+System = Annotated[
+    str | None, typer.Option("--system", "-s", metavar="TEXT", help="System prompt.")
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="K=V", help="Extra body field, sent as it is."),
+]
+Reasoning = Annotated[
+    str | None,
+    typer.Option("--reasoning", metavar="EFFORT", help="off, low, medium or high."),
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", metavar="N", min=1, help="Most output tokens.")
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="SECONDS", help="For one attempt, all of it."),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option("--max-cost", metavar="USD", help="Most this run may cost; refuses beyond it."),
+]
+Tag = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Tag in the ledger; repeatable.")
+]
+NoLog = Annotated[bool, typer.Option("--no-log", help="Keep no content of this call.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]

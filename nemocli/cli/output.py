@@ -1,0 +1,105 @@
+"""The only writer to stdout: the answer or the data, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from decimal import Decimal
+from typing import IO, Any
+
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.text import neutral
+from nemocli.core.values import Json
+
+STDOUT = 1
+
+
+class ReaderGone(Exception):
+    """Whoever read stdout has left: no failure, but nothing more to do."""
+
+
+class Unwritable(Exception):
+    """stdout cannot take what it should (a full disk)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = Fault(FaultKind.CONFIG, f"cannot write the output: {reason}", sent=False)
+
+
+class Output:
+    """Text as it came; on a terminal without anything the terminal would obey.
+
+    Every write is flushed, so that a stream is a stream also in a pipe. Raises ReaderGone and
+    Unwritable, which are not NemoErrors: no call to a provider failed.
+    """
+
+    def __init__(self, stream: IO[str] | None, tty: bool) -> None:
+        self._bytes: IO[bytes] | None = getattr(stream, "buffer", None)
+        self._tty = tty
+        self._last = "\n"
+
+    def text(self, text: str) -> None:
+        """A piece of the answer."""
+        if not text:
+            return
+        self._last = text[-1]
+        self._write((neutral(text) if self._tty else text).encode("utf-8", "replace"))
+
+    def end_line(self) -> None:
+        """A newline, unless the last piece ended in one."""
+        if self._last != "\n":
+            self.text("\n")
+
+    def line(self, text: str = "") -> None:
+        """One line."""
+        self.text(text + "\n")
+
+    def json(self, value: Json) -> None:
+        """One indented JSON document; money stays exact as text."""
+        self.line(json_text(value, indent=2))
+
+    def jsonl(self, value: Json) -> None:
+        """One JSON value on a line of its own."""
+        self.line(json_text(value))
+
+    def _write(self, data: bytes) -> None:
+        if self._bytes is None:
+            return
+        try:
+            self._bytes.write(data)
+            self._bytes.flush()
+        except BrokenPipeError as error:
+            _let_go()
+            raise ReaderGone from error
+        except OSError as error:
+            _let_go()
+            raise Unwritable(error.strerror or str(error)) from error
+
+
+def json_text(value: Json, indent: int | None = None) -> str:
+    """JSON with readable text; half a character is escaped, so that every reader can decode it."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, default=_plain)
+    return text
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _let_go() -> None:
+    """Nothing may be flushed into a broken stream when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)
+    os.close(nowhere)
+
+
+def stdout(tty: bool) -> Output:
+    """The process's own."""
+    return Output(sys.stdout, tty)

@@ -1,0 +1,32 @@
+"""Every command in one table: what `--help` lists, and where each is found when it is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One noun. `module` under `nemocli.cli` holds its `app`; an `alias` is not listed."""
+
+    name: str
+    module: str
+    help: str
+    group: str
+    alias: str | None = None
+
+
+COMMANDS: tuple[CommandRow, ...] = (
+    CommandRow("ask", "ask", "One answer, for people and scripts", "Ask"),
+    CommandRow("models", "models", "Which models there are, and which really answer", "Paths"),
+    CommandRow("providers", "providers", "The paths to a model, their order, and tests", "Paths"),
+    CommandRow("auth", "auth", "Keys: store, check, remove", "Paths", alias="keys"),
+    CommandRow("cost", "cost", "What calls cost, and how that is known", "Money"),
+    CommandRow("config", "config", "Settings and where each comes from", "Set-up"),
+    CommandRow("doctor", "doctor", "Check this installation", "Set-up"),
+    CommandRow("completion", "completion", "Shell completion for bash, zsh or fish", "Set-up"),
+    CommandRow("version", "version", "Version, Python, system and folders", "Set-up"),
+    CommandRow("help", "help", "Help on a topic: exit-codes, environment, formats", "Set-up"),
+)
+
+BY_NAME = {row.name: row for row in COMMANDS} | {row.alias: row for row in COMMANDS if row.alias}

@@ -1,0 +1,67 @@
+"""The composition root: the one place that puts real parts into the ports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from nemocli.cli.setup import Setup
+from nemocli.core.ports import Endpoint, World
+from nemocli.io.clock import SystemClock
+from nemocli.io.transport import HttpTransport
+from nemocli.version import __version__
+
+if TYPE_CHECKING:
+    from nemocli.core.plan import Target
+    from nemocli.io.servers import LocalServers
+
+USER_AGENT = f"nemocli/{__version__}"
+
+
+@asynccontextmanager
+async def world_of(setup: Setup) -> AsyncIterator[World]:
+    """The outside for one command; whatever it opened or started is closed at the end."""
+    debug = setup.err.debug if setup.globals.debug else None
+    async with HttpTransport(USER_AGENT, setup.offline, debug) as transport:
+        servers = _Servers(setup, transport)
+        try:
+            yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)
+        finally:
+            await servers.aclose()
+            setup.ledger.close()
+
+
+class _Servers:
+    """Local servers, imported when the first is needed."""
+
+    def __init__(self, setup: Setup, transport: HttpTransport) -> None:
+        self._setup = setup
+        self._transport = transport
+        self._made: LocalServers | None = None
+
+    async def endpoint(self, target: Target) -> Endpoint:
+        """Start or find the server of a target."""
+        return await self.made().endpoint(target)
+
+    def made(self) -> LocalServers:
+        """The real ones."""
+        if self._made is None:
+            from nemocli.cli.downloads import notices
+            from nemocli.io.servers import LocalServers
+
+            setup = self._setup
+            self._made = LocalServers(
+                setup.paths,
+                self._transport,
+                setup.env,
+                notices(setup),
+                offline=setup.offline,
+                model_path=setup.settings.text("embedded.model_path"),
+            )
+        return self._made
+
+    async def aclose(self) -> None:
+        """End what was started."""
+        if self._made is not None:
+            await self._made.aclose()

@@ -1,0 +1,195 @@
+"""One attempt: a request down, events up to one sink, exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from nemocli.core.events import Event, Failed, Finished, Started
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.plan import Target
+from nemocli.core.ports import Call, Endpoint, Key, Reply, World
+from nemocli.core.provider import Provider, loopback
+from nemocli.core.request import Request
+from nemocli.engine.discover import discovered
+from nemocli.wire.dialect import Decoder, dialect_named
+from nemocli.wire.http import deprecation_of, fault_from, request_id_of
+
+Sink = Callable[[Event], None]
+
+DRAIN_S = 0.25
+"""How long the rest of a body may take after the end was announced; a new connection costs more."""
+
+MOST_ERROR_BYTES = 256 * 1024
+"""Of an error body, which is read whole before it is understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where one attempt goes: the target with its model found out, an address and a key."""
+
+    target: Target
+    base_url: str
+    key: Key | None
+
+
+async def opened(target: Target, world: World) -> Door:
+    """Start or find the server, find the key, learn the model's id where the server decides it.
+
+    Raises NemoError when there is no key, no server, or no such model; nothing billable was sent.
+    """
+    provider = target.provider
+    endpoint = Endpoint(provider.base_url)
+    if provider.runtime is not None and not provider.base_url:
+        endpoint = await world.servers.endpoint(target)
+    key = endpoint.key or world.secrets.key_for(provider)
+    _check_key(provider, endpoint.base_url, key)
+    if not target.model and endpoint.model:
+        target = replace(target, model=endpoint.model)
+    door = Door(target, endpoint.base_url, key)
+    if not target.model:
+        door = replace(door, target=await discovered(door, world))
+    return door
+
+
+def authorised(call: Call, provider: Provider, key: Key | None) -> Call:
+    """The call with the key in the header the provider wants it in."""
+    if key is None:
+        return call
+    value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value
+    headers = {**call.headers, provider.auth.header.lower(): value}
+    return replace(call, headers=headers, secrets=(*call.secrets, key.value))
+
+
+async def call(
+    door: Door, request: Request, world: World, sink: Sink, timeout_s: float | None
+) -> None:
+    """Give the sink any number of parts and exactly one end."""
+    ended = False
+
+    def once(event: Event) -> None:
+        nonlocal ended
+        if isinstance(event, Finished | Failed):
+            ended = True
+            event = _without_key(event, door.key)
+        sink(event)
+
+    try:
+        await _exchange(door, request, world, once, timeout_s)
+    except NemoError as error:
+        if not ended:
+            once(Failed(error.fault.at(door.target.provider.name)))
+
+
+def _without_key(event: Finished | Failed, key: Key | None) -> Event:
+    """Servers repeat the key they refuse; it must not go on from there."""
+    if key is None or isinstance(event, Finished):
+        return event
+    from nemocli.core.redact import Redactor
+
+    clean, fault = Redactor((key.value,)).text, event.fault
+    hint = clean(fault.hint) if fault.hint else None
+    return Failed(replace(fault, message=clean(fault.message), hint=hint))
+
+
+async def _exchange(
+    door: Door, request: Request, world: World, sink: Sink, timeout_s: float | None
+) -> None:
+    target, provider = door.target, door.target.provider
+    dialect = dialect_named(provider.dialect)
+    wire = dialect.encode(target, request, door.base_url)
+    wire = replace(wire, timeouts=provider.timeouts.within(timeout_s))
+    async with world.transport.send(authorised(wire, provider, door.key)) as reply:
+        request_id = request_id_of(reply.headers)
+        if reply.status != 200:
+            body = await _whole(reply)
+            now = world.clock.now()
+            fault = fault_from(
+                reply.status, reply.headers, body, now, provider=provider, model=target.model
+            )
+            sink(Failed(fault.at(provider.name, request_id)))
+            return
+        sink(_started(reply, request_id))
+        decoder = dialect.decoder(target, request)
+        await _decode(reply, decoder, lambda event: sink(_named(event, provider, request_id)))
+
+
+async def _decode(reply: Reply, decoder: Decoder, sink: Sink) -> None:
+    """Chunks to events. An announced end stands, whatever the connection does after it."""
+    broken: NemoError | None = None
+    chunks = aiter(reply.chunks)
+    try:
+        async for chunk in chunks:
+            for event in decoder.feed(chunk):
+                sink(event)
+                if isinstance(event, Finished | Failed):
+                    await _drain(chunks)
+                    return
+    except NemoError as error:
+        broken = error
+    for event in decoder.close():
+        if broken is not None and isinstance(event, Failed):
+            raise broken
+        sink(event)
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    """Read what little may follow the end, so that the connection can be used again."""
+    with suppress(NemoError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in chunks:
+                pass
+
+
+def _started(reply: Reply, request_id: str | None) -> Started:
+    return Started(
+        reply_id=reply.headers.get("x-generation-id"),
+        request_id=request_id,
+        deprecation=deprecation_of(reply.headers),
+    )
+
+
+def _named(event: Event, provider: Provider, request_id: str | None) -> Event:
+    if isinstance(event, Failed):
+        return Failed(event.fault.at(provider.name, request_id))
+    return event
+
+
+async def _whole(reply: Reply) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in reply.chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > MOST_ERROR_BYTES:
+            break
+    return b"".join(parts)[:MOST_ERROR_BYTES]
+
+
+def _check_key(provider: Provider, base_url: str, key: Key | None) -> None:
+    if key is None and provider.auth.required:
+        names = " or ".join(provider.auth.env)
+        where = f"; get one at {provider.auth.setup_url}" if provider.auth.setup_url else ""
+        ways = f"set {names}, or type" if names else "type"
+        raise NemoError(
+            Fault(
+                FaultKind.AUTH,
+                f"no key for {provider.name}",
+                f"{ways} `nemocli auth login {provider.name}`{where}",
+                provider.name,
+                sent=False,
+            )
+        )
+    plain = base_url.startswith("http://") and not loopback(base_url)
+    if key is not None and plain and not provider.auth.allow_http:
+        raise NemoError(
+            Fault(
+                FaultKind.CONFIG,
+                f"{provider.name} is reached over plain HTTP, where its key can be read on the way",
+                "use https, or set `auth: {allow_http: true}` in the provider's file",
+                provider.name,
+                sent=False,
+            )
+        )

@@ -1,0 +1,84 @@
+"""Which model a server has, where the server decides what it is called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nemocli.core.card import ModelCard
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.plan import Target
+from nemocli.core.ports import Call, Key, World
+from nemocli.core.provider import Provider, Timeouts
+from nemocli.wire.catalog import Listed, listing
+from nemocli.wire.http import fault_from, request_id_of
+
+if TYPE_CHECKING:
+    from nemocli.engine.call import Door
+
+LISTING_TIMEOUTS = Timeouts(connect_s=5, first_byte_s=15, idle_s=15, total_s=30)
+
+
+async def get(provider: Provider, url: str, key: Key | None, world: World) -> bytes:
+    """The body of a GET at this provider. Raises NemoError with the provider named."""
+    from nemocli.engine.call import authorised
+
+    call = Call("GET", url, dict(provider.headers), timeouts=LISTING_TIMEOUTS)
+    try:
+        async with world.transport.send(authorised(call, provider, key)) as reply:
+            body = b"".join([chunk async for chunk in reply.chunks])
+            if reply.status != 200:
+                now = world.clock.now()
+                fault = fault_from(
+                    reply.status, reply.headers, body, now, provider=provider, model=""
+                )
+                raise NemoError(fault.at(provider.name, request_id_of(reply.headers)))
+            return body
+    except NemoError as error:
+        raise NemoError(error.fault.at(provider.name)) from error
+
+
+async def listed(
+    provider: Provider, base_url: str, key: Key | None, world: World
+) -> tuple[Listed, ...]:
+    """What the server's own model listing says. Raises NemoError."""
+    url = base_url + provider.url("models").removeprefix(provider.base_url)
+    return listing(await get(provider, url, key, world))
+
+
+async def discovered(door: Door, world: World) -> Target:
+    """The target with the id under which this server has the model.
+
+    The only model of a server is taken for the one that was meant: its owner chose its name.
+    """
+    provider, card = door.target.provider, door.target.card
+    models = await listed(provider, door.base_url, door.key, world)
+    names = [m.id for m in models]
+    if card is not None and (name := _meant(card, names)) is not None:
+        return replace(door.target, model=name)
+    if len(names) == 1:
+        return replace(door.target, model=names[0], card=None)
+    what = f"a model like {card.name}" if card is not None else "one model to choose"
+    raise NemoError(
+        Fault(
+            FaultKind.UNAVAILABLE,
+            f"{provider.name} does not list {what}",
+            f"name one with `-m`: {', '.join(names[:8])}" if names else provider.start_hint,
+            provider.name,
+            sent=False,
+        )
+    )
+
+
+def _meant(card: ModelCard, names: list[str]) -> str | None:
+    """The name that is one of the card's, else the first that has the card's full name, or that of
+    its weights, in it. Short aliases (`ultra`) count only as whole names."""
+    whole = {_bare(n) for n in (card.name, *card.aliases)}
+    within = {_bare(n) for n in (card.name, *(w.repo for w in card.weights))}
+    exact = (n for n in names if _bare(n) in whole)
+    return next(exact, None) or next((n for n in names if any(w in _bare(n) for w in within)), None)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().rpartition("/")[2])

@@ -1,0 +1,210 @@
+"""The one door: attempts in order until one answers, each reserved before and booked after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from nemocli.core.budget import RunBudget, bound
+from nemocli.core.events import Event, Failed, Fold, Reasoning, Retrying, Text, ToolCallPart
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.money import Pico
+from nemocli.core.outcome import shortfall
+from nemocli.core.plan import Plan, Target
+from nemocli.core.policy import Again, Attempt, Next, decide
+from nemocli.core.ports import Clock, Entry, Reservation, World
+from nemocli.core.request import Request
+from nemocli.engine.book import AttemptId, Times, entry_for
+from nemocli.engine.call import Sink, call, opened
+
+BYTES_PER_TOKEN_AT_WORST = 3
+"""UTF-8 bytes of input per token when a promise must not be broken: below this lies only noise."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a run came to: the last attempt's fold and target, every attempt's ledger row, and the
+    fault that ended it (None when the answer is complete). `warnings` are lines for the user;
+    `lowered` is the bound on output tokens that a budget forced, where it did."""
+
+    fold: Fold
+    target: Target
+    entries: list[Entry] = field(default_factory=list)
+    fault: Fault | None = None
+    warnings: list[str] = field(default_factory=list)
+    lowered: int | None = None
+
+    @property
+    def last(self) -> Entry | None:
+        """The row of the attempt that decided, None when there was none."""
+        return self.entries[-1] if self.entries else None
+
+    def warn(self, line: str) -> None:
+        """Keep a line for the user, once."""
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+
+async def run(
+    plan: Plan,
+    request: Request,
+    world: World,
+    sink: Sink,
+    *,
+    budget: RunBudget | None = None,
+    answer: Answer | None = None,
+) -> Answer:
+    """Ask the plan's targets in order. Events reach the sink; failures are held back until the
+    policy gives up, and are then in the answer.
+
+    Give `answer` to have it filled in place, so that what arrived survives a cancellation: then
+    the attempt is booked, and the cancellation goes on.
+    """
+    if answer is None:
+        answer = Answer(Fold(), plan.targets[0])
+    if budget is None and plan.max_cost_pico is not None:
+        budget = RunBudget(plan.max_cost_pico)
+    job = _Job(plan, request, world, sink, budget, answer)
+    history: tuple[Attempt, ...] = ()
+    index = 0
+    while True:
+        fold = await job.attempt(plan.targets[index])
+        target = answer.target
+        answer.fault = _judged(answer)
+        if not isinstance(fold.end, Failed):
+            return answer
+        history += (Attempt(index, fold.end.fault, fold.shown),)
+        match decide(plan.policy, history, len(plan.targets), world.clock.jitter()):
+            case Again(after_s):
+                sink(Retrying(fold.end.fault, after_s, target.provider.name))
+                await world.clock.sleep(after_s)
+            case Next():
+                index += 1
+                sink(Retrying(fold.end.fault, 0, plan.targets[index].provider.name))
+            case _:
+                return answer
+
+
+def _judged(answer: Answer) -> Fault | None:
+    """What is wrong with the last reply; a token limit that a budget set is the budget's end."""
+    name = answer.target.provider.name
+    fault = shortfall(answer.fold, name)
+    if fault is None or fault.kind is not FaultKind.TRUNCATED or answer.lowered is None:
+        return fault
+    message = f"the answer was cut after {answer.lowered} output tokens, where `--max-cost` ends"
+    return Fault(FaultKind.BUDGET, message, "raise `--max-cost`", name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What every attempt of a run has in common."""
+
+    plan: Plan
+    request: Request
+    world: World
+    sink: Sink
+    budget: RunBudget | None
+    answer: Answer
+
+    async def attempt(self, target: Target) -> Fold:
+        """Open, reserve, call, and book whatever became of it."""
+        answer, clock = self.answer, self.world.clock
+        answer.fold = fold = Fold(keep=self.plan.keep)
+        answer.target = target
+        attempt = AttemptId(clock.new_id(), len(answer.entries) + 1, clock.now())
+        watch = _Stopwatch(clock)
+        request, promised = self.request, 0
+        try:
+            door = await opened(target, self.world)
+            answer.target = door.target
+            request, promised = self._promise(door.target)
+            self._reserve(attempt, promised)
+            watch.start()
+            sink = watch.watching(tee(fold, self.sink))
+            await call(door, request, self.world, sink, self.plan.timeout_s)
+        except NemoError as error:
+            fold.add(Failed(error.fault.at(target.provider.name)))
+        finally:
+            self._book(request, attempt, watch.read(), promised)
+        return fold
+
+    def _promise(self, target: Target) -> tuple[Request, int]:
+        """The request with an output bound that fits the budget, and the sum held for it."""
+        if self.budget is None or target.free:
+            return self.request, 0
+        price = target.price(self.world.clock.now().date())
+        size = _worst_input(self.request)
+        left = self.budget.left
+        fits = bound(left, price, size, self.request.max_tokens, target.output_limit)
+        if isinstance(fits, Fault):
+            raise NemoError(fits)
+        self.budget.reserve(fits.worst)
+        if fits.lowered:
+            self.answer.lowered = fits.max_tokens
+        return replace(self.request, max_tokens=fits.max_tokens), fits.worst
+
+    def _reserve(self, attempt: AttemptId, promised: int) -> None:
+        target = self.answer.target
+        held = Pico(promised) if promised else None
+        row = Reservation(attempt.id, attempt.at, target.provider.name, target.name, held)
+        try:
+            self.world.ledger.reserve(row)
+        except NemoError as error:  # an answer without its row is better than no answer
+            self.answer.warn(error.fault.message)
+
+    def _book(self, request: Request, attempt: AttemptId, times: Times, promised: int) -> None:
+        answer = self.answer
+        entry = entry_for(
+            self.plan, answer.target, request, answer.fold, attempt=attempt, times=times
+        )
+        answer.entries.append(entry)
+        if self.budget is not None:
+            self.budget.settle(promised, entry.cost.pico)
+        try:
+            self.world.ledger.enter(entry)
+        except NemoError as error:
+            answer.warn(error.fault.message)
+
+
+def _worst_input(request: Request) -> int:
+    """Input tokens at the most, with room for what a chat template adds to each message."""
+    parts = [m.text + (m.reasoning or "") for m in request.messages]
+    parts += [c.name + c.arguments for m in request.messages for c in m.tool_calls]
+    parts += [f"{t.name}{t.description}{t.parameters}" for t in request.tools]
+    parts.append(str(request.schema or ""))
+    size = len("".join(parts).encode("utf-8", "surrogatepass"))
+    return -(-size // BYTES_PER_TOKEN_AT_WORST) + 16 * (len(request.messages) + 1)
+
+
+def tee(fold: Fold, sink: Sink) -> Sink:
+    """Fold everything; let the outside see all but the failures, which may yet be mended."""
+
+    def take(event: Event) -> None:
+        fold.add(event)
+        if not isinstance(event, Failed):
+            sink(event)
+
+    return take
+
+
+class _Stopwatch:
+    """Time to first token and in all; reasoning counts as tokens, starting a server does not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = clock.monotonic()
+        self._first: float | None = None
+
+    def start(self) -> None:
+        self._begun = self._clock.monotonic()
+
+    def watching(self, sink: Sink) -> Sink:
+        def take(event: Event) -> None:
+            if self._first is None and isinstance(event, Text | Reasoning | ToolCallPart):
+                self._first = self._clock.monotonic()
+            sink(event)
+
+        return take
+
+    def read(self) -> Times:
+        ttft = None if self._first is None else self._first - self._begun
+        return Times(ttft, self._clock.monotonic() - self._begun)

@@ -1,0 +1,109 @@
+"""The rules of the house, as tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nemocli
+from tests.run import ROOT
+
+PACKAGE = Path(nemocli.__file__).parent
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
+PURE = [p for p in MODULES if p.parent.name in ("core", "wire")]
+LONGEST = 400
+WORLDLY = {"open", "print", "input", "exec", "eval"}
+WORLDLY_MODULES = {
+    "os", "time", "random", "socket", "subprocess", "logging", "asyncio", "threading", "pathlib",
+    "sqlite3", "secrets", "tempfile", "shutil",
+}  # fmt: skip
+PROVIDERS = {p.stem for p in (ROOT / "profiles" / "providers").glob("*.yaml")}
+HOMES = {
+    "httpx2": {"io/transport", "io/exchange"},
+    "yaml": {"io/yaml"},
+    "keyring": {"io/oskeyring"},
+    "sqlite3": {"io/store"},
+    "platformdirs": {"io/paths"},
+    "xllamacpp": {"io/llama"},
+}
+"""The only modules that know a package of somebody else's."""
+FACE = {"typer", "rich"}
+
+
+def label(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of what a module imports, at its head or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def test_the_map_names_every_module_once() -> None:
+    lines = (nemocli.__doc__ or "").splitlines()
+    named = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(named) == sorted(label(p) for p in MODULES)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_a_module_fits_in_the_head(path: Path) -> None:
+    source = path.read_text("utf-8")
+    assert source.count("\n") <= LONGEST
+    assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("path", PURE, ids=label)
+def test_the_lower_floors_touch_nothing(path: Path) -> None:
+    assert imported(path) <= sys.stdlib_module_names | {"nemocli"}
+    assert not imported(path) & WORLDLY_MODULES
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in WORLDLY
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in {"now", "utcnow", "today", "environ"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_a_foreign_package_has_one_home(path: Path) -> None:
+    for package in imported(path) - sys.stdlib_module_names - {"nemocli"}:
+        if package in FACE:
+            assert path.parent.name == "cli"
+        else:
+            assert label(path) in HOMES.get(package, {label(path)})
+            assert path.parent.name == "io"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_no_provider_is_named_in_code(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert node.value.lower() not in PROVIDERS
+        if isinstance(node, ast.Name):
+            assert node.id.lower() not in PROVIDERS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_failures_are_caught_where_something_can_be_done(path: Path) -> None:
+    broad = {"Exception", "BaseException"}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ExceptHandler) and label(path) not in ("cli/app",):
+            assert node.type is not None, "a bare except hides what is not known"
+            named = isinstance(node.type, ast.Name) and node.type.id in broad
+            reraised = any(isinstance(n, ast.Raise) for n in ast.walk(node))
+            assert not named or reraised or label(path).startswith("io/")
+
+
+def test_the_floors_hold() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
