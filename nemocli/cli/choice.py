@@ -103,7 +103,7 @@ def _without_key(setup: Setup, card: ModelCard | None, model: str | None) -> Cho
         target = setup.catalogue.target(provider, model)
         wanted = card is not None and target.card is not None and target.card.name == card.name
         title = target.card.title if target.card is not None else target.model
-        notice = f"no key and no local server: {title} on this machine answers, not Nemotron; {how}"
+        notice = f"no key and no local server: {title} answers, on this machine; {how}"
         return Choice((target,), None if wanted and model else notice)
     what = card.name if card is not None else model
     raise NemoError(
@@ -129,4 +129,4 @@ def _how_to_get_a_key(provider: Provider | None) -> str:
         return "`nemocli auth login PROVIDER` stores a key"
     where = f" (free at {provider.auth.setup_url})" if provider.auth.setup_url else ""
     name = provider.auth.env[0] if provider.auth.env else "its key"
-    return f"for it set {name}{where} or type `nemocli auth login {provider.name}`"
+    return f"for Nemotron set {name}{where} or type `nemocli auth login {provider.name}`"

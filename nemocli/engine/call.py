@@ -44,7 +44,7 @@ async def opened(target: Target, world: World) -> Door:
     endpoint = Endpoint(provider.base_url)
     if provider.runtime is not None and not provider.base_url:
         endpoint = await world.servers.endpoint(target)
-    key = endpoint.key or world.secrets.key_for(provider)
+    key = world.secrets.key_for(provider) or endpoint.key
     _check_key(provider, endpoint.base_url, key)
     if not target.model and endpoint.model:
         target = replace(target, model=endpoint.model)

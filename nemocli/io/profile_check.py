@@ -36,7 +36,7 @@ class Checker:
         """
         if not isinstance(document.data, Mapping):
             return config_fault(file, 1, "a profile is written as `key: value`", self._first_line)
-        wrong = [_wrong(e) for e in self._validator.iter_errors(document.data)]
+        wrong = [_wrong(e) for e in self._validator.iter_errors(cast(Any, document.data))]
         if not wrong:
             return None
         first = min(wrong, key=lambda w: (_LATER.get(w.rule, 1), document.line(w.place)))
