@@ -162,6 +162,47 @@ def coerce(row: Setting, raw: Json) -> Value:
             return _text(raw, row.choices)
 
 
+def settings_schema() -> JsonObject:
+    """The JSON Schema of a settings file, for editors."""
+    whole: dict[str, Json] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "nemocli settings",
+        "type": "object",
+        "additionalProperties": False,
+    }
+    properties: dict[str, Json] = {"schema": {"type": "string"}}
+    for row in SETTINGS:
+        head, _, rest = row.name.partition(".")
+        if not rest:
+            properties[row.name] = _described(row)
+            continue
+        inner: JsonObject = {rest.removeprefix("*."): _described(row)}
+        group: JsonObject = {"type": "object", "properties": inner, "additionalProperties": False}
+        if rest.startswith("*."):
+            group = {"type": "object", "additionalProperties": group}
+        properties[head] = group
+    return {**whole, "properties": properties}
+
+
+def _described(row: Setting) -> JsonObject:
+    words: JsonObject = {"type": "array", "items": {"type": "string"}}
+    kinds: dict[Kind, JsonObject] = {
+        "text": {"type": "string"},
+        "words": {"anyOf": [{"type": "string"}, words]},
+        "argv": words,
+        "count": {"type": "integer", "minimum": 1},
+        "seconds": {"type": "number", "exclusiveMinimum": 0},
+        "usd": {"type": "number", "minimum": 0},
+        "flag": {"type": "boolean"},
+    }
+    said: dict[str, Json] = {**kinds[row.kind], "description": row.help}
+    if row.choices:
+        # YAML reads the bare words on and off as booleans in most editors.
+        said["enum"] = [*row.choices, *([False] if "off" in row.choices else [])]
+        del said["type"]
+    return said
+
+
 def from_flags(flags: Mapping[str, Json]) -> Layer:
     """What was typed; None is not typed. Raises NemoError."""
     values = {n: _coerced(setting(n), v, f"`{n}`") for n, v in flags.items() if v is not None}

@@ -45,7 +45,7 @@ async def opened(target: Target, world: World) -> Door:
     if provider.runtime is not None and not provider.base_url:
         endpoint = await world.servers.endpoint(target)
     key = world.secrets.key_for(provider) or endpoint.key
-    _check_key(provider, endpoint.base_url, key)
+    check_key(provider, endpoint.base_url, key)
     if not target.model and endpoint.model:
         target = replace(target, model=endpoint.model)
     door = Door(target, endpoint.base_url, key)
@@ -168,7 +168,8 @@ async def _whole(reply: Reply) -> bytes:
     return b"".join(parts)[:MOST_ERROR_BYTES]
 
 
-def _check_key(provider: Provider, base_url: str, key: Key | None) -> None:
+def check_key(provider: Provider, base_url: str, key: Key | None) -> None:
+    """Raises NemoError where a key is needed and there is none, or where it could be overheard."""
     if key is None and provider.auth.required:
         names = " or ".join(provider.auth.env)
         where = f"; get one at {provider.auth.setup_url}" if provider.auth.setup_url else ""

@@ -84,6 +84,28 @@ def shelves(files: Iterable[File], schemas: Path) -> Shelves:
     return Shelves(both[0], both[1], broken)
 
 
+def problem_in(path: Path, schemas: Path) -> Fault | None:
+    """What is wrong with one file by itself: a profile, or settings where it names no schema."""
+    from nemocli.core.settings import from_file
+    from nemocli.io.files import read_text
+
+    try:
+        text = read_text(path)
+        if text is None:
+            raise config_error(f"{path}: no such file")
+        document = read(text, str(path))
+        data = document.data if isinstance(document.data, Mapping) else {}
+        named = str(data.get("schema", ""))
+        for kind, file in SCHEMAS.items():
+            if named.startswith(f"nemocli.{kind[:-1]}"):
+                schema = json.loads((schemas / file).read_text("utf-8"))
+                return Checker(schema).fault(document, str(path))
+        from_file(data, document.lines, str(path))
+    except NemoError as error:
+        return error.fault
+    return None
+
+
 @dataclass(slots=True)
 class _Shelving:
     """Fills one shelf; `going` is the path of `extends` being followed, to see a circle."""

@@ -8,7 +8,7 @@ from nemocli.core.events import Event, Failed, Finish, Finished, Reasoning, Star
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
 from nemocli.core.values import Json, JsonObject, dig
-from nemocli.wire.http import fault_inside, unexpected
+from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import mappings, string
 from nemocli.wire.meter import Meter
 from nemocli.wire.sources import Sources
@@ -39,6 +39,7 @@ class ChatReader:
 
     __slots__ = (
         "_awaiting",
+        "_by_delta",
         "_choice",
         "_finish",
         "_meter",
@@ -64,6 +65,7 @@ class ChatReader:
         self._choice: Json = None
         self._finish: str | None = None
         self._said = False
+        self._by_delta = False  # whether deltas brought something
         self._refused = False
 
     @property
@@ -73,9 +75,8 @@ class ChatReader:
 
     def take(self, payload: JsonObject) -> Iterator[Event]:
         """One chunk, or a whole completion."""
-        error = payload.get("error")
-        if error or payload.get("object") == "error":
-            yield from self._failed(error or payload, payload)
+        if payload.get("error") or ("choices" not in payload and complains(payload)):
+            yield from self._failed(payload.get("error"), payload)
             return
         if self._awaiting:
             yield from self._start(payload)
@@ -151,12 +152,18 @@ class ChatReader:
         return index is None or index == self._choice
 
     def _chosen(self, choice: JsonObject) -> Iterator[Event]:
-        delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, dict):
+        delta = choice.get("delta")
+        if delta and isinstance(delta, dict):
             yield from self._delta(delta)
+            self._by_delta = self._said
+        elif not self._by_delta and isinstance(message := choice.get("message"), dict):
+            # After deltas it is the whole answer once more, as some put it into the last chunk.
+            yield from self._delta(message)
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason.lower() not in _NOTHING:
-            self._finish = reason.lower()
+        if isinstance(reason, str) and (reason := reason.lower()) not in _NOTHING:
+            # A second reason never makes a cut answer a good one.
+            if self._finish in (None, "stop") or reason in _BROKEN:
+                self._finish = reason
 
     def _delta(self, delta: JsonObject) -> Iterator[Event]:
         reasoning = self._reasoning(delta)
@@ -216,7 +223,8 @@ class ChatReader:
     def _failed(self, error: Json, payload: JsonObject) -> Iterator[Event]:
         if (metered := self._meter.read(payload)) is not None:
             yield metered
-        yield Failed(fault_inside(error, self._provider, self._model))
+        told = error if isinstance(error, str | dict | list) and error else payload
+        yield Failed(fault_inside(told, self._provider, self._model))
 
 
 def _detail_text(detail: JsonObject) -> str:

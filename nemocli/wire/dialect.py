@@ -115,8 +115,8 @@ def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
 
 def encoded(body: JsonObject) -> bytes:
     """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
-    value = plain(body)
     try:
+        value = plain(body)
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise usage_error(f"an option cannot be written as JSON: {error}") from error

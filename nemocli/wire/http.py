@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import ErrorRule, Provider, plain
 from nemocli.core.text import one_line
-from nemocli.core.values import Json
+from nemocli.core.values import Json, JsonObject
 from nemocli.wire.complaint import MOST_TEXT, Complaint, complaint_of, read_body
 from nemocli.wire.headers import deprecation_of, request_id_of, retry_after
 from nemocli.wire.kinds import NEVER, kind_among, kind_of
 
 __all__ = [
+    "complains",
     "deprecation_of",
     "fault_from",
     "fault_inside",
@@ -93,6 +94,17 @@ def fault_inside(error: Json, provider: Provider, model: str) -> Fault:
         retry=False if status in NEVER else said.retryable,
     )
     return _ruled(fault, _written(error), said, provider, model)
+
+
+def complains(payload: JsonObject) -> bool:
+    """Whether an object without any field of the dialect is an error that stands for itself: a
+    message, and a status or a word for a failure (the bare bodies of NVIDIA's gateway and of
+    engines, which also come inside a stream)."""
+    if not any(payload.get(name) for name in _COMPLAINING):
+        return False
+    said = complaint_of(payload)
+    named = any(kind_of(code) for code in said.codes)
+    return bool(said.message) and (named or "error" in (payload.get("type"), payload.get("object")))
 
 
 def unexpected(payload: Json, provider: Provider, model: str) -> Fault:

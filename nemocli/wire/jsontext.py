@@ -11,6 +11,8 @@ from nemocli.core.values import Json, JsonObject, amount
 _MOST_EXPONENT = 60
 """Numbers further from 1 than this are nonsense, and dear to compute with."""
 
+_PADDING = "\ufeff\0 \t\r\n"
+
 _NOTHING: JsonObject = {}
 
 
@@ -39,10 +41,23 @@ def parse(text: str) -> Json:
     return value
 
 
+def parse_each(text: str) -> tuple[list[Json], str]:
+    """The JSON values that stand one after another, and what follows that is none. Never raises."""
+    values: list[Json] = []
+    while text := text.lstrip(_PADDING):
+        try:
+            value, end = _DECODER.raw_decode(text)
+        except (ValueError, RecursionError):
+            break
+        values.append(value)
+        text = text[end:]
+    return values, text.rstrip(_PADDING)
+
+
 def parse_first(text: str) -> Json:
     """The first JSON value of a text; whatever follows it is ignored. Raises ValueError."""
     try:
-        value: Json = _DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))[0]
+        value: Json = _DECODER.raw_decode(text.lstrip(_PADDING))[0]
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return value

@@ -13,16 +13,19 @@ from nemocli.core.events import Event, Failed, Finished
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import Provider
 from nemocli.core.text import one_line
-from nemocli.core.values import JsonObject
-from nemocli.wire.http import fault_inside, unexpected
-from nemocli.wire.jsontext import parse, parse_first
+from nemocli.core.values import Json, JsonObject
+from nemocli.wire.http import complains, fault_inside, unexpected
+from nemocli.wire.jsontext import mappings, parse, parse_each, parse_first
 from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
 from nemocli.wire.surrogates import Halves
 
 _BOM = b"\xef\xbb\xbf"
-_BLANK = b" \t\r\n"
+_BLANK = b" \t\r\n\0"
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 _SHOWN = 80
+_PLAIN = ("", "message")
+"""Events that carry the reply; others with a name are a server's own annotations."""
+_UNSAID: JsonObject = {"message": "no reason given"}
 _AGAIN = "try again, or use another path with `-p`"
 
 Form = Literal["stream", "document", "page"]
@@ -109,7 +112,10 @@ class ReplyDecoder:
         if self._form == "document":
             yield from self._document()
         elif self._form == "stream":
-            yield from self._last()
+            try:
+                yield from self._last()
+            except NemoError as error:
+                yield from self._end(Failed(error.fault))
         if not self._over:
             yield from self._end(Failed(self._cut()))
 
@@ -129,34 +135,46 @@ class ReplyDecoder:
         self._sample = b""
         return chunk
 
-    def _event(self, event: ServerEvent) -> Iterator[Event]:
-        data = event.data
-        if not data.strip():
-            return  # a keep-alive in the shape of an event
-        if data.strip() == "[DONE]":
+    def _event(self, event: ServerEvent, *, cut: bool = False) -> Iterator[Event]:
+        """One event of the stream; `cut` when the connection ended inside it."""
+        try:
+            payload = parse(event.data)
+        except ValueError:
+            yield from self._odd(event, cut=cut)
+        else:
+            yield from self._payload(payload, event)
+
+    def _odd(self, event: ServerEvent, *, cut: bool) -> Iterator[Event]:
+        """Data that is not one JSON value: `[DONE]`, nothing, several values where a server leaves
+        the blank lines out, or nothing that can be read."""
+        values, rest = parse_each(event.data)
+        for value in values:
+            yield from self._payload(value, event)
+            if self._over:
+                return
+        if rest == "[DONE]":
             yield from self._pass(self._reader.done(), halves=False)
             if not self._over:
                 yield from self._end(Failed(self._cut()))
-            return
-        try:
-            payload = parse(data)
-        except ValueError:
-            yield from self._unreadable(event)
-            return
-        self._began = True
-        if event.event == "error" and isinstance(payload, dict) and not payload.get("error"):
-            payload = {"error": payload}
-        if isinstance(payload, dict):
-            yield from self._pass(self._reader.take(payload), halves="\\u" in data)
-
-    def _unreadable(self, event: ServerEvent) -> Iterator[Event]:
-        if self._reader.ended or event.event not in ("", "message", "error"):
-            return
-        shown = one_line(event.data, 80)
-        if event.event == "error":
-            yield from self._end(Failed(fault_inside(event.data, self._provider, self._model)))
-        else:
+        elif event.event == "error" and not values:
+            error = rest or _UNSAID
+            yield from self._end(Failed(fault_inside(error, self._provider, self._model)))
+        elif rest and not cut and not self._reader.ended and event.event in _PLAIN:
+            shown = one_line(event.data, _SHOWN)
             yield from self._end(Failed(self._fault(f"sent data that is not JSON: {shown}")))
+
+    def _payload(self, payload: Json, event: ServerEvent) -> Iterator[Event]:
+        self._began = True
+        if event.event == "error" and not (isinstance(payload, dict) and payload.get("error")):
+            payload = {"error": payload or _UNSAID}
+        halves = "\\u" in event.data
+        if isinstance(payload, dict):
+            yield from self._pass(self._reader.take(payload), halves=halves)
+            return
+        for item in mappings(payload):
+            yield from self._pass(self._reader.take(item), halves=halves)
+            if self._over:
+                return
 
     def _pass(self, events: Iterable[Event], *, halves: bool) -> Iterator[Event]:
         """The reader's events, in whole characters, up to and with the end."""
@@ -206,12 +224,7 @@ class ReplyDecoder:
 
     def _last(self) -> Iterator[Event]:
         for event in self._sse.flush():
-            try:
-                parse(event.data)
-            except ValueError:
-                if event.data.strip() != "[DONE]":
-                    continue  # the cut went through it
-            yield from self._event(event)
+            yield from self._event(event, cut=True)
             if self._over:
                 return
         if not self._sse.recognised and not self._begins_like_a_stream():
@@ -220,6 +233,16 @@ class ReplyDecoder:
             yield from self._end(Failed(fault))
             return
         yield from self._pass(self._reader.eof(), halves=False)
+        if not self._over:
+            yield from self._put_in()
+
+    def _put_in(self) -> Iterator[Event]:
+        """An error that a gateway wrote into the stream as it would have written it alone."""
+        values, _ = parse_each(self._sse.stray.decode("utf-8", "replace"))
+        for value in mappings(values):
+            if value.get("error") or complains(value):
+                yield from self._end(Failed(fault_inside(value, self._provider, self._model)))
+                return
 
     def _begins_like_a_stream(self) -> bool:
         """Whether all that came may be the beginning of a first line that was cut."""

@@ -23,10 +23,11 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider, UsageWire
 from nemocli.core.values import Json, JsonObject, dig
 from nemocli.wire.functioncalls import FunctionCalls
-from nemocli.wire.http import fault_inside, unexpected
+from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import mapping, mappings, string
 from nemocli.wire.meter import Meter
 from nemocli.wire.sources import Sources
+from nemocli.wire.think import ThinkTags
 
 _ENDS = ("completed", "failed", "incomplete", "cancelled", "requires_action")
 _INCOMPLETE: dict[str, Finish] = {"content_filter": "content_filter"}
@@ -47,6 +48,7 @@ class ResponsesReader:
         "_said",
         "_sources",
         "_started",
+        "_think",
         "_thought",
     )
 
@@ -56,6 +58,7 @@ class ResponsesReader:
         self._meter = Meter(_usage_wire(provider.usage))
         self._sources = Sources()
         self._started = Started()
+        self._think = ThinkTags() if provider.reasoning.tags else None
         self._said: set[str] = set()  # parts whose text came in deltas
         self._thought = ""  # the last one; steps repeat it
         self._reasoned = False
@@ -73,12 +76,12 @@ class ResponsesReader:
         if kind == "response.output_text.delta":
             yield from self._delta(payload)
             return
-        if not isinstance(kind, str):
-            if payload.get("error"):
-                yield from self._failed(payload["error"], payload)
+        if not isinstance(kind, str) or not kind.startswith("response."):
+            if payload.get("error") or kind == "error" or complains(payload):
+                yield from self._failed(payload.get("error"), payload)
             return
-        if kind == "error":
-            yield from self._failed(payload.get("error") or payload, payload)
+        if kind == "response.error":
+            yield from self._failed(payload.get("error"), payload)
             return
         response = mapping(payload.get("response"))
         yield from self._about(response)
@@ -99,8 +102,8 @@ class ResponsesReader:
         yield from self._about(payload)
         if (metered := self._meter.read(payload)) is not None:
             yield metered
-        if status in _ENDS:
-            yield from self._end(status, payload, payload)
+        if status in _ENDS or payload.get("error"):
+            yield from self._end(status or "failed", payload, payload)
             return
         yield Failed(
             Fault(
@@ -120,8 +123,10 @@ class ResponsesReader:
         return iter(())
 
     def rest(self) -> Iterator[Event]:
-        """Nothing is held back."""
-        return iter(())
+        """Text that may have become a tag."""
+        if self._think is not None:
+            for thought, piece in self._think.close():
+                yield Reasoning(piece) if thought else Text(piece)
 
     def _about(self, response: JsonObject) -> Iterator[Event]:
         old, path = self._started, self._provider.upstream
@@ -160,7 +165,14 @@ class ResponsesReader:
     def _text(self, payload: JsonObject, text: Json) -> Iterator[Event]:
         if isinstance(text, str) and text:
             self._said.add(_place(payload))
+            yield from self._spoken(text)
+
+    def _spoken(self, text: str) -> Iterator[Event]:
+        if self._think is None:
             yield Text(text)
+            return
+        for thought, piece in self._think.feed(text):
+            yield Reasoning(piece) if thought else Text(piece)
 
     def _reasoning(self, name: str, payload: JsonObject) -> Iterator[Event]:
         """Deltas as they are; a `thought`, which comes with each step of a search, as a line."""
@@ -216,7 +228,7 @@ class ResponsesReader:
                 text = part.get("text") or part.get("refusal")
                 if unsaid and isinstance(text, str) and text:
                     self._refused |= part.get("type") == "refusal"
-                    yield Text(text)
+                    yield from self._spoken(text)
             yield from self._annotations(item)
         elif kind == "function_call":
             yield from self._calls.late(item)
@@ -238,7 +250,8 @@ class ResponsesReader:
     def _failed(self, error: Json, payload: JsonObject) -> Iterator[Event]:
         if (metered := self._meter.read(payload)) is not None:
             yield metered
-        yield Failed(fault_inside(error, self._provider, self._model))
+        told = error if isinstance(error, str | dict | list) and error else payload
+        yield Failed(fault_inside(told, self._provider, self._model))
 
 
 def _place(payload: JsonObject) -> str:

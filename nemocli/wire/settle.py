@@ -37,7 +37,7 @@ def settlement_call(provider: Provider, reply_id: str, base_url: str) -> Call:
                 sent=False,
             )
         )
-    path = provider.settlement.path.replace("{id}", quote(reply_id, safe=""))
+    path = provider.settlement.path.replace("{id}", quote(reply_id, safe="", errors="replace"))
     headers = {"accept": "application/json"}
     headers.update({name.lower(): value for name, value in provider.headers.items()})
     return Call("GET", base_url.rstrip("/") + path, headers)

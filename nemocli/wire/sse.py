@@ -10,6 +10,9 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 LONGEST = 16 * 1024 * 1024
 """Bytes of one line, and of the data of one event: no honest server sends more."""
 
+MOST_STRAY = 4096
+"""Bytes that are kept of lines that belong to no event stream: an error put in by a gateway."""
+
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"id", b"retry")
 
@@ -30,7 +33,7 @@ class SseParser:
     chunks of a giant line. Raises NemoError (protocol) for a line or an event above LONGEST.
     """
 
-    __slots__ = ("_after_cr", "_data", "_event", "_first", "_held", "_tail", "recognised")
+    __slots__ = ("_after_cr", "_data", "_event", "_first", "_held", "_tail", "recognised", "stray")
 
     def __init__(self) -> None:
         self._tail: list[bytes] = []
@@ -40,6 +43,7 @@ class SseParser:
         self._first = True
         self._after_cr = False
         self.recognised = False  # whether any line so far was one of an event stream
+        self.stray = b""  # what stood on lines of no event stream since the last data
 
     def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
         """The events that these bytes complete."""
@@ -69,11 +73,12 @@ class SseParser:
         """The event that was begun and lacks its blank line: for a stream that has ended.
 
         The standard drops it. Servers that end with `data: [DONE]` and no newline are common, and
-        whether the data is whole can be told by whoever reads it.
+        whether the data is whole can be told by whoever reads it. Raises as `feed` does.
         """
         if self._tail:
             line = b"".join(self._tail)
             self._tail.clear()
+            self._held -= len(line)
             self._line(line)
         if self._data:
             yield from self._dispatch()
@@ -102,10 +107,13 @@ class SseParser:
             self._data.append(value)
             self._hold(len(value) + 1)
             self.recognised = True
+            self.stray = b""
         elif not name or name in _FIELDS:
             self.recognised = True
             if name == b"event":
                 self._event = value.removeprefix(b" ").decode("utf-8", "replace")
+        elif len(self.stray) < MOST_STRAY:
+            self.stray += line[:MOST_STRAY] + b"\n"
 
     def _hold(self, size: int) -> None:
         self._held += size

@@ -46,9 +46,9 @@ class Halves:
                 text = self._join("reasoning", text)
                 return Reasoning(text, details) if text or details else None
             case ToolCallPart():
-                name = whole_text(event.name) if event.name else event.name
+                call_id, name = (whole_text(n) if n else n for n in (event.call_id, event.name))
                 arguments = self._join(event.index, event.arguments)
-                return replace(event, name=name, arguments=arguments)
+                return ToolCallPart(event.index, call_id, name, arguments)
             case _:
                 return _scrubbed(event)
 

@@ -1,0 +1,218 @@
+"""What is known of providers, as rows: for tables, for `--json`, for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from nemocli.cli.choice import listens
+from nemocli.cli.tables import facts, table
+from nemocli.core.provider import Provider, loopback
+
+if TYPE_CHECKING:
+    from nemocli.cli.setup import Setup
+    from nemocli.core.card import ModelCard, Offer
+    from nemocli.core.money import Price
+    from nemocli.core.values import Json
+
+
+def provider_rows(setup: Setup) -> list[dict[str, Json]]:
+    """One row a provider, in the user's order first."""
+    order = list(setup.settings.words("provider"))
+    known = list(setup.catalogue.providers.values())
+    known.sort(key=lambda p: (order.index(p.name) if p.name in order else len(order), p.name))
+    rows = [_row(setup, p, order) for p in known]
+    return sorted(rows, key=lambda row: row["order"] is None and not row["ready"])
+
+
+def _row(setup: Setup, provider: Provider, order: list[str]) -> dict[str, Json]:
+    ready, why = readiness(setup, provider)
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "ready": ready,
+        "why": why,
+        "order": order.index(provider.name) + 1 if provider.name in order else None,
+        "layer": provider.layer,
+        "base_url": provider.base_url or None,
+        "local": provider.local,
+    }
+
+
+def readiness(setup: Setup, provider: Provider) -> tuple[bool, str]:
+    """Whether a call could go there now, and why; no keyring and no network is asked."""
+    if provider.runtime is not None:
+        return _startable(setup, provider)
+    if provider.local and loopback(provider.base_url):
+        if listens(provider.base_url):
+            return True, "listening"
+        return False, provider.start_hint or f"nothing listens at {provider.base_url}"
+    if not provider.auth.required or setup.keys.likely(provider):
+        return True, "key at hand" if provider.auth.required else "needs no key"
+    name = provider.auth.env[0] if provider.auth.env else "a key"
+    return False, f"needs {name}"
+
+
+def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
+    from importlib.util import find_spec
+    from shutil import which
+
+    assert provider.runtime is not None
+    if provider.runtime.kind == "llama_cpp":
+        ready = find_spec("xllamacpp") is not None
+    else:
+        probe = provider.runtime.settings.get("probe")
+        program = str(probe[0]) if isinstance(probe, list | tuple) and probe else ""
+        ready = which(program, path=setup.env.get("PATH")) is not None
+    return ready, "starts when asked" if ready else provider.start_hint or "not installed"
+
+
+def ready_rows(rows: list[dict[str, Json]], width: int | None) -> list[str]:
+    """A table, ready ones marked."""
+    cells = []
+    for row in rows:
+        mark = "yes" if row["ready"] else "no"
+        number = f"{row['order']}." if row["order"] else ""
+        cells.append((f"{number}{row['name']}", mark, str(row["title"]), str(row["why"])))
+    return table(("PROVIDER", "READY", "WHAT IT IS", "WHY"), cells, width)
+
+
+def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
+    """Everything people ask about a provider."""
+    ready, why = readiness(setup, provider)
+    limits, times = provider.limits, provider.timeouts
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "docs": provider.docs or None,
+        "ready": ready,
+        "why": why,
+        "base_url": provider.base_url or None,
+        "dialect": provider.dialect,
+        "extends": list(provider.lineage),
+        "key": {
+            "required": provider.auth.required,
+            "variables": list(provider.auth.env),
+            "setup_url": provider.auth.setup_url,
+            "header": provider.auth.header,
+        },
+        "free": provider.free,
+        "reports_cost": provider.usage.cost is not None,
+        "settles_later": provider.settlement is not None,
+        "structured_output": provider.structured_output,
+        "reasoning": sorted(provider.reasoning.request),
+        "limits": {
+            "requests_per_minute": limits.requests_per_minute,
+            "tokens_per_minute": limits.tokens_per_minute,
+            "concurrency": limits.concurrency,
+        },
+        "timeouts_s": {
+            "connect": times.connect_s,
+            "first_byte": times.first_byte_s,
+            "idle": times.idle_s,
+            "total": times.total_s,
+        },
+        "models": [
+            offer_json(card, offer, provider)
+            for card in setup.catalogue.cards.values()
+            for offer in card.offers
+            if offer.provider in (provider.name, *provider.lineage)
+        ],
+        "layer": provider.layer,
+        "file": provider.file,
+    }
+
+
+def offer_json(card: ModelCard, offer: Offer, provider: Provider | None) -> dict[str, Json]:
+    """A model as one provider serves it, with the price that holds today and its source."""
+    price = _price(card, offer, provider)
+    return {
+        "model": card.name,
+        "provider": offer.provider,
+        "id": offer.id,
+        "variant": offer.variant,
+        "context": offer.context or card.context,
+        "output_limit": offer.output_limit or card.output_limit,
+        "end_of_life": offer.end_of_life,
+        "price": None if price is None else price_json(price),
+        "source": offer.source,
+    }
+
+
+def _price(card: ModelCard, offer: Offer, provider: Provider | None) -> Price | None:
+    from nemocli.core.money import price_on
+    from nemocli.core.plan import Target
+
+    if provider is not None:
+        return Target(provider, offer.id, card, offer).price(today())
+    rows = [p for p in card.prices if p.seller == offer.provider and p.variant == offer.variant]
+    return price_on(rows, today())
+
+
+def price_json(price: Price) -> dict[str, Json]:
+    """USD per million tokens, as decimal strings."""
+    cached = price.cached_input
+    return {
+        "input": str(price.input),
+        "cached_input": str(cached) if cached is not None else None,
+        "output": str(price.output),
+        "valid_from": price.valid_from.isoformat(),
+        "source": price.source,
+        "id": price.id,
+    }
+
+
+def price_text(price: Json) -> str:
+    """`0.60 in, 2.40 out`; USD per million tokens."""
+    if not isinstance(price, dict):
+        return "price unknown"
+    if price["input"] in ("0", "0.0", "0.00") and price["output"] in ("0", "0.0", "0.00"):
+        return "free"
+    return f"${price['input']} in, ${price['output']} out"
+
+
+def today() -> date:
+    """Prices hold by UTC days."""
+    return datetime.now(UTC).date()
+
+
+def provider_lines(said: dict[str, Json]) -> list[str]:
+    """For people."""
+    key, limits, times = said["key"], said["limits"], said["timeouts_s"]
+    assert isinstance(key, dict)
+    assert isinstance(limits, dict)
+    assert isinstance(times, dict)
+    names = ", ".join(str(v) for v in key["variables"] or ())
+    known = [f"{v} {k.replace('_', ' ')}" for k, v in limits.items() if v is not None]
+    rows = [
+        ("name", f"{said['name']} ({said['title']})"),
+        ("ready", f"{'yes' if said['ready'] else 'no'}: {said['why']}"),
+        ("address", str(said["base_url"] or "found when it is started")),
+        ("dialect", str(said["dialect"])),
+        ("key", f"{names}" if key["required"] else f"not needed{f'; {names}' if names else ''}"),
+        ("get a key", str(key["setup_url"] or "")),
+        ("cost", _cost(said)),
+        ("reasoning", ", ".join(str(v) for v in said["reasoning"] or ())),  # type: ignore[union-attr]
+        ("limits", ", ".join(known)),
+        ("timeouts", ", ".join(f"{k.replace('_', ' ')} {v} s" for k, v in times.items())),
+        ("docs", str(said["docs"] or "")),
+        ("file", f"{said['file']} ({said['layer']})"),
+    ]
+    lines = facts(rows)
+    models = said["models"]
+    if isinstance(models, list) and models:
+        cells = [
+            (str(m["model"]), str(m["id"]), price_text(m["price"]))
+            for m in models
+            if isinstance(m, dict)
+        ]
+        lines += ["", *table(("MODEL", "ID HERE", "USD PER MILLION TOKENS"), cells, None)]
+    return lines
+
+
+def _cost(said: dict[str, Json]) -> str:
+    if said["free"]:
+        return "nothing is charged here"
+    if said["reports_cost"]:
+        return "reported with each reply" + (", settled after it" if said["settles_later"] else "")
+    return "from dated price tables"
