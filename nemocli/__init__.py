@@ -4,6 +4,7 @@ The map of the house, top floor first; imports point down only.
 
 nemocli/ The doors.
   __main__                 `nemocli` and `python -m nemocli`: two answers need no program, the
+  complete                 Shell completion, answered without the program: from the generated tree
   version                  The version, written here so that nothing has to be looked up at start
 
 cli/ THE FACE: parses, composes the World once, draws.
@@ -11,17 +12,32 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/app                  The program: options for every command, then the one command that was
   cli/ask                  `nemocli ask`: one answer, scriptable
   cli/asking               From what was typed to a plan and a request, and from the answer to an
+  cli/auth                 `nemocli auth`: keys, from where and to where, and never the key itself
+  cli/checks               What `doctor` looks at: each check one line, and what to type when it
   cli/choice               Which paths a call takes when nobody said, and in which order
+  cli/completion           `nemocli completion`: the shell's side of completion
+  cli/completion_scripts   Generates what is in `completions/`: `python -m
+  cli/config               `nemocli config`: settings, where each comes from, and what is wrong
   cli/cost                 `nemocli cost`: what calls came to, and how that is known
   cli/diagnostics          The only writer to stderr: what happened, to whom, and what to type next
+  cli/doctor               `nemocli doctor`: one look at everything an answer depends on
+  cli/downloads            How a fetch is shown: a line, and on a terminal a bar
+  cli/help                 `nemocli help`: what does not fit under one command
   cli/helping              The words of `nemocli` alone and of `nemocli --help`, and examples
+  cli/model_facts          What is known of models, as rows: for tables, for `--json`, for people
+  cli/models               `nemocli models`: which there are, who serves them, and which really
   cli/options              Options that several commands share, spelt once
   cli/output               The only writer to stdout: the answer or the data, and nothing else
+  cli/probing              Tiny real calls that tell whether a path works and what a model there
+  cli/provider_facts       What is known of providers, as rows: for tables, for `--json`, for people
+  cli/providers            `nemocli providers`: the paths to a model, which of them are ready, and
   cli/receipt              One line after an answer: who, what, how long, how much, and how that
   cli/running              One event loop for one command, stopped by the signals that mean stop
   cli/setup                What every command may need, each part made when it is first asked for
   cli/showing              An answer as it is shown: text for people, one object or a line an
+  cli/tables               Plain tables: aligned columns, cut only where a terminal would wrap them
   cli/terminal             What the three standard streams are: terminals or not, coloured or not
+  cli/topics               Help topics, written from the same tables the program runs on
   cli/tree                 Every command in one table: what `--help` lists, and where each is
   cli/version              `nemocli version`: which program this is, and where
   cli/waiting              A line that says what is being waited for, on terminals only and only
@@ -33,18 +49,26 @@ spend/
 io/ THE WORLD: one resource and one third-party package per module; fills the ports.
   io/alive                 Which process made a promise, and whether it still lives
   io/clock                 The machine's clock and chance
+  io/command_runtime       Servers that another program starts and lists, driven through its JSON
   io/exchange              How far an exchange has come, how long it may still take, and what its
+  io/fetching              Pinned weights, fetched once from the first source that has them, and
   io/files                 Private files: written whole or not at all, one writer at a time
+  io/inputs                What is piped in and what is attached: text, whole, and never waited
   io/keyfile               Two small private files: the keys of those without a keyring, and who
   io/ledger                The book in SQLite: one append-only row per attempt, settlements beside
   io/ledger_rows           Ledger values to SQL and back: each statement with its values, each
   io/ledger_schema         The ledger's tables, as numbered migrations: a statement here is added
+  io/llama                 The embedded engine: llama.cpp's server in this process, on a loopback
   io/oskeyring             The operating system's keyring, which may be locked, absent, or never
   io/paths                 Where things are kept on this machine
+  io/pinned                Pinned weights: what a file must be, and whether it is on this machine
+  io/process               Programs of others, run without a shell: bounded in time and in what
   io/profile_check         What is wrong with a profile file, said so that its writer can mend it
   io/profile_files         Profile files to layered mappings: read, check, cover, extend. The slow
   io/profiles              Every provider and model card this user has, from a cache of parsed
+  io/schema                JSON Schema: what `--schema` was given, and whether an answer satisfies
   io/secrets               Keys: found in the environment, the keyring, a command or a private
+  io/servers               Servers that must be started before they can be asked: one per provider
   io/settings              Settings from the command line, the environment, a project's file and
   io/store                 SQLite files that are private, survive a kill and migrate with a
   io/transport             HTTP over one pooled client: deadlines, redirects, proxies, and every
@@ -92,9 +116,11 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/policy              Retry, move on, or stop: one pure decision over what has happened so far
   core/ports               The shapes of the outside world. io/ fills them; tests fill them with
   core/profile             Profile mappings to providers and model cards, and how one layer of
+  core/prompt              One message out of what was typed, piped and attached; and code out of
   core/provider            What a provider is: one access path, as a value. Who differs from whom
   core/redact              Keys and passwords, taken out of whatever is about to be shown or written
   core/request             What the user asked, free of any provider's spelling
+  core/schema              A short list of fields as a JSON Schema: `name, age int, tags [string]
   core/settings            Every setting there is, and which of its sources wins
   core/text                Text from elsewhere, made harmless for a terminal
   core/usage               Token counts. Totals include their parts: cached inside input

@@ -106,7 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(setup, error)
     except KeyboardInterrupt:
         return _failed(setup, typer.Abort())
+    _remember(setup)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _remember(setup: Setup) -> None:
+    """Names for the next completion, where this command has read them anyway."""
+    if setup.has_profiles:
+        from nemocli.cli.completion import refresh
+
+        refresh(setup)
 
 
 def _failed(setup: Setup, error: Exception) -> int:

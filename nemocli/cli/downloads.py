@@ -13,7 +13,7 @@ BAR = 24
 
 
 class Downloads:
-    """Fills `io.pinned.Teller` on stderr."""
+    """Fills `io.fetching.Teller` on stderr."""
 
     def __init__(self, setup: Setup) -> None:
         self._err = setup.err

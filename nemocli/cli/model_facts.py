@@ -12,8 +12,11 @@ from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.plan import Target
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from nemocli.cli.setup import Setup
     from nemocli.core.card import ModelCard
+    from nemocli.core.provider import Provider
     from nemocli.core.values import Json
     from nemocli.wire.catalog import Listed
 
@@ -50,15 +53,17 @@ def listed_rows(setup: Setup, name: str) -> Rows:
             "id": model.id,
             "model": card.name if card is not None else None,
             "context": model.context,
-            "input_usd_per_million": str(model.input_usd) if model.input_usd is not None else None,
-            "output_usd_per_million": str(model.output_usd)
-            if model.output_usd is not None
-            else None,
+            "input_usd_per_million": _exact(model.input_usd),
+            "output_usd_per_million": _exact(model.output_usd),
             "tools": model.tools,
             "structured_output": model.structured_output,
         }
         for model, card in _listing(setup, name)
     ]
+
+
+def _exact(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def listed_table(rows: Rows, width: int | None) -> list[str]:
@@ -182,7 +187,7 @@ def card_info(setup: Setup, card: ModelCard) -> dict[str, Json]:
     }
 
 
-def _provider(setup: Setup, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _provider(setup: Setup, name: str) -> Provider | None:
     try:
         return setup.catalogue.providers.get(name)
     except NemoError:
@@ -204,7 +209,7 @@ def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
             ("released", card.released),
         ]
     )
-    offers = [o for o in _rows(said["offers"])]
+    offers = _rows(said["offers"])
     cells = [
         (str(o["provider"]), str(o["id"]), tokens(o["context"]), price_text(o["price"]), _when(o))
         for o in offers
@@ -215,7 +220,7 @@ def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
             "ID THERE",
             "CONTEXT",
             "USD PER MILLION TOKENS",
-            "PRICE SINCE, SOURCE",
+            "SINCE, SOURCE",
         )
         lines += ["", *table(headers, cells, None)]
     if card.weights:

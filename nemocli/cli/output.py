@@ -55,6 +55,12 @@ class Output:
         """One line."""
         self.text(text + "\n")
 
+    def marked(self, mark: str, code: str, text: str) -> None:
+        """A line that begins with a coloured mark; `code` is the SGR code, empty for none."""
+        shown = f"\x1b[{code}m{mark}\x1b[0m" if code else mark
+        self._last = "\n"
+        self._write(f"{shown}{neutral(text) if self._tty else text}\n".encode("utf-8", "replace"))
+
     def json(self, value: Json) -> None:
         """One indented JSON document; money stays exact as text."""
         self.line(json_text(value, indent=2))

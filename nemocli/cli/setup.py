@@ -105,6 +105,11 @@ class Setup:
         return catalogue(folders, self.paths.profile_cache)
 
     @property
+    def has_profiles(self) -> bool:
+        """Whether this command has read them."""
+        return "profiles" in self.__dict__
+
+    @property
     def catalogue(self) -> Catalogue:
         """Providers and cards by name."""
         return self.profiles.catalogue

@@ -15,7 +15,7 @@ from nemocli.core.ports import Endpoint, Key
 from nemocli.core.provider import Provider
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject
-from nemocli.io.pinned import Teller
+from nemocli.io.fetching import Teller
 from nemocli.io.process import run
 
 ASK_S = 60.0

@@ -57,6 +57,18 @@ def delete(user: str) -> None:
     _patiently(remove)
 
 
+def backend() -> str:
+    """What the keyring is. Raises NemoError (auth) when there is none to use."""
+
+    def name() -> str:
+        import keyring
+
+        _check_backend()
+        return keyring.get_keyring().name
+
+    return _patiently(name)
+
+
 def _check_backend() -> None:
     import keyring
     from keyring.backends import fail, null

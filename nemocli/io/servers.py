@@ -11,9 +11,10 @@ from nemocli.core.ports import Endpoint, Transport
 from nemocli.core.provider import Provider
 from nemocli.core.values import JsonObject
 from nemocli.io.command_runtime import CommandRuntime
+from nemocli.io.fetching import Fetcher, Teller
 from nemocli.io.llama import LlamaServer, check_engine, check_model, start
 from nemocli.io.paths import Paths
-from nemocli.io.pinned import Fetcher, Pin, Teller, pin_from
+from nemocli.io.pinned import Pin, Shelf, pin_from
 
 DEFAULT_CONTEXT = 8192
 
@@ -35,7 +36,7 @@ class LocalServers:
         self._env = env
         self._teller = teller
         self._model_path = Path(model_path).expanduser() if model_path else None
-        self._fetcher = Fetcher(weights_folder(paths), transport, env, teller, offline)
+        self._fetcher = Fetcher(Shelf(weights_folder(paths)), transport, env, teller, offline)
         self._running: dict[tuple[str, str], LlamaServer] = {}
         self._found: dict[tuple[str, str], Endpoint] = {}
         self._lock = asyncio.Lock()
@@ -87,9 +88,9 @@ def _pin(settings: JsonObject) -> Pin:
     return pin_from(weights)
 
 
-def pinned_weights(provider: Provider, fetcher: Fetcher) -> tuple[Pin, Path | None] | None:
-    """The weights a provider's runtime needs and where they are; None when it needs none."""
-    if provider.runtime is None or provider.runtime.kind != "llama_cpp":
-        return None
+def weights_status(provider: Provider, paths: Paths) -> tuple[Path | None, int]:
+    """Where the weights of an engine of ours are, verified, None when they are not here; and their
+    size in bytes."""
+    assert provider.runtime is not None
     pin = _pin(provider.runtime.settings)
-    return pin, fetcher.present(pin)
+    return Shelf(weights_folder(paths)).present(pin), pin.size

@@ -160,10 +160,13 @@ class ChatReader:
             # After deltas it is the whole answer once more, as some put it into the last chunk.
             yield from self._delta(message)
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and (reason := reason.lower()) not in _NOTHING:
-            # A second reason never makes a cut answer a good one.
-            if self._finish in (None, "stop") or reason in _BROKEN:
-                self._finish = reason
+        if isinstance(reason, str):
+            self._end(reason.lower())
+
+    def _end(self, reason: str) -> None:
+        """Take a finish reason. A second one never makes a cut answer a good one."""
+        if reason not in _NOTHING and (self._finish in (None, "stop") or reason in _BROKEN):
+            self._finish = reason
 
     def _delta(self, delta: JsonObject) -> Iterator[Event]:
         reasoning = self._reasoning(delta)

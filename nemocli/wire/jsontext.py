@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from typing import cast
 
 from nemocli.core.values import Json, JsonObject, amount
 
 _MOST_EXPONENT = 60
 """Numbers further from 1 than this are nonsense, and dear to compute with."""
 
-_PADDING = "\ufeff\0 \t\r\n"
+_BLANK = " \t\r\n"
+_BETWEEN = frozenset(_BLANK + "\0")
+_PADDING = _BLANK + "\0\ufeff"
 
 _NOTHING: JsonObject = {}
 
@@ -34,24 +37,30 @@ _DECODER = json.JSONDecoder(parse_float=_exact, parse_constant=_no_number, stric
 
 def parse(text: str) -> Json:
     """The value of a JSON text; fractions become Decimal. Raises ValueError and nothing else."""
+    text = text.strip(_BLANK)
     try:
-        value: Json = _DECODER.decode(text)
+        value, end = _DECODER.raw_decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    return value
+    if end != len(text):
+        raise ValueError(f"something follows the value: {text[end : end + 20]!r}")
+    return cast(Json, value)
 
 
 def parse_each(text: str) -> tuple[list[Json], str]:
     """The JSON values that stand one after another, and what follows that is none. Never raises."""
     values: list[Json] = []
-    while text := text.lstrip(_PADDING):
+    text = text.strip(_PADDING)
+    at = 0
+    while at < len(text):
         try:
-            value, end = _DECODER.raw_decode(text)
+            value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             break
         values.append(value)
-        text = text[end:]
-    return values, text.rstrip(_PADDING)
+        while text[at : at + 1] in _BETWEEN and at < len(text):
+            at += 1
+    return values, text[at:]
 
 
 def parse_first(text: str) -> Json:

@@ -22,6 +22,7 @@ from nemocli.wire.surrogates import Halves
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n\0"
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:")
+_ENDS = (Finished, Failed)
 _SHOWN = 80
 _PLAIN = ("", "message")
 """Events that carry the reply; others with a name are a server's own annotations."""
@@ -142,7 +143,11 @@ class ReplyDecoder:
         except ValueError:
             yield from self._odd(event, cut=cut)
         else:
-            yield from self._payload(payload, event)
+            if isinstance(payload, dict) and event.event != "error":
+                self._began = True
+                yield from self._pass(self._reader.take(payload), halves="\\u" in event.data)
+            else:
+                yield from self._payload(payload, event)
 
     def _odd(self, event: ServerEvent, *, cut: bool) -> Iterator[Event]:
         """Data that is not one JSON value: `[DONE]`, nothing, several values where a server leaves
@@ -179,7 +184,7 @@ class ReplyDecoder:
     def _pass(self, events: Iterable[Event], *, halves: bool) -> Iterator[Event]:
         """The reader's events, in whole characters, up to and with the end."""
         for event in events:
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, _ENDS):
                 yield from self._end(event)
                 return
             if halves or self._halves.waiting:
