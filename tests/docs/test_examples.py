@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nemocli.cli.app import command_in
 from nemocli.cli.helping import root_help
@@ -68,12 +69,13 @@ def settle_in(home: Home, url: str) -> None:
     folder = home.folder / "profiles" / "providers"
     folder.mkdir(parents=True, mode=0o700)
     for shipped in (ROOT / "profiles" / "providers").glob("*.yaml"):
-        if "runtime:" not in shipped.read_text():
-            (folder / shipped.name).write_text(
-                f"schema: nemocli.provider/1\nname: {shipped.stem}\nbase_url: {url}\n"
-            )
-    for name in ("NVIDIA_API_KEY", "OPENROUTER_API_KEY", "HF_TOKEN", "PERPLEXITY_API_KEY"):
-        home.env[name] = KEY
+        row = yaml.safe_load(shipped.read_text())
+        if "runtime" in row or row["dialect"] != "chat":
+            continue
+        auth = {k: v for k, v in row.get("auth", {}).items() if k in ("env", "required")}
+        home.env |= dict.fromkeys(auth.get("env", ()), KEY)
+        mine = {"schema": row["schema"], "name": row["name"], "base_url": url, "auth": auth}
+        (folder / shipped.name).write_text(yaml.safe_dump(mine))
     bin_ = home.root / "bin"
     bin_.mkdir()
     command = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m nemocli "$@"\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,19 @@ from nemocli.core.faults import FaultKind
 from nemocli.core.provider import ReasoningWire, UsageWire
 from nemocli.core.request import ToolCall
 from nemocli.core.usage import Usage
-from tests.wire.speaking import AGGREGATOR, HOSTED, chunk, events, fault, read, sse, stream
+from nemocli.wire.dialect import dialect_named
+from tests.wire.speaking import (
+    AGGREGATOR,
+    ASKED,
+    HOSTED,
+    chunk,
+    events,
+    fault,
+    read,
+    sse,
+    stream,
+    target,
+)
 
 SAID = {"content": "Hi"}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -76,6 +89,13 @@ def test_a_finish_that_is_an_error_is_one_without_an_error_object(reason: str) -
 @pytest.mark.parametrize("reason", ["", None, "null", 7])
 def test_a_finish_reason_that_is_none_ends_nothing(reason: Any) -> None:
     assert fault(read(HOSTED, stream(SAID, finish=reason, done=False))).kind is FaultKind.CUT
+
+
+@pytest.mark.parametrize("first", ["length", "content_filter", "tool_calls"])
+def test_a_second_finish_reason_makes_no_cut_answer_good(first: str) -> None:
+    fold = read(HOSTED, sse(chunk(SAID, first), chunk({}, "stop")))
+    assert fold.end == Finished(first)  # type: ignore[arg-type]
+    assert fault(read(HOSTED, sse(chunk(SAID, first), chunk({}, "error")))).kind is FaultKind.SERVER
 
 
 def test_done_alone_ends_an_answer_that_was_begun() -> None:
@@ -135,6 +155,65 @@ def test_keep_alives_in_the_shape_of_data_are_ignored(oddity: str) -> None:
 def test_annotations_in_events_of_their_own_are_ignored() -> None:
     raw = b'event: worker_id\ndata: not json\n\nevent: trace\n: "x"\n\n' + stream(SAID)
     assert read(HOSTED, raw).end == Finished("stop")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_server_that_leaves_the_blank_lines_out(end: bytes) -> None:
+    raw = stream({"content": "H"}, {"content": "i"}).replace(b"\n\n", end)
+    assert (read(HOSTED, raw).text, read(HOSTED, raw).end) == ("Hi", Finished("stop"))
+    cut = raw[: raw.index(b'"stop"')]
+    assert (read(HOSTED, cut).text, fault(read(HOSTED, cut)).kind) == ("Hi", FaultKind.CUT)
+    wrong = raw.replace(b"data: [DONE]", b"data: }{") + b"\n\n"
+    assert read(HOSTED, wrong).end == Finished("stop")
+
+
+def test_json_over_several_data_lines_is_one_payload() -> None:
+    text = json.dumps(chunk(SAID, "stop"), indent=1).replace("\n", "\ndata: ")
+    assert read(HOSTED, f"data: {text}\n\n".encode()).text == "Hi"
+
+
+def test_nothing_readable_after_a_readable_value_is_a_fault() -> None:
+    end = fault(read(HOSTED, sse(json.dumps(chunk(SAID)) + " and more", done=False)))
+    assert (end.kind, "and more" in end.message) == (FaultKind.PROTOCOL, False)
+
+
+@pytest.mark.parametrize("pad", [b"\0", b"\0\0", b"\0 \0"])
+def test_padding_with_nul_is_passed_over(pad: bytes) -> None:
+    raw = pad + stream(SAID).replace(b"}\n", b"}" + pad + b"\n")
+    assert (read(HOSTED, raw).text, read(HOSTED, raw).end) == ("Hi", Finished("stop"))
+    assert read(HOSTED, pad + doc() + pad).text == "Hi"
+
+
+def test_characters_that_end_lines_elsewhere_stay_in_the_text() -> None:
+    text = "a\u2028b\u2029c\u0085d\x0be\x1cf"
+    raw = sse(json.dumps(chunk({"content": text}), ensure_ascii=False), chunk({}, "stop"))
+    assert read(HOSTED, raw).text == text
+
+
+def test_a_piece_of_ten_megabytes_is_text_like_any_other() -> None:
+    raw = stream({"content": "x" * 10_000_000})
+    pieces = [raw[i : i + 65_536] for i in range(0, len(raw), 65_536)]
+    assert read(HOSTED, *pieces).text_chars == 10_000_000
+
+
+@pytest.mark.parametrize("size", [9_000_000, 2**24 - 8, 2**24 - 1])
+def test_a_giant_line_that_is_cut_is_a_cut(size: int) -> None:
+    fold = read(HOSTED, sse(chunk(SAID), done=False) + b"data: " + b"x" * (size - 6))
+    assert (fold.text, fault(fold).kind) == ("Hi", FaultKind.CUT)
+
+
+def test_a_long_stream_takes_no_more_memory_than_a_short_one() -> None:
+    piece = sse(chunk({"content": "x" * 4000}), done=False)
+    decoder, fold = dialect_named("chat").decoder(target(HOSTED), ASKED), Fold(keep=False)
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            for event in decoder.feed(piece):
+                fold.add(event)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert (fold.text_chars, fold.text) == (4_000_000, "")
 
 
 # What the body is
@@ -236,6 +315,64 @@ def test_errors_in_a_stream(error: Any, kind: FaultKind, place: str) -> None:
     fold = read(HOSTED, raw)
     assert (fold.text, fault(fold).kind, fault(fold).provider) == ("Hi", kind, "hosted")
     assert "m" in fault(fold).message
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "status"),
+    [
+        ({"message": "m", "type": "internal_server_error", "code": 500}, FaultKind.SERVER, 500),
+        ({"status": 503, "title": "Service Unavailable", "detail": "m"}, FaultKind.SERVER, 503),
+        ({"type": "about:blank", "status": 429, "title": "m"}, FaultKind.RATE, 429),
+        ({"message": "m", "type": "BadRequestError"}, FaultKind.REQUEST, None),
+        ({"type": "error", "message": "m"}, FaultKind.SERVER, None),
+        ({"error": True, "message": "m", "code": 402}, FaultKind.QUOTA, 402),
+        ([{"error": {"message": "m", "code": 404}}], FaultKind.UNAVAILABLE, 404),
+    ],
+    ids=["bare", "problem", "title only", "word only", "typed", "flag", "list"],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["in the answer", "after its finish reason"])
+def test_errors_that_stand_for_themselves_in_a_stream(
+    payload: Any, kind: FaultKind, status: int | None, late: bool
+) -> None:
+    end = [chunk({}, "stop")] if late else []
+    fold = read(HOSTED, sse(chunk(SAID), *end, payload))
+    assert (fold.text, fault(fold).kind, fault(fold).status) == ("Hi", kind, status)
+    assert "m" in fault(fold).message
+
+
+@pytest.mark.parametrize(
+    "data", [b"boom", b'"boom"', b'["boom"]', b'{"message":"boom"}', b"", b"{}"]
+)
+@pytest.mark.parametrize("late", [False, True], ids=["in the answer", "after its finish reason"])
+@pytest.mark.parametrize("tail", [b"\n\n", b"\n", b""])
+def test_an_error_event_fails_whatever_its_data(data: bytes, late: bool, tail: bytes) -> None:
+    end = [chunk({}, "stop")] if late else []
+    raw = sse(chunk(SAID), *end, done=False) + b"event: error\ndata: " + data + tail
+    fold = read(HOSTED, raw)
+    assert (fold.text, fault(fold).kind) == ("Hi", FaultKind.SERVER)
+    assert ("boom" in fault(fold).message) == (b"boom" in data)
+
+
+@pytest.mark.parametrize("opening", [b": PROCESSING\n\n", sse(chunk(SAID), done=False)])
+@pytest.mark.parametrize(
+    ("put_in", "kind"),
+    [
+        (b'{"error":{"message":"m","code":402}}', FaultKind.QUOTA),
+        (b'{\n  "status": 429,\n  "title": "Too Many Requests"\n}\n', FaultKind.RATE),
+        (b"<html>502 Bad Gateway</html>\n", FaultKind.CUT),
+        (b'{"error":{"mess', FaultKind.CUT),
+        (b'{"ok":1}\n', FaultKind.CUT),
+    ],
+)
+def test_an_error_that_a_gateway_writes_into_the_stream(
+    opening: bytes, put_in: bytes, kind: FaultKind
+) -> None:
+    assert fault(read(HOSTED, opening + put_in)).kind is kind
+
+
+def test_an_error_without_a_word_is_understood_at_once() -> None:
+    for error in ({"code": 500}, {"a": {"b": {"c": {"d": {}}}}}, {"message": None, "error": {}}):
+        assert fault(read(HOSTED, sse({"error": error}, done=False))).kind is FaultKind.SERVER
 
 
 def test_an_availability_error_says_whether_and_when_to_come_back() -> None:
@@ -350,6 +487,16 @@ def test_content_in_parts() -> None:
     ]
     fold = read(HOSTED, stream({"content": parts}))
     assert (fold.reasoning, fold.text) == ("why", "Hi")
+
+
+def test_a_message_after_deltas_is_the_answer_once_more() -> None:
+    last = {"index": 0, "delta": {}, "message": {"content": "Hi"}, "finish_reason": "stop"}
+    assert read(HOSTED, sse(chunk(SAID), {"choices": [last]})).text == "Hi"
+
+
+def test_messages_in_the_place_of_deltas_are_read() -> None:
+    bits = [{"choices": [{"message": {"content": c}, "finish_reason": None}]} for c in "Hi"]
+    assert read(HOSTED, sse(*bits, chunk({}, "stop"))).text == "Hi"
 
 
 def test_tags_are_text_where_the_profile_says_so() -> None:
@@ -490,6 +637,12 @@ def test_the_older_function_call() -> None:
     assert fold.end == Finished("tool_calls")
 
 
+def test_half_a_character_in_an_id_can_be_written() -> None:
+    raw = rb'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"\ud83e","function":'
+    raw += rb'{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}' + b"\n\n"
+    assert read(HOSTED, raw).tool_calls[0].call_id == "\N{REPLACEMENT CHARACTER}"
+
+
 def test_broken_arguments_stay_as_they_came() -> None:
     assert calls(parts(piece(0, "a", "f", '{"x":')))[0].arguments == '{"x":'
 
@@ -560,8 +713,8 @@ def test_no_json_makes_it_raise(payloads: list[Any]) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([b"", b"{", b"<", b"data: ", b"data: {"]))
-def test_no_bytes_make_it_raise(junk: bytes, start: bytes) -> None:
-    assert read(HOSTED, start + junk).end is not None
+def test_no_bytes_make_it_raise_and_none_are_an_answer(junk: bytes, start: bytes) -> None:
+    assert isinstance(read(HOSTED, start + junk).end, Failed)
 
 
 def test_json_nested_beyond_reason_is_a_fault() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nemocli.core.events import Citation, Finish, Finished, Metered, Reasoning, Text
+from nemocli.core.events import Citation, Failed, Finish, Finished, Metered, Reasoning, Text
 from nemocli.core.faults import FaultKind
-from nemocli.core.provider import UsageWire
+from nemocli.core.provider import ReasoningWire, UsageWire
 from nemocli.core.request import ToolCall
 from nemocli.core.usage import Usage
 from tests.wire.speaking import AGENT, events, fault, read, sse
@@ -87,6 +87,10 @@ def test_a_typed_end_without_its_blank_line_is_one() -> None:
         {"type": "error", "code": "server_error", "message": "m"},
         {"type": "error", "error": {"message": "m"}},
         {"error": {"message": "m", "code": 500}},
+        ev("error", error={"message": "m"}),
+        ev("error", message="m"),
+        {"message": "m", "type": "internal_server_error", "code": 500},
+        {"status": 503, "title": "Service Unavailable", "detail": "m"},
     ],
 )
 def test_failures(failure: Any) -> None:
@@ -201,6 +205,27 @@ def test_whole_responses_that_are_no_answer(status: str, kind: FaultKind) -> Non
     assert fault(read(AGENT, json.dumps(response(status)).encode())).kind is kind
 
 
+def test_a_whole_response_with_an_error_and_no_status_is_that_error() -> None:
+    raw = json.dumps({"object": "response", "output": [], "error": {"message": "m", "code": 429}})
+    assert fault(read(AGENT, raw.encode())).kind is FaultKind.RATE
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_tags_in_the_text_are_reasoning(whole: bool) -> None:
+    text = "<think>why</think>\n\nHi"
+    deltas = (ev("output_text.delta", delta=c, item_id="m") for c in text)
+    raw = stream(*deltas, DONE)
+    if whole:
+        raw = json.dumps(response("completed", message(text))).encode()
+    assert (read(AGENT, raw).reasoning, read(AGENT, raw).text) == ("why", "Hi")
+    plain = replace(AGENT, reasoning=ReasoningWire(tags=False))
+    assert read(plain, raw).text == text
+
+
+def test_what_may_become_a_tag_is_shown_before_the_end() -> None:
+    assert read(AGENT, stream(ev("output_text.delta", delta="<thi"), DONE)).text == "<thi"
+
+
 def test_a_whole_response_that_reasoned() -> None:
     thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "why"}]}
     raw = json.dumps(response("completed", thought, message("Hi"))).encode()
@@ -236,3 +261,9 @@ def test_no_json_makes_it_raise(payloads: list[tuple[str, Any]]) -> None:
     assert read(AGENT, sse(*typed)).end is not None
     for payload in typed:
         assert read(AGENT, json.dumps(payload).encode()).end is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=80), st.sampled_from([b"", b"{", b"<", b"data: ", b"data: {"]))
+def test_no_bytes_make_it_raise_and_none_are_an_answer(junk: bytes, start: bytes) -> None:
+    assert isinstance(read(AGENT, start + junk).end, Failed)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.provider import Settlement
@@ -23,6 +26,12 @@ FIELDS = {
     "output_tokens": "data.native_tokens_completion",
     "reasoning_tokens": "data.native_tokens_reasoning",
 }
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+DOCUMENTS = st.recursive(
+    st.dictionaries(st.sampled_from([p.partition(".")[2] for p in FIELDS.values()]), SCALARS),
+    lambda inner: st.fixed_dictionaries({"data": inner | SCALARS}) | st.lists(inner, max_size=2),
+    max_leaves=4,
+)
 SELLER = replace(AGGREGATOR, settlement=Settlement("/generation?id={id}", FIELDS))
 
 
@@ -54,6 +63,18 @@ def test_junk_is_a_protocol_fault(body: bytes) -> None:
     with pytest.raises(NemoError) as caught:
         settled_from(SELLER, body)
     assert caught.value.fault.kind is FaultKind.PROTOCOL
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | DOCUMENTS.map(lambda value: json.dumps(value).encode()))
+def test_no_body_raises_anything_else(body: bytes) -> None:
+    with suppress(NemoError):
+        final = settled_from(SELLER, body)
+        assert final.cost_usd is None or final.cost_usd >= 0
+
+
+def test_half_a_character_in_an_id_can_be_asked_for() -> None:
+    assert settlement_call(SELLER, "\ud83e", HOSTED.base_url).url.endswith("?id=%3F")
 
 
 def test_whoever_has_no_settlement_cannot_be_asked() -> None:

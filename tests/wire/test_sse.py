@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
+from nemocli.wire.sse import LONGEST, MOST_STRAY, ServerEvent, SseParser
 
 NEWLINES = (b"\n", b"\r\n", b"\r")
 
@@ -86,6 +86,21 @@ def test_pending_tells_whether_something_was_begun() -> None:
     assert parser.pending
     assert list(parser.flush()) == [ServerEvent("b")]
     assert not parser.pending
+
+
+@pytest.mark.parametrize("line", [b"x" * 65536, b": comment"])
+def test_what_is_no_data_does_not_add_up(line: bytes) -> None:
+    parser = SseParser()
+    assert not [e for _ in range(400) for e in parser.feed(line + b"\n")]
+    assert len(parser.stray) <= 2 * MOST_STRAY
+
+
+def test_what_stood_between_the_events_is_kept_until_the_next_data() -> None:
+    parser = SseParser()
+    list(parser.feed(b'{"error":\n "m"}\n: comment\n'))
+    assert parser.stray == b'{"error":\n "m"}\n'
+    list(parser.feed(b"data: x\n"))
+    assert parser.stray == b""
 
 
 def seconds(size: int) -> float:
