@@ -113,10 +113,7 @@ class ReplyDecoder:
         if self._form == "document":
             yield from self._document()
         elif self._form == "stream":
-            try:
-                yield from self._last()
-            except NemoError as error:
-                yield from self._end(Failed(error.fault))
+            yield from self._last()
         if not self._over:
             yield from self._end(Failed(self._cut()))
 

@@ -73,7 +73,8 @@ class SseParser:
         """The event that was begun and lacks its blank line: for a stream that has ended.
 
         The standard drops it. Servers that end with `data: [DONE]` and no newline are common, and
-        whether the data is whole can be told by whoever reads it. Raises as `feed` does.
+        whether the data is whole can be told by whoever reads it.
+        Raises nothing: what is here was let in by `feed`.
         """
         if self._tail:
             line = b"".join(self._tail)

@@ -11,6 +11,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def spoken(stub: Stub, rest: bytes = b"") -> bytes:
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((parts.hostname, parts.port), 5) as sock:
         sock.sendall(head.encode() + body + rest)
-        sock.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # a reset may be here already; reading tells of it
+            sock.shutdown(socket.SHUT_WR)
         received = b""
         while data := sock.recv(65536):
             received += data

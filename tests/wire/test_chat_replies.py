@@ -147,7 +147,10 @@ def test_data_that_is_not_json_is_a_protocol_fault() -> None:
     assert "not json" in end.message
 
 
-@pytest.mark.parametrize("oddity", ["", "  ", "null", "[]", '"ping"', "{}", '{"choices":null}'])
+@pytest.mark.parametrize(
+    "oddity",
+    ["", "  ", "null", "[]", '"ping"', "{}", '{"choices":null}', '{"message":"queued","code":202}'],
+)
 def test_keep_alives_in_the_shape_of_data_are_ignored(oddity: str) -> None:
     assert read(HOSTED, sse(oddity, chunk(SAID), oddity, chunk({}, "stop"))).text == "Hi"
 
@@ -583,6 +586,10 @@ A, B = ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", '{"y":2}')
             parts(piece(None, "b", "g")),
             parts(piece(None, "b", None, '{"y":2}')),
         ],
+        [
+            parts(piece(None, "a", "f"), piece(None, "b", "g")),
+            parts(piece(None, "a", None, '{"x":1}'), piece(None, "b", None, '{"y":2}')),
+        ],
         [parts(piece(0, "a", "f", {"x": 1})), parts(piece(1, "b", "g", {"y": 2}))],
         [
             parts(piece(0, "a", "f", '{"x"')),
@@ -602,6 +609,7 @@ A, B = ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", '{"y":2}')
         "one index for all",
         "no index",
         "no index, pieces",
+        "no index, out of order",
         "objects",
         "a new id per piece",
         "id and name repeated",

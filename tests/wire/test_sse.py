@@ -41,6 +41,7 @@ def parsed(*chunks: bytes) -> list[ServerEvent]:
 )
 def test_reads(raw: bytes, expected: list[ServerEvent]) -> None:
     assert parsed(raw) == expected
+    assert parsed(*(raw[i : i + 1] for i in range(len(raw)))) == expected
 
 
 PIECES = st.lists(
@@ -54,6 +55,8 @@ PIECES = st.lists(
             b"\n",
             b"\r",
             b"\r\n",
+            b"data: a\r\n",
+            b"data: b\r",
             b"\xf0\x9f",
             b"\xa6\x99",
             b"x",

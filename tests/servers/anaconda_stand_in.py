@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Speaks the JSON of `anaconda ai` (anaconda-ai 0.7.0, cli.py) from a state file.
+
+`STAND_IN_STATE` names a JSON file: models, servers, url, and `fail`, a command that fails. What was
+asked is appended to `STATE.log`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main(args: list[str]) -> int:
+    state_file = Path(os.environ["STAND_IN_STATE"])
+    state = json.loads(state_file.read_text())
+    with state_file.with_suffix(".log").open("a") as log:
+        log.write(" ".join(args) + "\n")
+    assert args[0] == "ai"
+    what, rest = args[1], [a for a in args[2:] if not a.startswith("--")]
+    if state.get("fail") == what:
+        print("Traceback (most recent call last):\nMissingAuth: log in first", file=sys.stderr)
+        return 1
+    answer: object = {"status": "success"}
+    if what == "models":
+        answer = state["models"]
+    elif what == "servers" and not rest:
+        answer = [{k: s[k] for k in ("server_id", "model", "status")} for s in state["servers"]]
+    elif what == "servers":
+        answer = next(shown(s, state) for s in state["servers"] if s["server_id"] == rest[0])
+    elif what == "launch":
+        server = {"server_id": "s-new", "model": rest[0], "status": "running"}
+        state["servers"].append(server)
+        state_file.write_text(json.dumps(state))
+        answer = shown(server, state)
+    print(json.dumps(answer, indent=2))
+    return 0
+
+
+def shown(server: dict, state: dict) -> dict:
+    keys = {k: server[k] for k in ("model", "status")}
+    return {**keys, "openai_url": state["url"], "parameters": {}}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
