@@ -1,0 +1,32 @@
+"""Bytes to values and back, with no I/O: the one floor that knows how servers speak.
+
+Asking and reading
+  dialect          the two questions a dialect answers, and the body that all of them share
+  chat             chat-completions: how to ask
+  chat_reply       chat-completions: payloads to events
+  responses        the responses dialect: how to ask
+  responses_reply  the responses dialect: payloads to events
+
+From the bytes of a reply to payloads
+  reply            stream, document or web page; exactly one end, whatever comes
+  sse              bytes to server-sent events under any cut
+  jsontext         JSON with exact numbers, and questions that no answer can make fail
+
+From payloads to events
+  think            `<think>` in the text of an answer
+  toolcalls        pieces of tool calls in chat-completions, one index per call
+  functioncalls    function calls of the responses dialect, passed on once
+  sources          citations, each once
+  surrogates       halves of characters, put together again
+  meter            token counts and money
+
+Refusals
+  http             a refusal, or an error inside a good reply, to one Fault
+  complaint        what the body says, in any of its shapes
+  headers          when to come back, the server's name for the request, the model's end
+  kinds            codes and words to kinds of failure
+
+Beside the call itself
+  catalog          listings of models
+  settle           the final cost of one reply, asked for after it
+"""

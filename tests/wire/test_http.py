@@ -138,6 +138,7 @@ def test_a_redirect_names_the_host_and_that_the_key_stayed_here() -> None:
         (429, {"error": {"message": "Add credits to continue"}}, FaultKind.QUOTA),
         (429, {"error": {"message": "check your billing details"}}, FaultKind.QUOTA),
         (429, {"error": {"message": "load balancer busy"}}, FaultKind.RATE),
+        (400, {"error": {"message": "the field `payment` is unknown"}}, FaultKind.REQUEST),
         (403, {"error": {"message": "m", "code": "insufficient_quota"}}, FaultKind.QUOTA),
         (400, {"error": {"message": "m", "code": "model_not_found"}}, FaultKind.UNAVAILABLE),
         (400, {"error": {"message": "m", "metadata": {"error_type": "content_policy_violation"}}},

@@ -96,6 +96,32 @@ def test_hosted_reasoning_leaves_its_uncounted_tokens_unknown() -> None:
     assert fold.metered == Metered(Usage(12, None, None, 9, None))
 
 
+def test_aggregator_debug_and_a_key_of_ones_own() -> None:
+    assert known("chat/aggregator-debug.sse") == [
+        Started("gen-1780551209-d", ID, "Fireworks"),
+        Text("Four"),
+        Text("."),
+        Metered(Usage(11, 0, None, 2, 0), Decimal("0.0000205")),
+        Finished("stop"),
+    ]
+
+
+def test_tool_calls_of_an_engine() -> None:
+    path, raw = body("chat/engine-tools.sse")
+    fold = read(provider_of(path), raw)
+    assert (fold.reasoning, fold.end) == ("I need both.", Finished("tool_calls"))
+    assert fold.tool_calls == (
+        ToolCall("chatcmpl-tool-0a1b2c3d4e5f6071", "read", '{"path": "a.txt"}'),
+        ToolCall("chatcmpl-tool-8192a3b4c5d6e7f8", "read", '{"path": "b.txt"}'),
+    )
+
+
+def test_hosted_overload_is_no_success_for_the_done_after_it() -> None:
+    path, raw = body("chat/hosted-overload.sse")
+    fold = read(provider_of(path), raw)
+    assert (fold.reasoning, fault(fold).status, fault(fold).retryable) == ("Let me", 503, True)
+
+
 def test_hosted_error() -> None:
     path, raw = body("chat/hosted-error.sse")
     fold = read(provider_of(path), raw)
@@ -139,6 +165,7 @@ def test_a_function_call_of_the_agent() -> None:
         ToolCallPart(0, arguments='{"city"'),
         ToolCallPart(0, arguments=':"Bern"}'),
     ]
+    assert [type(e) for e in found[4:]] == [Metered, Finished]
     assert found[-1] == Finished("tool_calls")
 
 
@@ -166,7 +193,7 @@ def test_a_whole_response_says_what_its_stream_says() -> None:
     assert set(fold.citations) == set(streamed.citations)
 
 
-@pytest.mark.parametrize("path", STREAMS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize("path", [*STREAMS, *DOCUMENTS], ids=lambda p: f"{p.parent.name}-{p.stem}")
 @pytest.mark.parametrize("newline", NEWLINES.values(), ids=NEWLINES)
 def test_any_cut_in_two_reads_the_same(path: Path, newline: bytes) -> None:
     raw = path.read_bytes().replace(b"\n", newline)
@@ -217,6 +244,25 @@ def test_cut_at_any_byte_it_ends_once_and_never_in_success_before_its_terminal_s
             assert any(mark in raw[:cut] for mark in TERMINAL) if streamed else cut >= len(raw) - 1
         elif not isinstance(whole.end, Failed):
             assert ends[0].fault.kind is FaultKind.CUT
+
+
+@SLOW
+@given(
+    st.sampled_from(STREAMS),
+    st.sampled_from(list(NEWLINES.values())),
+    st.integers(0, 10_000),
+    st.lists(st.integers(0, 10_000), max_size=6),
+)
+def test_a_cut_stream_reads_the_same_in_any_pieces_and_is_no_success_unless_it_was_over(
+    path: Path, newline: bytes, end: int, cuts: list[int]
+) -> None:
+    raw = path.read_bytes().replace(b"\n", newline)
+    raw = raw[: end % len(raw)]
+    at = sorted({0, len(raw), *(c % (len(raw) + 1) for c in cuts)})
+    found = events(provider_of(path), *(raw[a:b] for a, b in pairwise(at)))
+    assert found == events(provider_of(path), raw)
+    if isinstance(found[-1], Finished):
+        assert any(mark in raw for mark in TERMINAL)
 
 
 @SLOW
