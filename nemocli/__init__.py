@@ -3,105 +3,106 @@
 The map of the house, top floor first; imports point down only.
 
 nemocli/ The doors.
-  __main__                 `nemocli` and `python -m nemocli`: two answers need no program, the
-  complete                 Shell completion, answered without the program: from the generated tree
+  __main__                 `nemocli` and `python -m nemocli`: two answers need no program
+  complete                 Shell completion, answered without the program
   version                  The version, written here so that nothing has to be looked up at start
 
 cli/ THE FACE: parses, composes the World once, draws.
-  cli/answer_json          `nemocli.answer/1` and the events of `--jsonl`: fields are only ever
-  cli/app                  The program: options for every command, then the one command that was
+  cli/answer_json          `nemocli.answer/1` and the events of `--jsonl`
+  cli/app                  The program: options for every command
   cli/ask                  `nemocli ask`: one answer, scriptable
-  cli/asking               From what was typed to a plan and a request, and from the answer to an
-  cli/auth                 `nemocli auth`: keys, from where and to where, and never the key itself
-  cli/checks               What `doctor` looks at: each check one line, and what to type when it
+  cli/asking               From what was typed to a plan and a request
+  cli/auth                 `nemocli auth`: keys, from where and to where
+  cli/checks               What `doctor` looks at: each check one line
   cli/choice               Which paths a call takes when nobody said, and in which order
   cli/completion           `nemocli completion`: the shell's side of completion
-  cli/completion_scripts   Generates what is in `completions/`: `python -m
-  cli/config               `nemocli config`: settings, where each comes from, and what is wrong
+  cli/completion_scripts   Generates what is in `completions/`
+  cli/config               `nemocli config`: settings, where each comes from
   cli/cost                 `nemocli cost`: what calls came to, and how that is known
   cli/diagnostics          The only writer to stderr: what happened, to whom, and what to type next
   cli/doctor               `nemocli doctor`: one look at everything an answer depends on
   cli/downloads            How a fetch is shown: a line, and on a terminal a bar
   cli/help                 `nemocli help`: what does not fit under one command
-  cli/helping              The words of `nemocli` alone and of `nemocli --help`, and examples
+  cli/helping              The words of `nemocli` alone and of `nemocli --help`
   cli/model_facts          What is known of models, as rows: for tables, for `--json`, for people
-  cli/models               `nemocli models`: which there are, who serves them, and which really
+  cli/models               `nemocli models`: which there are, who serves them
   cli/options              Options that several commands share, spelt once
   cli/output               The only writer to stdout: the answer or the data, and nothing else
   cli/probing              Tiny real calls that tell whether a path works and what a model there
   cli/provider_facts       What is known of providers, as rows: for tables, for `--json`, for people
-  cli/providers            `nemocli providers`: the paths to a model, which of them are ready, and
-  cli/receipt              One line after an answer: who, what, how long, how much, and how that
+  cli/providers            `nemocli providers`: the paths to a model, which of them are ready
+  cli/reaching             Whether providers can be reached from here
+  cli/receipt              One line after an answer: who, what, how long, how much
   cli/running              One event loop for one command, stopped by the signals that mean stop
   cli/setup                What every command may need, each part made when it is first asked for
-  cli/showing              An answer as it is shown: text for people, one object or a line an
+  cli/showing              An answer as it is shown: text for people
   cli/tables               Plain tables: aligned columns, cut only where a terminal would wrap them
   cli/terminal             What the three standard streams are: terminals or not, coloured or not
   cli/topics               Help topics, written from the same tables the program runs on
-  cli/tree                 Every command in one table: what `--help` lists, and where each is
+  cli/tree                 Every command in one table: what `--help` lists
   cli/version              `nemocli version`: which program this is, and where
-  cli/waiting              A line that says what is being waited for, on terminals only and only
+  cli/waiting              A line that says what is being waited for
   cli/world                The composition root: the one place that puts real parts into the ports
 
 spend/
-  spend/summary            What calls came to, per provider and model: sums that always say what
+  spend/summary            What calls came to, per provider and model
 
 io/ THE WORLD: one resource and one third-party package per module; fills the ports.
   io/alive                 Which process made a promise, and whether it still lives
   io/clock                 The machine's clock and chance
-  io/command_runtime       Servers that another program starts and lists, driven through its JSON
-  io/exchange              How far an exchange has come, how long it may still take, and what its
-  io/fetching              Pinned weights, fetched once from the first source that has them, and
+  io/command_runtime       Servers that another program starts and lists
+  io/exchange              How far an exchange has come, how long it may still take
+  io/fetching              Pinned weights, fetched once from the first source that has them
   io/files                 Private files: written whole or not at all, one writer at a time
-  io/inputs                What is piped in and what is attached: text, whole, and never waited
-  io/keyfile               Two small private files: the keys of those without a keyring, and who
-  io/ledger                The book in SQLite: one append-only row per attempt, settlements beside
-  io/ledger_rows           Ledger values to SQL and back: each statement with its values, each
+  io/inputs                What is piped in and what is attached: text, whole
+  io/keyfile               Two small private files: the keys of those without a keyring
+  io/ledger                The book in SQLite: one append-only row per attempt
+  io/ledger_rows           Ledger values to SQL and back: each statement with its values
   io/ledger_schema         The ledger's tables, as numbered migrations: a statement here is added
-  io/llama                 The embedded engine: llama.cpp's server in this process, on a loopback
-  io/oskeyring             The operating system's keyring, which may be locked, absent, or never
+  io/llama                 The embedded engine: llama.cpp's server in this process
+  io/oskeyring             The operating system's keyring, which may be locked, absent
   io/paths                 Where things are kept on this machine
   io/pinned                Pinned weights: what a file must be, and whether it is on this machine
-  io/process               Programs of others, run without a shell: bounded in time and in what
+  io/process               Programs of others, run without a shell
   io/profile_check         What is wrong with a profile file, said so that its writer can mend it
-  io/profile_files         Profile files to layered mappings: read, check, cover, extend. The slow
-  io/profiles              Every provider and model card this user has, from a cache of parsed
-  io/schema                JSON Schema: what `--schema` was given, and whether an answer satisfies
-  io/secrets               Keys: found in the environment, the keyring, a command or a private
-  io/servers               Servers that must be started before they can be asked: one per provider
-  io/settings              Settings from the command line, the environment, a project's file and
-  io/store                 SQLite files that are private, survive a kill and migrate with a
-  io/transport             HTTP over one pooled client: deadlines, redirects, proxies, and every
-  io/yaml                  YAML without surprises: words stay words, numbers are exact, every
+  io/profile_files         Profile files to layered mappings: read, check, cover, extend
+  io/profiles              Every provider and model card this user has
+  io/schema                JSON Schema: what `--schema` was given
+  io/secrets               Keys: found in the environment, the keyring
+  io/servers               Servers that must be started before they can be asked
+  io/settings              Settings from the command line, the environment
+  io/store                 SQLite files that are private
+  io/transport             HTTP over one pooled client: deadlines, redirects, proxies
+  io/yaml                  YAML without surprises: words stay words, numbers are exact
 
 engine/ The only loop around calls; async, through ports only.
-  engine/book              What an attempt becomes in the ledger: its tokens, its cost and how
+  engine/book              What an attempt becomes in the ledger: its tokens
   engine/call              One attempt: a request down, events up to one sink, exactly one end
   engine/discover          Which model a server has, where the server decides what it is called
-  engine/run               The one door: attempts in order until one answers, each reserved before
+  engine/run               The one door: attempts in order until one answers
   engine/settle            What an abandoned reply really cost, asked of its seller afterwards
-  engine/structured        Answers that must fit a schema: ask, check, and have a wrong one mended
+  engine/structured        Answers that must fit a schema: ask, check
 
 wire/ PURE: bytes to values and back, one module per dialect.
   wire/catalog             Listings of models, in the shapes that servers answer GET /models with
   wire/chat                The chat-completions dialect: how to ask. How to read is in `chat_reply`
   wire/chat_reply          Chat-completions payloads to events
-  wire/complaint           What a server says when it refuses, in any of the shapes that refusals
-  wire/dialect             The two questions a dialect answers, how to ask and how to read, and
-  wire/functioncalls       Function calls of the responses dialect, brought to one index per call
-  wire/headers             What the headers of a reply say about waiting, about the request, and
+  wire/complaint           What a server says when it refuses
+  wire/dialect             The two questions a dialect answers, how to ask and how to read
+  wire/functioncalls       Function calls of the responses dialect
+  wire/headers             What the headers of a reply say about waiting, about the request
   wire/http                Status, headers and body of a refusal, or an error inside a good reply
-  wire/jsontext            JSON from a wire: exact numbers, and questions that no answer can make
-  wire/kinds               Codes to kinds of failure: one table for statuses and for errors inside
+  wire/jsontext            JSON from a wire: exact numbers
+  wire/kinds               Codes to kinds of failure
   wire/meter               Token counts and money, from where the provider's profile says they are
-  wire/reply               The body of a good reply to events: what every dialect's decoder has in
+  wire/reply               The body of a good reply to events
   wire/responses           The responses dialect: how to ask. How to read is in `responses_reply`
   wire/responses_reply     Payloads of the responses dialect to events
-  wire/settle              The final cost of one reply, asked for after it: the question and what
-  wire/sources             Citations: the sources of an answer, in the spellings that
+  wire/settle              The final cost of one reply, asked for after it
+  wire/sources             Citations: the sources of an answer
   wire/sse                 Bytes to server-sent events, with no I/O and no opinion about the payload
   wire/surrogates          Halves of characters, put together again
-  wire/think               `<think>` in the text of an answer, told apart from the answer under
+  wire/think               `<think>` in the text of an answer
   wire/toolcalls           Pieces of tool calls in chat completions, brought to one index per call
 
 core/ PURE, standard library only: the values that flow and the decisions about them.
@@ -110,14 +111,14 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/card                What a model is, wherever it is served: one card, many offers
   core/events              What a reply is made of: any number of parts, then exactly one end
   core/faults              What can go wrong, as values, and the exit code of each
-  core/money               Prices with dates, costs in whole pico-dollars: sums are exact in any
+  core/money               Prices with dates, costs in whole pico-dollars
   core/outcome             Whether a reply that ended well is an answer at all
   core/plan                From what the user typed to targets in order: provider, model id, card
   core/policy              Retry, move on, or stop: one pure decision over what has happened so far
-  core/ports               The shapes of the outside world. io/ fills them; tests fill them with
-  core/profile             Profile mappings to providers and model cards, and how one layer of
-  core/prompt              One message out of what was typed, piped and attached; and code out of
-  core/provider            What a provider is: one access path, as a value. Who differs from whom
+  core/ports               The shapes of the outside world. io/ fills them
+  core/profile             Profile mappings to providers and model cards
+  core/prompt              One message out of what was typed, piped and attached
+  core/provider            What a provider is: one access path, as a value
   core/redact              Keys and passwords, taken out of whatever is about to be shown or written
   core/request             What the user asked, free of any provider's spelling
   core/schema              A short list of fields as a JSON Schema: `name, age int, tags [string]

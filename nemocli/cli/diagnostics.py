@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from nemocli.cli.output import json_text
 from nemocli.core.faults import Fault
 from nemocli.core.text import neutral
-from nemocli.core.values import Json
+
+if TYPE_CHECKING:
+    from nemocli.core.values import Json
 
 _CODES = {"error": "1;31", "hint": "36", "warning": "33", "dim": "2"}
 

