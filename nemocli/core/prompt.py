@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_FENCE = re.compile(r"(?P<indent> {0,3})(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\r\n]*)\r?\n?\Z")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+"""A line with its end. `splitlines` would also cut at U+2028 and form feeds, the code's own."""
+_FENCE = re.compile(r"(?P<indent> {0,3})(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\r\n]*)[\r\n]*\Z")
 _TICKS = re.compile(r"`{3,}")
 
 
@@ -18,14 +20,15 @@ def assembled(typed: str | None, piped: str | None, files: Sequence[tuple[str, s
     parts = [typed] if typed and typed.strip() else []
     parts += [_attached(name, text) for name, text in files]
     if piped and piped.strip():
-        parts.append(piped.removesuffix("\n").removesuffix("\r"))
+        end = "\r\n" if piped.endswith("\r\n") else "\n"
+        parts.append(piped.removesuffix(end))
     return "\n\n".join(parts)
 
 
 def _attached(name: str, text: str) -> str:
     longest = max((len(run) for run in _TICKS.findall(text)), default=2)
     fence = "`" * max(3, longest + 1)
-    body = text if text.endswith("\n") else text + "\n"
+    body = text if text.endswith("\n") or not text else text + "\n"
     return f"{name}:\n{fence}\n{body}{fence}"
 
 
@@ -36,7 +39,7 @@ def first_code_block(text: str) -> str | None:
     """
     mark, indent = "", 0
     inside: list[str] = []
-    for line in text.splitlines(keepends=True) if "\n" in text else [text]:
+    for line in _LINE.findall(text):
         fence = _FENCE.match(line)
         if not mark:
             if fence and not ("`" in fence["mark"] and "`" in fence["info"]):

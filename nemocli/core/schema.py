@@ -23,20 +23,23 @@ TYPES: dict[str, JsonObject] = {
 }
 """The words a type may be. Without one a field is a string."""
 
+_WORD = r"[^\s,:|?\[\]{}]+"
+_TYPE = rf"(?:one\s+of\s+)?{_WORD}(?:\s*\|\s*{_WORD})*"
 _FIELD = re.compile(
     r"(?P<name>[^\W\d][\w-]*)(?P<optional>\?)?"
-    r"(?:\s+(?P<type>[\w|-]+|\[\s*[\w|-]*\s*\])(?P<late>\?)?)?"
+    rf"(?:\s+(?P<type>{_TYPE}|\[\s*(?:{_TYPE})?\s*\])(?P<late>\?)?)?"
     r"\s*(?::\s*(?P<about>.+))?",
     re.DOTALL,
 )
+_ONE_OF = re.compile(r"one\s+of\s+")
 
 
 def schema_of_fields(text: str) -> JsonObject:
     """The schema of an object with these fields, or, in `[...]`, of a list of such objects.
 
     Fields are separated by commas or newlines: `name [TYPE][?][: description]`, where TYPE is a
-    word of `TYPES`, `a|b|c` for one of several words, `[TYPE]` for a list, and `?` makes the field
-    optional. Raises NemoError (usage) naming the field that cannot be read.
+    word of `TYPES`, `a|b|c` (or `one of a|b|c`) for one of several words, `[TYPE]` for a list, and
+    `?` makes the field optional. Raises NemoError (usage) naming the field that cannot be read.
     """
     inner = text.strip()
     many = inner.startswith("[") and inner.endswith("]")
@@ -66,17 +69,19 @@ def schema_of_fields(text: str) -> JsonObject:
 
 
 def _parts(text: str) -> list[str]:
-    """Fields; a comma in a description is part of it when no field follows it."""
-    lines = text.split("\n") if "\n" in text.strip() else text.split(",")
+    """Fields. A comma in a description is part of it: always where each field has a line of its
+    own, else when no field follows it."""
+    lines = text.strip().splitlines()
     parts: list[str] = []
     for line in lines:
-        piece = line.strip().rstrip(",").strip()
-        if not piece:
-            continue
-        if parts and ":" in parts[-1] and not _FIELD.fullmatch(piece):
-            parts[-1] += f", {piece}"
-        else:
-            parts.append(piece)
+        about = False
+        for piece in line.split(","):
+            field = piece.strip()
+            if field and about and (len(lines) > 1 or not _FIELD.fullmatch(field)):
+                parts[-1] += f", {field}"
+            elif field:
+                parts.append(field)
+                about = ":" in field
     return parts
 
 
@@ -93,8 +98,10 @@ def _typed(found: re.Match[str], part: str, number: int) -> JsonObject:
 
 
 def _one(word: str, part: str, number: int) -> JsonObject:
-    if "|" in word:
-        return {"type": "string", "enum": list(dict.fromkeys(filter(None, word.split("|"))))}
+    one_of = _ONE_OF.match(word)
+    if one_of or "|" in word:
+        choices = word[one_of.end() if one_of else 0 :].split("|")
+        return {"type": "string", "enum": list(dict.fromkeys(c.strip() for c in choices))}
     if word.lower() not in TYPES:
         raise _unreadable(part, number)
     return TYPES[word.lower()]

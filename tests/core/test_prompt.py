@@ -12,6 +12,10 @@ from nemocli.core.prompt import assembled, first_code_block
 def test_each_source_alone_comes_as_it_is() -> None:
     assert assembled("  hi\n", None) == "  hi\n"
     assert assembled(None, "a\n b\n\n") == "a\n b\n"
+    assert assembled(None, "a\r\n") == "a"
+    assert assembled(None, "a\r") == "a\r"
+    assert assembled(" \n", "\n") == ""
+    assert assembled(None, None, [("empty", "")]) == "empty:\n```\n```"
     assert assembled(None, None, [("f.txt", "x")]) == "f.txt:\n```\nx\n```"
 
 
@@ -39,6 +43,13 @@ def test_no_line_of_a_file_closes_its_fence(text: str) -> None:
         ("  ```\n  x\n    y\n  ```", "x\n  y\n"),
         ("```js\ncut off", "cut off"),
         ("```\r\na\r\n```\r\n", "a\r\n"),
+        ("```\na\u2028```\x0cb\n```", "a\u2028```\x0cb\n"),
+        ("x\u2028```\ny\nz", None),
+        ("~~~\n```\n~~~", "```\n"),
+        ("```\na\n```` \nb", "a\n"),
+        ("````\na\n```\n", "a\n```\n"),
+        ("    ```\na\n    ```", None),
+        ("~~~ a`b`\nx\n~~~", "x\n"),
         ("a `b` c", None),
         ("```not a fence``` here", None),
         ("", None),
@@ -53,6 +64,12 @@ def test_the_first_block_is_what_stands_between_its_fences(text: str, code: str 
 def test_any_text_has_a_block_or_none(text: str) -> None:
     found = first_code_block(text)
     assert found is None or found.replace("\n", "") in text.replace("\n", "") or " " in text
+
+
+@given(st.text(alphabet="ab`~ \r\n\u2028", max_size=60).filter(lambda t: "\r" not in t[-1:]))
+def test_an_attached_file_is_found_again_as_it_was(text: str) -> None:
+    ended = text if text.endswith("\n") or not text else text + "\n"
+    assert first_code_block(assembled("Look:", "end\n", [("f", text)])) == ended
 
 
 @given(st.text(alphabet="abc \n", min_size=1, max_size=40))

@@ -38,7 +38,49 @@ def test_lines_separate_as_commas_do_and_a_description_may_hold_one() -> None:
     assert schema_of_fields("a: x (1,2), b")["properties"].keys() == {"a", "b"}
 
 
-@pytest.mark.parametrize("text", ["", " , ", "[]", "age integr", "1st", "a, a", "a b c", "a {x}"])
+def test_each_line_is_a_field_of_its_own() -> None:
+    lines = schema_of_fields("name, age int\r\nbio: short, sweet\n")
+    assert list(lines["properties"]) == ["name", "age", "bio"]
+    with pytest.raises(NemoError, match="field 2 cannot be read: 'age int int'"):
+        schema_of_fields("name: the name\nage int int")
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("a|b|c", ["a", "b", "c"]),
+        ("one of a|b", ["a", "b"]),
+        ("one of a", ["a"]),
+        ("C++ | Go | 1.5", ["C++", "Go", "1.5"]),
+        ("a|a|b", ["a", "b"]),
+    ],
+)
+def test_a_choice_is_one_of_its_words(text: str, choices: list[str]) -> None:
+    one = {"type": "string", "enum": choices}
+    found = schema_of_fields(f"k {text}, ks [{text}], late {text}?: or none")
+    assert found["properties"]["k"] == one
+    assert found["properties"]["ks"] == {"type": "array", "items": one}
+    assert found["required"] == ["k", "ks"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " , ",
+        "[]",
+        "age integr",
+        "1st",
+        "a, a",
+        "a b c",
+        "a {x}",
+        "k |",
+        "k a||b",
+        "k one of",
+        "k [a",
+        "k [[int]]",
+    ],
+)
 def test_what_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(NemoError) as caught:
         schema_of_fields(text)
