@@ -151,12 +151,35 @@ def response_format(target: Target, request: Request) -> JsonObject:
         return {}
     match target.structured_output:
         case "json_schema":
-            named: JsonObject = {"name": "answer", "strict": True, "schema": request.schema}
+            strict = strict_ready(request.schema)
+            named: JsonObject = {"name": "answer", "strict": strict, "schema": request.schema}
             return {"response_format": {"type": "json_schema", "json_schema": named}}
         case "json_object":
             return {"response_format": {"type": "json_object"}}
         case _:
             return {}
+
+
+def strict_ready(schema: Json) -> bool:
+    """Whether strict mode takes a schema: an object whose every property is required and that is
+    closed, all the way down (OpenAI, structured outputs guide, 2026). Elsewhere it is a 400."""
+    return _closed(schema) and isinstance(schema, Mapping) and schema.get("type") == "object"
+
+
+def _closed(schema: Json) -> bool:
+    if isinstance(schema, list | tuple):
+        return all(_closed(part) for part in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    properties = schema.get("properties")
+    if schema.get("type") == "object" or isinstance(properties, Mapping):
+        names = set(properties) if isinstance(properties, Mapping) else set()
+        required = schema.get("required")
+        if schema.get("additionalProperties") is not False:
+            return False
+        if not isinstance(required, list | tuple) or names != set(required):
+            return False
+    return all(_closed(part) for part in schema.values())
 
 
 def instruction(target: Target, request: Request) -> str | None:

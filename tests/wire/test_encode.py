@@ -15,7 +15,7 @@ from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, ReasoningWire
 from nemocli.core.request import Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import JsonObject
-from nemocli.wire.dialect import DIALECTS, dialect_named, schema_instruction
+from nemocli.wire.dialect import DIALECTS, dialect_named, schema_instruction, strict_ready
 from tests.wire.speaking import AGENT, AGGREGATOR, HOSTED, ID
 
 CARD = ModelCard(
@@ -28,6 +28,7 @@ SCHEMA: JsonObject = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
     "required": ["city"],
+    "additionalProperties": False,
 }
 TOOL = ToolSpec("weather", "The weather.", {"type": "object", "properties": {}})
 USER = Message("user", "hi")
@@ -311,3 +312,17 @@ def test_tool_choices(choice: str, chat: Any, responses: Any) -> None:
     assert body(HOSTED, tools=(TOOL,), tool_choice=choice)["tool_choice"] == chat
     assert body(AGENT, tools=(TOOL,), tool_choice=choice)["tool_choice"] == responses
     assert body(HOSTED, tools=(TOOL,))["tools"][0]["function"]["name"] == "weather"
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (SCHEMA, True),
+        ({**SCHEMA, "required": []}, False),
+        ({**SCHEMA, "additionalProperties": True}, False),
+        ({"type": "array", "items": SCHEMA}, False),
+        ({"type": "string"}, False),
+    ],
+)
+def test_strict_is_asked_for_only_where_it_can_be_had(schema: dict, strict: bool) -> None:
+    assert strict_ready(schema) is strict
