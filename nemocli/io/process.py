@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 MOST_OUTPUT = 8 * 1024 * 1024
-"""Bytes of one stream that are kept; a program that says more is not answering a question."""
+"""Bytes of one stream; a program that says more is not answering a question, and is stopped."""
+
+POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,42 +31,56 @@ class Finished:
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         return lines[-1] if lines else ""
 
+    @property
+    def complaint(self) -> str:
+        """Why it failed: the last line of stderr, or for those who complain there, the first of
+        stdout."""
+        lines = self.out.decode("utf-8", "replace").splitlines()
+        return self.last_line or next((line.strip() for line in lines if line.strip()), "")
+
 
 async def run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> Finished:
     """Run a program to its end, with no stdin and in a session of its own.
 
-    However this is left, by time or by cancellation, the program and its children are gone. Raises
-    OSError when it cannot be started.
+    When it is left by time or by cancellation, the program and its children are gone; what a
+    program leaves running on purpose stays. Raises OSError when it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(env),
-        start_new_session=True,
-    )
-    over = False
+    # Files, not pipes: a server it leaves behind would hold a pipe open, and this would wait.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=dict(env),
+            start_new_session=True,
+        )
+        over = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _ended(process, (out, err))
+        except TimeoutError:
+            over = True
+        finally:
+            await _end(process)
+        code = None if over else process.returncode
+        return Finished(code, _said(out), _said(err).decode("utf-8", "replace"))
+
+
+async def _ended(process: asyncio.subprocess.Process, said: Sequence[IO[bytes]]) -> None:
+    waiting = asyncio.ensure_future(process.wait())
     try:
-        async with asyncio.timeout(timeout_s):
-            out, err = await asyncio.gather(_read(process.stdout), _read(process.stderr))
-            await process.wait()
-    except TimeoutError:
-        over, out, err = True, b"", b""
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=POLL_S)
+            if any(os.fstat(file.fileno()).st_size > MOST_OUTPUT for file in said):
+                return
     finally:
-        await _end(process)
-    code = None if over else process.returncode
-    return Finished(code, out, err.decode("utf-8", "replace"))
+        waiting.cancel()
 
 
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while stream is not None and (part := await stream.read(65536)):
-        if size < MOST_OUTPUT:
-            parts.append(part)
-        size += len(part)
-    return b"".join(parts)
+def _said(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read(MOST_OUTPUT)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

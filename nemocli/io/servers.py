@@ -14,7 +14,7 @@ from nemocli.io.command_runtime import CommandRuntime
 from nemocli.io.fetching import Fetcher, Teller
 from nemocli.io.llama import LlamaServer, check_engine, check_model, start
 from nemocli.io.paths import Paths
-from nemocli.io.pinned import Pin, Shelf, pin_from
+from nemocli.io.pinned import Shelf, pin_from
 
 DEFAULT_CONTEXT = 8192
 
@@ -56,18 +56,17 @@ class LocalServers:
             return await CommandRuntime(provider, self._env, self._teller).endpoint(target)
         check_engine(provider.name, provider.start_hint)
         settings = provider.runtime.settings
-        file = await self._model(settings)
-        context = int(str(settings.get("context", target.context or DEFAULT_CONTEXT)))
-        name = target.model or target.name
+        if (own := self._model_path or own_model(settings)) is not None:
+            check_model(own)
+            file, name = own, own.stem
+        else:
+            file = await self._fetcher.get(pin_from(provider.name, settings.get("weights")))
+            name = target.model or target.name
+        given = settings.get("context")
+        context = given if isinstance(given, int) else target.context or DEFAULT_CONTEXT
         server = await asyncio.to_thread(start, file, name, context)
         self._running[which] = server
         return server.endpoint
-
-    async def _model(self, settings: JsonObject) -> Path:
-        if self._model_path:
-            check_model(self._model_path)
-            return self._model_path
-        return await self._fetcher.get(_pin(settings))
 
     async def aclose(self) -> None:
         """End what was started here."""
@@ -82,15 +81,19 @@ def weights_folder(paths: Paths) -> Path:
     return paths.cache / "weights"
 
 
-def _pin(settings: JsonObject) -> Pin:
-    weights = settings["weights"]
-    assert isinstance(weights, Mapping)
-    return pin_from(weights)
+def own_model(settings: JsonObject) -> Path | None:
+    """The GGUF file that a profile names in the place of pinned weights."""
+    given = settings.get("model_path")
+    return Path(str(given)).expanduser() if given else None
 
 
 def weights_status(provider: Provider, paths: Paths) -> tuple[Path | None, int]:
     """Where the weights of an engine of ours are, verified, None when they are not here; and their
-    size in bytes."""
+    size in bytes. Raises NemoError where the profile names none."""
     assert provider.runtime is not None
-    pin = _pin(provider.runtime.settings)
+    settings = provider.runtime.settings
+    if (own := own_model(settings)) is not None:
+        check_model(own)
+        return own, own.stat().st_size
+    pin = pin_from(provider.name, settings.get("weights"))
     return Shelf(weights_folder(paths)).present(pin), pin.size

@@ -24,6 +24,7 @@ MOST_SHOWN = 2_000
 
 _CODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _SAFE = frozenset({"GET", "HEAD"})
+_KEYED = frozenset({"authorization", "cookie", "x-api-key", "api-key"})
 
 Debug = Callable[[str], None]
 
@@ -77,10 +78,11 @@ class HttpTransport:
         method = call.method.upper()
         for _ in range(MOST_REDIRECTS):
             response = await self._ask(method, url, call, exchange, talk)
-            target = _next(method, url, response)
+            target = _next(method, url, response, anywhere=_nothing_to_lose(call))
             if target is None:
                 return response
             await _closed(response)
+            self._check_near(target)
             url = target
         return await self._ask(method, url, call, exchange, talk)
 
@@ -122,14 +124,17 @@ class HttpTransport:
         shown = Redactor(call.secrets).url(call.url)
         try:
             url = httpx2.URL(call.url)
-            origin = origin_of(str(url))
+            origin_of(str(url))  # raises for a port that is none
         except (httpx2.InvalidURL, ValueError) as error:
             raise NemoError(config_fault(f"not a URL: {shown}")) from error
         if url.scheme not in ("http", "https") or not url.host:
             raise NemoError(config_fault(f"not an http or https URL: {shown}"))
-        if self._offline and not loopback(str(url)):
-            raise NemoError(offline_fault(origin))
+        self._check_near(url)
         return url
+
+    def _check_near(self, url: httpx2.URL) -> None:
+        if self._offline and not loopback(str(url)):
+            raise NemoError(offline_fault(origin_of(str(url))))
 
     def _client(self, url: httpx2.URL) -> httpx2.AsyncClient:
         near = loopback(str(url))
@@ -262,8 +267,17 @@ def _headers(response: httpx2.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _next(method: str, url: httpx2.URL, response: httpx2.Response) -> httpx2.URL | None:
-    """Where a redirect may be followed to: the same origin, with the same method."""
+def _nothing_to_lose(call: Call) -> bool:
+    """Whether a call may be sent to an address it was not meant for: it reads and holds no key."""
+    named = {name.lower() for name in call.headers}
+    return call.method.upper() in _SAFE and not call.secrets and not named & _KEYED
+
+
+def _next(
+    method: str, url: httpx2.URL, response: httpx2.Response, *, anywhere: bool
+) -> httpx2.URL | None:
+    """Where a redirect may be followed to, with the same method: the same origin, or `anywhere`
+    but from TLS to none."""
     import httpx2
 
     again = response.status_code in (307, 308)
@@ -274,7 +288,9 @@ def _next(method: str, url: httpx2.URL, response: httpx2.Response) -> httpx2.URL
         same = origin_of(str(target)) == origin_of(str(url))
     except (httpx2.InvalidURL, ValueError):
         return None
-    return target if same and target != url else None
+    safe = anywhere and target.scheme in ("http", "https") and bool(target.host)
+    safe = safe and not (url.scheme == "https" and target.scheme == "http")
+    return target if (same or safe) and target != url else None
 
 
 async def _closed(response: httpx2.Response) -> None:

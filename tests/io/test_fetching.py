@@ -154,3 +154,20 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         fetch(blocked / "weights", pinned(server.url))
     assert caught.value.fault.kind is FaultKind.CONFIG
     assert str(blocked) in caught.value.fault.message
+
+
+def test_a_hub_that_sends_on_to_its_store_is_followed(tmp_path: Path) -> None:
+    with FileServer(DATA) as store, FileServer(b"", elsewhere=store.url) as hub:
+        assert fetch(tmp_path, pinned(hub.url)).read_bytes() == DATA
+
+
+def test_offline_also_means_where_one_is_sent_on_to(tmp_path: Path) -> None:
+    with FileServer(b"", elsewhere="https://far.invalid/file") as hub:
+
+        async def go() -> Path:
+            async with HttpTransport("nemocli/test", offline=True) as transport:
+                return await Fetcher(Shelf(tmp_path), transport, {}, Told()).get(pinned(hub.url))
+
+        with pytest.raises(NemoError) as caught:
+            asyncio.run(go())
+    assert "far.invalid" in caught.value.fault.message

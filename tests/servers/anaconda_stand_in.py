@@ -2,7 +2,9 @@
 """Speaks the JSON of `anaconda ai` (anaconda-ai 0.7.0, cli.py) from a state file.
 
 `STAND_IN_STATE` names a JSON file: models, servers, url, and `fail`, a command that fails. What was
-asked is appended to `STATE.log`.
+asked is appended to `STATE.log`. As the program itself does (run against a server that answers as
+the desktop app does, 2026-11-23), `launch --json` answers nothing, and a server is listed under the
+name of its model's file.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ def main(args: list[str]) -> int:
     elif what == "servers":
         answer = next(shown(s, state) for s in state["servers"] if s["server_id"] == rest[0])
     elif what == "launch":
-        server = {"server_id": "s-new", "model": rest[0], "status": "running"}
+        file = rest[0].replace("/", "_") + ".gguf"
+        server = {"server_id": "s-new", "model": file, "status": "running"}
         state["servers"].append(server)
         state_file.write_text(json.dumps(state))
-        answer = shown(server, state)
+        return 0
     print(json.dumps(answer, indent=2))
     return 0
 

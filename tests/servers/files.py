@@ -18,6 +18,7 @@ class FileServer:
     cuts: list[int] = field(default_factory=list)
     ranges: bool = True
     status: int | None = None
+    elsewhere: str | None = None
     asked: list[str | None] = field(default_factory=list)
 
     def __enter__(self) -> FileServer:
@@ -55,6 +56,12 @@ class FileServer:
     def answer(self, to: BaseHTTPRequestHandler) -> None:
         wanted = to.headers.get("range")
         self.asked.append(wanted)
+        if self.elsewhere is not None:
+            to.send_response(302)
+            to.send_header("Location", self.elsewhere)
+            to.send_header("Content-Length", "0")
+            to.end_headers()
+            return
         if self.status is not None:
             to.send_error(self.status)
             return
