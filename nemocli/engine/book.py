@@ -33,10 +33,18 @@ class Times:
 
 
 def entry_for(
-    plan: Plan, target: Target, request: Request, fold: Fold, *, attempt: AttemptId, times: Times
+    plan: Plan,
+    target: Target,
+    request: Request,
+    fold: Fold,
+    *,
+    attempt: AttemptId,
+    times: Times,
+    begun: bool = True,
 ) -> Entry:
-    """The row of one attempt, whether it ended or was abandoned."""
-    usage = usage_of(request, fold)
+    """The row of one attempt, whether it ended or was abandoned. `begun` False: not even the call
+    was begun (no key, no server, interrupted before), so that nothing can have been billed."""
+    usage = usage_of(request, fold) if begun else Usage()
     fault = shortfall(fold, target.provider.name)
     return Entry(
         attempt_id=attempt.id,
@@ -49,7 +57,7 @@ def entry_for(
         requested_model=request.model,
         status=_status(fold, fault),
         usage=usage,
-        cost=_cost(target, fold, usage, attempt.at.date()),
+        cost=_cost(target, fold, usage, attempt.at.date()) if begun else NOTHING,
         served_model=fold.started.model,
         upstream=fold.started.upstream,
         reply_id=fold.started.reply_id,

@@ -22,8 +22,15 @@ Sink = Callable[[Event], None]
 DRAIN_S = 0.25
 """How long the rest of a body may take after the end was announced; a new connection costs more."""
 
-MOST_ERROR_BYTES = 256 * 1024
-"""Of an error body, which is read whole before it is understood."""
+USAGE_S = 5.0
+"""How long the counts may take after a finish reason. An answer that is whole waits no longer for
+its receipt, or a silent server would hold it back until the idle timeout."""
+
+MOST_BYTES = 256 * 1024
+"""Of a body that is read whole before it is understood."""
+
+REFUSAL_S = 5.0
+"""How long the body of a refusal may take: its status is known, the rest is explanation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,8 @@ async def call(
         nonlocal ended
         if isinstance(event, Finished | Failed):
             ended = True
-            event = _without_key(event, door.key)
+        if isinstance(event, Failed):
+            event = Failed(without_key(event.fault, door.key))
         sink(event)
 
     try:
@@ -83,15 +91,15 @@ async def call(
             once(Failed(error.fault.at(door.target.provider.name)))
 
 
-def _without_key(event: Finished | Failed, key: Key | None) -> Event:
+def without_key(fault: Fault, key: Key | None) -> Fault:
     """Servers repeat the key they refuse; it must not go on from there."""
-    if key is None or isinstance(event, Finished):
-        return event
+    if key is None:
+        return fault
     from nemocli.core.redact import Redactor
 
-    clean, fault = Redactor((key.value,)).text, event.fault
+    clean = Redactor((key.value,)).text
     hint = clean(fault.hint) if fault.hint else None
-    return Failed(replace(fault, message=clean(fault.message), hint=hint))
+    return replace(fault, message=clean(fault.message), hint=hint)
 
 
 async def _exchange(
@@ -104,7 +112,7 @@ async def _exchange(
     async with world.transport.send(authorised(wire, provider, door.key)) as reply:
         request_id = request_id_of(reply.headers)
         if reply.status != 200:
-            body = await _whole(reply)
+            body = await refusal(reply)
             now = world.clock.now()
             fault = fault_from(
                 reply.status, reply.headers, body, now, provider=provider, model=target.model
@@ -117,20 +125,26 @@ async def _exchange(
 
 
 async def _decode(reply: Reply, decoder: Decoder, sink: Sink) -> None:
-    """Chunks to events. An announced end stands, whatever the connection does after it."""
+    """Chunks to events. An announced end stands, whatever the connection does after it; so does
+    a reason for its failure that the server got out before the connection broke."""
     broken: NemoError | None = None
     chunks = aiter(reply.chunks)
     try:
-        async for chunk in chunks:
-            for event in decoder.feed(chunk):
-                sink(event)
-                if isinstance(event, Finished | Failed):
-                    await _drain(chunks)
-                    return
+        async with asyncio.timeout(None) as patience:
+            async for chunk in chunks:
+                for event in decoder.feed(chunk):
+                    sink(event)
+                    if isinstance(event, Finished | Failed):
+                        await _drain(chunks)
+                        return
+                if decoder.ended and patience.when() is None:
+                    patience.reschedule(asyncio.get_running_loop().time() + USAGE_S)
+    except TimeoutError:
+        pass  # of our own patience: nothing but counts was missing
     except NemoError as error:
         broken = error
     for event in decoder.close():
-        if broken is not None and isinstance(event, Failed):
+        if broken and isinstance(event, Failed) and event.fault.kind is FaultKind.CUT:
             raise broken
         sink(event)
 
@@ -157,15 +171,30 @@ def _named(event: Event, provider: Provider, request_id: str | None) -> Event:
     return event
 
 
-async def _whole(reply: Reply) -> bytes:
+async def refusal(reply: Reply) -> bytes:
+    """The body of a reply with a bad status, as far as it comes: a connection that breaks in the
+    explanation does not make another failure of it."""
     parts: list[bytes] = []
+    with suppress(NemoError, TimeoutError):
+        async with asyncio.timeout(REFUSAL_S):
+            await _gather(reply, parts, MOST_BYTES)
+    return b"".join(parts)[:MOST_BYTES]
+
+
+async def whole(reply: Reply, most: int = MOST_BYTES) -> bytes:
+    """The body of a good reply, up to `most` bytes. Raises NemoError where it breaks off."""
+    parts: list[bytes] = []
+    await _gather(reply, parts, most)
+    return b"".join(parts)[:most]
+
+
+async def _gather(reply: Reply, parts: list[bytes], most: int) -> None:
     size = 0
     async for chunk in reply.chunks:
         parts.append(chunk)
         size += len(chunk)
-        if size > MOST_ERROR_BYTES:
-            break
-    return b"".join(parts)[:MOST_ERROR_BYTES]
+        if size >= most:
+            return
 
 
 def check_key(provider: Provider, base_url: str, key: Key | None) -> None:

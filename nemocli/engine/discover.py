@@ -19,32 +19,41 @@ if TYPE_CHECKING:
 
 LISTING_TIMEOUTS = Timeouts(connect_s=5, first_byte_s=15, idle_s=15, total_s=30)
 
+MOST_LISTING_BYTES = 32 * 1024 * 1024
+"""The longest listings met, of a few hundred models with their prices, take one."""
+
 
 async def get(provider: Provider, url: str, key: Key | None, world: World) -> bytes:
     """The body of a GET at this provider. Raises NemoError with the provider named."""
-    from nemocli.engine.call import authorised
+    from nemocli.engine.call import authorised, refusal, whole, without_key
 
     call = Call("GET", url, dict(provider.headers), timeouts=LISTING_TIMEOUTS)
     try:
         async with world.transport.send(authorised(call, provider, key)) as reply:
-            body = b"".join([chunk async for chunk in reply.chunks])
             if reply.status != 200:
+                body = await refusal(reply)
                 now = world.clock.now()
                 fault = fault_from(
                     reply.status, reply.headers, body, now, provider=provider, model=""
                 )
                 raise NemoError(fault.at(provider.name, request_id_of(reply.headers)))
-            return body
+            return await whole(reply, MOST_LISTING_BYTES)
     except NemoError as error:
-        raise NemoError(error.fault.at(provider.name)) from error
+        raise NemoError(without_key(error.fault.at(provider.name), key)) from error
 
 
 async def listed(
     provider: Provider, base_url: str, key: Key | None, world: World
 ) -> tuple[Listed, ...]:
-    """What the server's own model listing says. Raises NemoError."""
+    """What the server's own model listing says. Raises NemoError with the provider named."""
     url = base_url + provider.url("models").removeprefix(provider.base_url)
-    return listing(await get(provider, url, key, world))
+    body = await get(provider, url, key, world)
+    try:
+        return listing(body)
+    except NemoError as error:
+        from nemocli.engine.call import without_key
+
+        raise NemoError(without_key(error.fault.at(provider.name), key)) from error
 
 
 async def discovered(door: Door, world: World) -> Target:
@@ -54,7 +63,9 @@ async def discovered(door: Door, world: World) -> Target:
     """
     provider, card = door.target.provider, door.target.card
     models = await listed(provider, door.base_url, door.key, world)
-    names = [m.id for m in models]
+    away = provider.leaves_machine
+    # Stable: a model that stays on this machine is taken before one that only seems to.
+    names = sorted((m.id for m in models), key=lambda n: bool(away) and n.endswith(str(away)))
     if card is not None and (name := _meant(card, names)) is not None:
         return replace(door.target, model=name)
     if len(names) == 1:

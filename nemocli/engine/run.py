@@ -17,7 +17,10 @@ from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import Sink, call, opened
 
 BYTES_PER_TOKEN_AT_WORST = 3
-"""UTF-8 bytes of input per token when a promise must not be broken: below this lies only noise."""
+"""UTF-8 bytes of input per token when a promise must not be broken, but for digits and marks: many
+vocabularies have a token for each of those. Below this lies only noise."""
+
+_LETTERS = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + bytes(range(128, 256))
 
 
 @dataclass(slots=True)
@@ -112,19 +115,25 @@ class _Job:
         answer.target = target
         attempt = AttemptId(clock.new_id(), len(answer.entries) + 1, clock.now())
         watch = _Stopwatch(clock)
-        request, promised = self.request, 0
+        request, promised, begun = self.request, 0, False
+        answer.lowered = unreserved = None
         try:
             door = await opened(target, self.world)
             answer.target = door.target
             request, promised = self._promise(door.target)
-            self._reserve(attempt, promised)
+            unreserved = self._reserve(attempt, promised)
             watch.start()
+            begun = True
             sink = watch.watching(tee(fold, self.sink))
             await call(door, request, self.world, sink, self.plan.timeout_s)
         except NemoError as error:
             fold.add(Failed(error.fault.at(target.provider.name)))
         finally:
-            self._book(request, attempt, watch.read(), promised)
+            times = watch.read()
+            entry = entry_for(
+                self.plan, answer.target, request, fold, attempt=attempt, times=times, begun=begun
+            )
+            self._book(entry, promised, unreserved)
         return fold
 
     def _promise(self, target: Target) -> tuple[Request, int]:
@@ -142,27 +151,29 @@ class _Job:
             self.answer.lowered = fits.max_tokens
         return replace(self.request, max_tokens=fits.max_tokens), fits.worst
 
-    def _reserve(self, attempt: AttemptId, promised: int) -> None:
+    def _reserve(self, attempt: AttemptId, promised: int) -> Fault | None:
+        """Note the attempt; what kept it from being noted does not keep it from being made."""
         target = self.answer.target
         held = Pico(promised) if promised else None
         row = Reservation(attempt.id, attempt.at, target.provider.name, target.name, held)
         try:
             self.world.ledger.reserve(row)
         except NemoError as error:  # an answer without its row is better than no answer
-            self.answer.warn(error.fault.message)
+            return error.fault
+        return None
 
-    def _book(self, request: Request, attempt: AttemptId, times: Times, promised: int) -> None:
-        answer = self.answer
-        entry = entry_for(
-            self.plan, answer.target, request, answer.fold, attempt=attempt, times=times
-        )
-        answer.entries.append(entry)
+    def _book(self, entry: Entry, promised: int, unreserved: Fault | None) -> None:
+        """Enter the attempt. What is wrong with the ledger is said once, and for the row first."""
+        self.answer.entries.append(entry)
         if self.budget is not None:
             self.budget.settle(promised, entry.cost.pico)
+        wrong = unreserved
         try:
             self.world.ledger.enter(entry)
         except NemoError as error:
-            answer.warn(error.fault.message)
+            wrong = error.fault
+        if wrong is not None:
+            self.answer.warn(wrong.message)
 
 
 def _worst_input(request: Request) -> int:
@@ -170,9 +181,12 @@ def _worst_input(request: Request) -> int:
     parts = [m.text + (m.reasoning or "") for m in request.messages]
     parts += [c.name + c.arguments for m in request.messages for c in m.tool_calls]
     parts += [f"{t.name}{t.description}{t.parameters}" for t in request.tools]
+    parts += [str(d) for m in request.messages for d in m.reasoning_details]
     parts.append(str(request.schema or ""))
-    size = len("".join(parts).encode("utf-8", "surrogatepass"))
-    return -(-size // BYTES_PER_TOKEN_AT_WORST) + 16 * (len(request.messages) + 1)
+    data = "".join(parts).encode("utf-8", "surrogatepass")
+    marks = len(data.translate(None, _LETTERS))
+    letters = -(-(len(data) - marks) // BYTES_PER_TOKEN_AT_WORST)
+    return marks + letters + 16 * (len(request.messages) + 1)
 
 
 def tee(fold: Fold, sink: Sink) -> Sink:

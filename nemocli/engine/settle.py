@@ -7,9 +7,13 @@ from dataclasses import replace
 from nemocli.core.faults import NemoError
 from nemocli.core.money import Cost, pico_from_usd
 from nemocli.core.ports import Entry, Settled, World
-from nemocli.core.provider import Provider
-from nemocli.engine.call import authorised
+from nemocli.core.provider import Provider, Timeouts
+from nemocli.engine.call import authorised, check_key, refusal, whole, without_key
+from nemocli.wire.http import fault_from, request_id_of
 from nemocli.wire.settle import FinalCost, settled_from, settlement_call
+
+TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
+"""Somebody may be waiting for their prompt: a figure that takes longer can be asked for later."""
 
 
 def unsettled(entry: Entry, provider: Provider) -> bool:
@@ -38,11 +42,18 @@ async def settle(
 
 async def _asked(reply_id: str, provider: Provider, world: World) -> FinalCost | None:
     call = settlement_call(provider, reply_id, provider.base_url)
-    call = authorised(call, provider, world.secrets.key_for(provider))
+    key = world.secrets.key_for(provider)
+    check_key(provider, provider.base_url, key)
+    call = replace(authorised(call, provider, key), timeouts=TIMEOUTS)
     async with world.transport.send(call) as reply:
-        if reply.status != 200:
+        if reply.status == 404:
             return None
-        body = b"".join([chunk async for chunk in reply.chunks])
+        if reply.status != 200:
+            body, now = await refusal(reply), world.clock.now()
+            fault = fault_from(reply.status, reply.headers, body, now, provider=provider, model="")
+            fault = fault.at(provider.name, request_id_of(reply.headers))
+            raise NemoError(without_key(fault, key))
+        body = await whole(reply)
     return settled_from(provider, body)
 
 

@@ -28,6 +28,10 @@ class Decoder(Protocol):
     Raises nothing: whatever a server sends becomes events.
     """
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server announced the end, after which only counts may follow."""
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that these bytes complete."""
 

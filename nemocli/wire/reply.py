@@ -85,6 +85,11 @@ class ReplyDecoder:
         self._began = False
         self._over = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server announced the end, after which only counts may follow."""
+        return self._over or self._reader.ended
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that these bytes complete. Raises nothing: a failure is an event."""
         if self._over:
