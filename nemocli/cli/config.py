@@ -10,7 +10,7 @@ import typer
 from nemocli.cli import options
 from nemocli.cli.helping import examples
 from nemocli.cli.setup import Setup
-from nemocli.core.faults import ExitCode, Fault, config_error, usage_error
+from nemocli.core.faults import ExitCode, config_error, usage_error
 from nemocli.core.values import Json
 
 app = typer.Typer(
@@ -99,6 +99,15 @@ def set_(
         raw = list(value)
     given = set_value(setup.loaded.config_file, name, raw)
     setup.err.dim(f"{name}: {_text(_json(given))} in {setup.loaded.config_file}")
+    warn_if_hidden(setup, name)
+
+
+def warn_if_hidden(setup: Setup, name: str) -> None:
+    """Say so where what was just written to the user's file does not hold here."""
+    origin = setup.settings.origin(name)
+    mine = str(setup.loaded.config_file)
+    if origin != "built-in" and origin.rpartition(":")[0] != mine and origin != mine:
+        setup.err.warn(f"{name} is set by {origin}, which holds here instead")
 
 
 @app.command(epilog=examples("nemocli config validate"))
@@ -107,27 +116,19 @@ def validate(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...")] = None,
 ) -> None:
     """Check settings and profiles; each problem is one line with its file and position."""
-    from nemocli.io.profile_files import problem_in
+    from nemocli.cli.validity import everything, named
 
     setup: Setup = ctx.obj
-    problems: list[Fault] = []
-    if files:
-        from nemocli.io.profiles import shipped_folder
-
-        for file in files:
-            fault = problem_in(Path(file), shipped_folder() / "schemas")
-            problems += [fault] if fault is not None else []
-        checked = f"{len(files)} files"
-    else:
-        _ = setup.settings  # raises with file and position
-        problems += setup.profiles.broken.values()
-        known = setup.catalogue
-        checked = f"settings, {len(known.providers)} providers, {len(known.cards)} models"
-    for fault in problems:
-        setup.err.error(fault)
-    if problems:
+    said: dict[str, None] = {}
+    for looked in named(setup, files) if files else everything(setup):
+        for fault in looked.problems:
+            if fault.message not in said:
+                said[fault.message] = None
+                setup.err.error(fault)
+        if not looked.problems:
+            setup.out.line(f"ok: {looked.what}")
+    if said:
         raise typer.Exit(ExitCode.CONFIG)
-    setup.out.line(f"ok: {checked}")
 
 
 @app.command(epilog=examples("nemocli config schema provider"))
@@ -145,10 +146,9 @@ def schema(
 
         setup.out.json(settings_schema())
         return
-    text = read_text(shipped_folder() / "schemas" / f"{what}.schema.json")
-    if what not in ("provider", "model") or text is None:
+    if what not in ("provider", "model"):
         raise usage_error(f"no schema {what!r}", "one of: provider, model, config")
-    setup.out.text(text)
+    setup.out.text(read_text(shipped_folder() / "schemas" / f"{what}.schema.json") or "")
 
 
 @app.command(epilog=examples("nemocli config trust ."))
@@ -162,7 +162,7 @@ def trust(
 
     setup: Setup = ctx.obj
     place = Path(folder)
-    if not place.is_dir():
+    if not revoke and not place.is_dir():
         raise config_error(f"{folder}: no such folder")
     vouch(setup.paths, place, yes=not revoke)
     setup.err.dim(f"{place.resolve()} is {'no longer ' if revoke else ''}trusted")
@@ -183,4 +183,4 @@ def _text(value: Json) -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+    return ", ".join(str(v) for v in value) or "-" if isinstance(value, list) else str(value)

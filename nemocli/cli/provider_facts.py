@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import listens
 from nemocli.cli.tables import facts, table
-from nemocli.core.provider import Provider, loopback
+from nemocli.core.provider import Provider, ReasoningWire, loopback
+from nemocli.core.request import EFFORTS
 
 if TYPE_CHECKING:
     from nemocli.cli.setup import Setup
@@ -32,6 +33,7 @@ def _row(setup: Setup, provider: Provider, order: list[str]) -> dict[str, Json]:
         "title": provider.title,
         "ready": ready,
         "why": why,
+        "hint": None if ready else provider.start_hint,
         "order": order.index(provider.name) + 1 if provider.name in order else None,
         "layer": provider.layer,
         "base_url": provider.base_url or None,
@@ -46,11 +48,16 @@ def readiness(setup: Setup, provider: Provider) -> tuple[bool, str]:
     if provider.local and loopback(provider.base_url):
         if listens(provider.base_url):
             return True, "listening"
-        return False, provider.start_hint or f"nothing listens at {provider.base_url}"
-    if not provider.auth.required or setup.keys.likely(provider):
-        return True, "key at hand" if provider.auth.required else "needs no key"
-    name = provider.auth.env[0] if provider.auth.env else "a key"
-    return False, f"needs {name}"
+        return False, f"nothing at {provider.origin}"
+    if not provider.auth.required:
+        return True, "needs no key"
+    from nemocli.io.secrets import variable
+
+    names = (*provider.auth.env, variable(provider.name))
+    if setup.keys.likely(provider):
+        given = next((name for name in names if setup.env.get(name, "").strip()), None)
+        return True, f"key in {given}" if given else "key stored"
+    return False, f"needs {names[0]}"
 
 
 def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
@@ -64,17 +71,24 @@ def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
         probe = provider.runtime.settings.get("probe")
         program = str(probe[0]) if isinstance(probe, list | tuple) and probe else ""
         ready = which(program, path=setup.env.get("PATH")) is not None
-    return ready, "starts when asked" if ready else provider.start_hint or "not installed"
+    return ready, "starts when asked" if ready else "not installed"
 
 
 def ready_rows(rows: list[dict[str, Json]], width: int | None) -> list[str]:
-    """A table, ready ones marked."""
-    cells = []
-    for row in rows:
-        mark = "yes" if row["ready"] else "no"
-        number = f"{row['order']}." if row["order"] else ""
-        cells.append((f"{number}{row['name']}", mark, str(row["title"]), str(row["why"])))
-    return table(("PROVIDER", "READY", "WHAT IT IS", "WHY"), cells, width)
+    """A table, ready ones marked; with a column for their place when the user set an order."""
+    ordered = any(row["order"] for row in rows)
+    cells = [
+        (
+            str(row["name"]),
+            "yes" if row["ready"] else "no",
+            *([str(row["order"] or "")] * ordered),
+            str(row["why"]),
+            str(row["title"]) if row["layer"] == "bundled" else f"{row['title']} [{row['layer']}]",
+        )
+        for row in rows
+    ]
+    headers = ("PROVIDER", "READY", *(["ORDER"] * ordered), "WHY", "WHAT IT IS")
+    return table(headers, cells, width)
 
 
 def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
@@ -87,6 +101,7 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
         "docs": provider.docs or None,
         "ready": ready,
         "why": why,
+        "hint": None if ready else provider.start_hint,
         "base_url": provider.base_url or None,
         "dialect": provider.dialect,
         "extends": list(provider.lineage),
@@ -100,7 +115,8 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
         "reports_cost": provider.usage.cost is not None,
         "settles_later": provider.settlement is not None,
         "structured_output": provider.structured_output,
-        "reasoning": sorted(provider.reasoning.request),
+        "reasoning": [e for e in EFFORTS if e in provider.reasoning.request],
+        "quirks": _quirks(provider),
         "limits": {
             "requests_per_minute": limits.requests_per_minute,
             "tokens_per_minute": limits.tokens_per_minute,
@@ -121,6 +137,26 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
         "layer": provider.layer,
         "file": provider.file,
     }
+
+
+def _quirks(provider: Provider) -> dict[str, Json]:
+    """How it differs on the wire from a server without opinions; only what does."""
+    ours, plain = provider.reasoning, ReasoningWire()
+    said: dict[str, Json] = {
+        "paths": dict(provider.paths),
+        "headers": dict(provider.headers),
+        "rename": dict(provider.rename),
+        "drop": sorted(provider.drop),
+        "body": provider.body,
+        "streaming": None if provider.streaming else False,
+        "sampling_defaults": None if provider.sampling_defaults else False,
+        "reasoning_request": {str(effort): patch for effort, patch in ours.request.items()},
+        "reasoning_fields": list(ours.fields) if ours.fields != plain.fields else None,
+        "reasoning_returns": ours.returns if ours.returns != plain.returns else None,
+        "error_rules": len(provider.errors) or None,
+        "leaves_machine": provider.leaves_machine,
+    }
+    return {name: value for name, value in said.items() if value not in (None, {}, [])}
 
 
 def offer_json(card: ModelCard, offer: Offer, provider: Provider | None) -> dict[str, Json]:
@@ -165,7 +201,7 @@ def price_json(price: Price) -> dict[str, Json]:
 def price_text(price: Json) -> str:
     """`0.60 in, 2.40 out`; USD per million tokens."""
     if not isinstance(price, dict):
-        return "price unknown"
+        return "unknown"
     if price["input"] in ("0", "0.0", "0.00") and price["output"] in ("0", "0.0", "0.00"):
         return "free"
     return f"${price['input']} in, ${price['output']} out"
@@ -183,31 +219,61 @@ def provider_lines(said: dict[str, Json]) -> list[str]:
     assert isinstance(limits, dict)
     assert isinstance(times, dict)
     names = ", ".join(str(v) for v in key["variables"] or ())
-    known = [f"{v} {k.replace('_', ' ')}" for k, v in limits.items() if v is not None]
+    known = [f"{v} {_LIMITS.get(k, k)}" for k, v in limits.items() if v is not None]
     rows = [
-        ("name", f"{said['name']} ({said['title']})"),
+        ("name", f"{said['name']}: {said['title']}" if said["title"] else str(said["name"])),
         ("ready", f"{'yes' if said['ready'] else 'no'}: {said['why']}"),
+        ("do", str(said["hint"] or "")),
         ("address", str(said["base_url"] or "found when it is started")),
         ("dialect", str(said["dialect"])),
-        ("key", f"{names}" if key["required"] else f"not needed{f'; {names}' if names else ''}"),
+        ("extends", ", ".join(str(v) for v in said["extends"] or ())),  # type: ignore[union-attr]
+        ("key", _key(key, names)),
         ("get a key", str(key["setup_url"] or "")),
         ("cost", _cost(said)),
         ("reasoning", ", ".join(str(v) for v in said["reasoning"] or ())),  # type: ignore[union-attr]
         ("limits", ", ".join(known)),
-        ("timeouts", ", ".join(f"{k.replace('_', ' ')} {v} s" for k, v in times.items())),
+        ("timeouts", ", ".join(f"{k.replace('_', ' ')} {v:g} s" for k, v in times.items())),
+        *_quirk_rows(said["quirks"]),
         ("docs", str(said["docs"] or "")),
         ("file", f"{said['file']} ({said['layer']})"),
     ]
     lines = facts(rows)
     models = said["models"]
     if isinstance(models, list) and models:
-        cells = [
-            (str(m["model"]), str(m["id"]), price_text(m["price"]))
-            for m in models
-            if isinstance(m, dict)
-        ]
-        lines += ["", *table(("MODEL", "ID HERE", "USD PER MILLION TOKENS"), cells, None)]
+        cells = [_model_cells(m, free=said["free"] is True) for m in models if isinstance(m, dict)]
+        headers = ("MODEL", "ID HERE", "USD PER MILLION TOKENS", "SINCE, SOURCE")
+        lines += ["", *table(headers, cells, None)]
     return lines
+
+
+_LIMITS = {
+    "requests_per_minute": "requests a minute",
+    "tokens_per_minute": "tokens a minute",
+    "concurrency": "at once",
+}
+
+
+def _model_cells(model: dict[str, Json], *, free: bool) -> tuple[str, str, str, str]:
+    price = model["price"]
+    said = price_text(price) if isinstance(price, dict) or not free else "free"
+    since = f"{price['valid_from']}, {price['source']}" if isinstance(price, dict) else "-"
+    return str(model["model"]), str(model["id"]), said, since
+
+
+def _key(key: dict[str, Json], names: str) -> str:
+    if not key["required"]:
+        return f"not needed; {names} is sent where it is set" if names else "not needed"
+    header = f", sent as {key['header']}" if key["header"] != "Authorization" else ""
+    return f"{names or 'stored with `nemocli auth login`'}{header}"
+
+
+def _quirk_rows(quirks: Json) -> list[tuple[str, str]]:
+    from nemocli.cli.output import json_text
+
+    if not isinstance(quirks, dict):
+        return []
+    said = [f"{k.replace('_', ' ')} {json_text(v)}" for k, v in quirks.items()]
+    return [("quirks" if i == 0 else " ", text) for i, text in enumerate(said)]
 
 
 def _cost(said: dict[str, Json]) -> str:

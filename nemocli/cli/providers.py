@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from nemocli.cli import options
 from nemocli.cli.auth import confirm
 from nemocli.cli.helping import examples
 from nemocli.cli.setup import Setup
-from nemocli.core.faults import ExitCode, config_error, usage_error
+from nemocli.core.faults import NemoError, config_error, usage_error
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +20,8 @@ app = typer.Typer(
     help="The paths to a model, their order, and tests.",
     epilog=examples("nemocli providers ls"),
 )
+
+LAYER = {"bundled": "comes with nemocli", "project": "is the project's"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")]
@@ -85,8 +88,13 @@ def order(
 ) -> None:
     """Show or set the order in which providers are tried when none is named."""
     setup: Setup = ctx.obj
+    if names and clear:
+        raise usage_error("either names or `--clear`")
     if names or clear:
-        _set_order(setup, list(names or ()))
+        wanted = list(dict.fromkeys(names or ()))
+        _set_order(setup, wanted)
+        if json:
+            setup.out.json({"order": wanted, "origin": str(setup.loaded.config_file)})
         return
     given = setup.settings.words("provider")
     if json:
@@ -99,13 +107,19 @@ def order(
 
 
 def _set_order(setup: Setup, names: list[str]) -> None:
-    from nemocli.io.settings import set_value
+    from nemocli.cli.config import warn_if_hidden
+    from nemocli.io.settings import set_value, unset_value
 
     for name in names:
         setup.catalogue.provider(name)
-    set_value(setup.loaded.config_file, "provider", list(names))
-    said = ", ".join(names) or "the built-in order"
-    setup.err.dim(f"provider: {said} in {setup.loaded.config_file}")
+    file = setup.loaded.config_file
+    if names:
+        set_value(file, "provider", list(names))
+        setup.err.dim(f"provider: {', '.join(names)} in {file}")
+    else:
+        said = "taken out of" if unset_value(file, "provider") else "not set in"
+        setup.err.dim(f"provider: {said} {file}")
+    warn_if_hidden(setup, "provider")
 
 
 @app.command(
@@ -133,28 +147,47 @@ def add(
 ) -> None:
     """Write a provider's file. Everything else it can say: `nemocli config schema provider`."""
     from nemocli.io.files import write_private
-    from nemocli.io.profile_files import problem_in
-    from nemocli.io.profiles import shipped_folder
 
     setup: Setup = ctx.obj
     file = _file(setup, name)
     if file.exists() and not force:
         raise config_error(f"{file} is there already", "`--force` replaces it")
+    if not force and name in setup.catalogue.providers:
+        raise config_error(
+            f"there is a provider {name} already", "another name, or `--force` to change that one"
+        )
     if extends is not None:
         setup.catalogue.provider(extends)
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word) for word in env or ()):
+        # Not repeated: it may be the key itself.
+        raise usage_error("`--env` takes the name of a variable, such as MINE_API_KEY")
     text = _yaml(name, base_url, extends=extends, env=env or [], title=title, local=local)
-    beside = file.with_suffix(".new")
-    write_private(beside, text)
-    fault = problem_in(beside, shipped_folder() / "schemas")
-    if fault is not None:
-        beside.unlink()
-        raise usage_error(fault.message.partition(": ")[2] or fault.message, fault.hint)
-    beside.replace(file)
+    _check(setup, name, text)
+    write_private(file, text)
     setup.out.line(str(file))
-    if env or not local:
-        setup.err.dim(f"next: `nemocli auth login {name}`, then `nemocli providers test {name}`")
-    else:
-        setup.err.dim(f"next: `nemocli providers test {name}`")
+    first = "" if local and not env else f"{_key_step(name, env)}, then "
+    setup.err.dim(f"next: {first}`nemocli providers test {name}`")
+
+
+def _check(setup: Setup, name: str, text: str) -> None:
+    """Read the file back among all others before it is theirs. Raises NemoError."""
+    from tempfile import TemporaryDirectory
+
+    from nemocli.io.profile_files import problem_in
+    from nemocli.io.profiles import profile_files
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder, f"{name}.yaml")
+        file.write_text(text, "utf-8")
+        folders = setup.profile_folders
+        fault = problem_in(file, folders.shipped / "schemas", profile_files(folders))
+    if fault is not None:
+        raise usage_error(fault.message.partition(": ")[2] or fault.message, fault.hint)
+
+
+def _key_step(name: str, env: list[str] | None) -> str:
+    stored = f"`nemocli auth login {name}`"
+    return f"set {env[0]} or type {stored}" if env else stored
 
 
 def _yaml(
@@ -184,23 +217,36 @@ def _yaml(
 
 @app.command(epilog=examples("nemocli providers rm near --yes"))
 def rm(ctx: typer.Context, name: Name, yes: options.Yes = False) -> None:
-    """Remove your file for a provider; a built-in one then shows through again."""
+    """Remove your file for a provider, and its stored key; a built-in provider of that name shows
+    through again and keeps its key."""
+    from nemocli.io.files import file_error
+
     setup: Setup = ctx.obj
     file = _file(setup, name)
     if not file.is_file():
-        setup.catalogue.provider(name)
-        raise usage_error(
-            f"{name} is built in, and there is no file of yours for it", "it cannot be removed"
-        )
+        layer = setup.catalogue.provider(name).layer
+        raise usage_error(f"{name} {LAYER.get(layer, 'is not yours')} and cannot be removed")
     confirm(setup, f"Remove {file}?", yes=yes)
-    file.unlink()
+    if not (setup.profile_folders.shipped / "providers" / file.name).is_file():
+        _forget_key(setup, name)
+    try:
+        file.unlink()
+    except OSError as error:
+        raise file_error("cannot remove", file, error) from error
     setup.err.dim(f"removed {file}")
-    raise typer.Exit(ExitCode.OK)
+
+
+def _forget_key(setup: Setup, name: str) -> None:
+    """Once its provider is gone, no command could name the key any more."""
+    try:
+        provider = setup.catalogue.provider(name)
+    except NemoError:  # its file is broken: then it is the file that has to go
+        return
+    if setup.keys.forget(provider):
+        setup.err.dim(f"removed the stored key of {name}")
 
 
 def _file(setup: Setup, name: str) -> Path:
-    import re
-
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise usage_error(f"{name!r} is no provider's name", "small letters, digits, `-` and `_`")
     return setup.paths.profiles / "providers" / f"{name}.yaml"

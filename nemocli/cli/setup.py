@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nemocli.io.ledger import SqliteLedger
     from nemocli.io.paths import Paths
     from nemocli.io.profiles import Loaded as LoadedProfiles
+    from nemocli.io.profiles import ProfileFolders
     from nemocli.io.secrets import KeyStore
     from nemocli.io.settings import Loaded as LoadedSettings
 
@@ -94,15 +95,18 @@ class Setup:
     @cached_property
     def profiles(self) -> LoadedProfiles:
         """Every provider and model card, and the files that are broken."""
-        from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+        from nemocli.io.profiles import catalogue
+
+        return catalogue(self.profile_folders, self.paths.profile_cache)
+
+    @property
+    def profile_folders(self) -> ProfileFolders:
+        """Where they are read from."""
+        from nemocli.io.profiles import ProfileFolders, shipped_folder
 
         project = self.loaded.project
-        folders = ProfileFolders(
-            shipped_folder(),
-            self.paths.profiles,
-            project.profiles if project is not None else None,
-        )
-        return catalogue(folders, self.paths.profile_cache)
+        mine = project.profiles if project is not None else None
+        return ProfileFolders(shipped_folder(), self.paths.profiles, mine)
 
     @property
     def has_profiles(self) -> bool:

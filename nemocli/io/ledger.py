@@ -99,6 +99,17 @@ class SqliteLedger:
                 _enter(book, _killed(reservation))
         return len(left)
 
+    def examined(self) -> tuple[int, str | None]:
+        """The version of the schema, and the first damage SQLite finds; None where it finds none.
+
+        Takes about a second per million rows.
+        """
+        with told(self.path):
+            book = self._book()
+            version: int = book.execute("PRAGMA user_version").fetchone()[0]
+            found: str = book.execute("PRAGMA quick_check(1)").fetchone()[0]
+        return version, None if found == "ok" else found
+
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
         if self._connection is not None:

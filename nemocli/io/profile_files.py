@@ -84,8 +84,9 @@ def shelves(files: Iterable[File], schemas: Path) -> Shelves:
     return Shelves(both[0], both[1], broken)
 
 
-def problem_in(path: Path, schemas: Path) -> Fault | None:
-    """What is wrong with one file by itself: a profile, or settings where it names no schema."""
+def problem_in(path: Path, schemas: Path, others: Iterable[File] = ()) -> Fault | None:
+    """What is wrong with one file: a profile, as its schema or folder says, read as a user's file
+    of that name among the `others`; else settings."""
     from nemocli.core.settings import from_file
     from nemocli.io.files import read_text
 
@@ -96,10 +97,15 @@ def problem_in(path: Path, schemas: Path) -> Fault | None:
         document = read(text, str(path))
         data = document.data if isinstance(document.data, Mapping) else {}
         named = str(data.get("schema", ""))
-        for kind, file in SCHEMAS.items():
-            if named.startswith(f"nemocli.{kind[:-1]}"):
-                schema = json.loads((schemas / file).read_text("utf-8"))
-                return Checker(schema).fault(document, str(path))
+        for kind in SCHEMAS:
+            if named.startswith(f"nemocli.{kind[:-1]}") or path.absolute().parent.name == kind:
+                beside = [
+                    f
+                    for f in others
+                    if f.kind == kind and (f.layer == "bundled" or f.path.stem != path.stem)
+                ]
+                mine = File(kind, "user", path)
+                return shelves([*beside, mine], schemas).broken.get(str(path))
         from_file(data, document.lines, str(path))
     except NemoError as error:
         return error.fault

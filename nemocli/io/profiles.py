@@ -22,7 +22,7 @@ from nemocli.core.values import Json, JsonObject
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
-    from nemocli.io.profile_files import Kind, Shelf
+    from nemocli.io.profile_files import File, Kind, Shelf
 
 T = TypeVar("T")
 
@@ -140,6 +140,13 @@ def _card(row: JsonObject) -> ModelCard:
     return card_from(
         cast(JsonObject, row["data"]), layer=cast(Layer, row["layer"]), file=str(row["file"])
     )
+
+
+def profile_files(folders: ProfileFolders) -> list[File]:
+    """Every file the folders have, in the order of their layers."""
+    from nemocli.io.profile_files import File
+
+    return [File(kind, layer, Path(path)) for kind, layer, path in _files(folders)[0]]
 
 
 def _files(folders: ProfileFolders) -> tuple[list[tuple[Kind, Layer, str]], dict[str, Fault]]:

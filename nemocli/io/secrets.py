@@ -237,7 +237,7 @@ def checked(value: str, what: str) -> str:
     key = value.strip()
     if not key:
         raise _no_key(f"{what} is empty", None)
-    if any(ord(c) > 0xFF or c.isspace() or not c.isprintable() for c in key):
+    if not key.isascii() or any(c.isspace() or not c.isprintable() for c in key):
         raise _no_key(
             f"{what} holds spaces, line breaks or characters that no key has",
             "copy it again, without what surrounds it",

@@ -134,6 +134,27 @@ def set_value(path: Path, name: str, value: Json) -> Value:
     return wanted
 
 
+def unset_value(path: Path, name: str) -> bool:
+    """Take one setting out of a YAML file, every other line as it is; False where it is not in it.
+
+    Raises NemoError for unknown names, and where the file spells it in a way that only a person can
+    edit.
+    """
+    setting(name)
+    if name.count(".") > 1:
+        raise config_error(f"{path}: `{name}` is nested too deeply; edit the file by hand")
+    before = read_text(path)
+    if before is None or name not in _layer(before, path).values:
+        return False
+    after = _without(before, name.split("."))
+    if after is None or name in _layer(after, path).values:
+        raise config_error(
+            f"{path}: `{name}` is written there over several lines", "edit the file by hand"
+        )
+    write_private(path, after)
+    return True
+
+
 def _layer(text: str, file: Path) -> Layer:
     data, lines = _parsed(text, file)
     return from_file(data, lines, str(file))
@@ -213,13 +234,39 @@ def _edited(text: str, path: list[str], value: str) -> str | None:
     if at is None:
         lines.insert(stop, f"{indent}{path[-1]}: {value}")
         return _joined(lines)
-    match = re.fullmatch(_ENTRY.format(indent=indent, key=re.escape(path[-1])), lines[at])
-    following = lines[at + 1] if at + 1 < len(lines) else ""
-    deeper = following.strip() and following.startswith((f"{indent} ", f"{indent}\t", f"{indent}-"))
-    if match is None or deeper:
+    match = _entry(lines, at, indent, path[-1])
+    if match is None:
         return None
     lines[at] = f"{indent}{path[-1]}: {value}{match['note'] or ''}"
     return _joined(lines)
+
+
+def _entry(lines: list[str], at: int, indent: str, key: str) -> re.Match[str] | None:
+    """The entry on a line; None where it goes on below."""
+    match = re.fullmatch(_ENTRY.format(indent=indent, key=re.escape(key)), lines[at])
+    following = lines[at + 1] if at + 1 < len(lines) else ""
+    deeper = following.strip() and following.startswith((f"{indent} ", f"{indent}\t", f"{indent}-"))
+    return None if deeper else match
+
+
+def _without(text: str, path: list[str]) -> str | None:
+    """The text without the line of a setting, and without what held nothing else; None where a
+    line is not enough."""
+    lines = text.splitlines()
+    start, stop, indent = 0, len(lines), ""
+    above: list[int] = []
+    for key in path:
+        at = _find(lines, start, stop, indent, key)
+        if at is None or (len(above) + 1 == len(path) and not _entry(lines, at, indent, key)):
+            return None
+        above.append(at)
+        start, stop = at + 1, _block_end(lines, at + 1)
+        first = next((line for line in lines[start:stop] if line.strip()), "")
+        indent = first[: len(first) - len(first.lstrip())]
+    del lines[above.pop()]
+    while above and _block_end(lines, above[-1] + 1) == above[-1] + 1:
+        del lines[above.pop()]
+    return _joined(lines) if lines else ""
 
 
 def _find(lines: list[str], start: int, stop: int, indent: str, key: str) -> int | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
 
-from tests.run import KEY, Home, run, run_pty
+from tests.run import KEY, ROOT, Done, Home, run, run_pty
 from tests.servers.answer import Answer
 from tests.servers.stub import Stub
 
 HEADLESS = "keyring.backends.fail.Keyring"
 
 
-def login(home: Home, name: str = "stub", *more: str, key: str = KEY):
+def login(home: Home, name: str = "stub", *more: str, key: str = KEY) -> Done:
     return run("auth", "login", name, "--with-token", *more, home=home, input=key + "\n")
 
 
@@ -64,10 +65,35 @@ def test_status_says_where_from_and_never_the_key(home: Home) -> None:
     assert run("auth", "status", "openrouter", home=home).code == 4
 
 
-def test_an_argument_is_never_a_key(home: Home) -> None:
-    done = run("auth", "login", KEY, home=home)
-    assert done.code == 2
-    assert KEY not in done.err
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("login", KEY),
+        ("login", "openrouter", KEY),
+        ("login", "openrouter", "--storage", KEY),
+        ("login", f"--token={KEY}", "openrouter"),
+        ("login", f"--with-token={KEY}", "openrouter"),
+        ("login", "nvapi-a1b2c3d4"),
+        ("status", KEY),
+        ("token", KEY),
+        ("logout", KEY, "--yes"),
+        (KEY,),
+    ],
+    ids=lambda args: " ".join(args).replace(KEY, "KEY"),
+)
+def test_a_key_typed_as_an_argument_is_refused_and_not_repeated(
+    home: Home, args: tuple[str, ...]
+) -> None:
+    done = run("auth", *args, home=home)
+    assert (done.code, done.out) == (2, b"")
+    assert not any(word.removeprefix("--token=") in done.err for word in args if len(word) > 12)
+    assert "hint: " in done.err
+    assert home.files_holding(KEY) == []
+
+
+def test_a_mistyped_name_is_still_named(home: Home) -> None:
+    assert "did you mean `openrouter`?" in run("auth", "login", "opnrouter", home=home).err
+    assert "'loginn'" in run("auth", "loginn", home=home).err
 
 
 def test_nobody_is_asked_where_nobody_is(home: Home) -> None:
@@ -96,6 +122,92 @@ def test_what_cannot_be_a_key_is_refused(home: Home, key: str) -> None:
 def test_a_key_of_another_kind_is_warned_about(home: Home) -> None:
     done = login(home, "nvidia", "--storage", "file")
     assert (done.code, "nvapi-" in done.err) == (0, True)
+
+
+def test_without_a_name_a_person_is_asked_and_a_script_is_told(home: Home) -> None:
+    home.provider("stub", "https://stub.invalid/v1", key=None)
+    script = run("auth", "login", "--with-token", home=home, input=KEY)
+    assert (script.code, "openrouter" in script.err) == (2, True)
+    keys = [("Which provider?", b"stub\r"), ("not shown", KEY.encode() + b"\r")]
+    person = run_pty("auth", "login", "--storage", "file", home=home, keys=keys, timeout=20)
+    assert person.code == 0, person.text
+    assert run("auth", "token", "stub", home=home).text == KEY + "\n"
+
+
+def test_ctrl_d_at_the_prompt_stores_nothing(home: Home) -> None:
+    home.provider("stub", "https://stub.invalid/v1", key=None)
+    seen = run_pty("auth", "login", "stub", home=home, keys=[("not shown", b"\x04")], timeout=20)
+    assert (seen.code, "Traceback" in seen.text, "bug" in seen.text) == (130, False, False)
+    assert run("auth", "token", "stub", home=home).code == 4
+
+
+def test_a_token_is_not_read_from_a_terminal_that_would_show_it(home: Home) -> None:
+    seen = run_pty("auth", "login", "openrouter", "--with-token", home=home, timeout=20)
+    assert (seen.code, "terminal" in seen.text) == (2, True)
+
+
+def test_a_variable_that_wins_over_the_stored_key_is_named(home: Home) -> None:
+    home.provider("stub", "https://stub.invalid/v1")
+    stored = login(home, "stub", "--storage", "file", key="another-key-entirely")
+    assert (stored.code, "STUB_API_KEY is set" in stored.err) == (0, True)
+    gone = run("auth", "logout", "stub", "--yes", home=home)
+    assert (gone.code, "STUB_API_KEY is set" in gone.err) == (0, True)
+
+
+def test_a_server_that_needs_no_key_is_no_problem(home: Home) -> None:
+    done = run("auth", "status", "vllm", home=home)
+    assert (done.code, "none needed" in done.text) == (0, True)
+    assert "vllm" not in run("auth", "status", home=home).text
+
+
+def test_a_key_stored_for_another_address_is_a_problem_in_status(home: Home) -> None:
+    home.provider("stub", "https://one.invalid/v1", key=None)
+    login(home, "stub", "--storage", "file")
+    home.provider("stub", "https://two.invalid/v1", key=None)
+    done = run("auth", "status", "stub", "--json", home=home)
+    (row,) = done.json()
+    assert (done.code, row["key"], row["origin"]) == (4, None, "https://one.invalid:443")
+    assert "https://two.invalid:443" in row["problem"]
+    assert done.error()["exit_code"] == 4
+
+
+KEYRING = """
+import json, pathlib
+from keyring.backend import KeyringBackend
+FILE = pathlib.Path(__file__).with_suffix(".json")
+class Drawer(KeyringBackend):
+    priority = 1
+    def rows(self):
+        return json.loads(FILE.read_text()) if FILE.exists() else {}
+    def get_password(self, service, user):
+        return self.rows().get(user)
+    def set_password(self, service, user, value):
+        FILE.write_text(json.dumps({**self.rows(), user: value}))
+    def delete_password(self, service, user):
+        FILE.write_text(json.dumps({u: v for u, v in self.rows().items() if u != user}))
+"""
+
+
+def test_a_keyring_keeps_the_key_and_loses_it_again(home: Home) -> None:
+    folder = home.root / "python"
+    folder.mkdir()
+    (folder / "drawer.py").write_text(KEYRING)
+    home.env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{folder}"
+    home.env["PYTHON_KEYRING_BACKEND"] = "drawer.Drawer"
+    home.provider("stub", "https://stub.invalid/v1", key=None)
+    done = login(home)
+    assert done.code == 0, done.err
+    assert "keyring service nemocli" in done.err
+    assert home.files_holding(KEY) == [folder / "drawer.json"]
+    (row,) = run("auth", "status", "stub", "--json", home=home).json()
+    assert (row["key"], row["ends_in"], row["origin"]) == (
+        "keyring",
+        "…FAKE",
+        "https://stub.invalid:443",
+    )
+    assert run("auth", "token", "stub", home=home).text == KEY + "\n"
+    assert run("auth", "logout", "stub", "--yes", home=home).code == 0
+    assert home.files_holding(KEY) == []
 
 
 def test_logout_removes_it(home: Home) -> None:

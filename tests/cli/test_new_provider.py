@@ -60,3 +60,31 @@ def test_every_quirk_of_a_new_provider_is_a_line_of_its_file(home: Home) -> None
     cost = answer["cost"]
     assert (cost["source"], cost["usd"]) == ("override", "0.00003")
     assert cost["price_id"] == "odd/nemotron-3-ultra@2026-01-01"
+
+
+def test_its_own_cost_and_counts_are_read_where_they_are(home: Home) -> None:
+    counts = {"in": 12, "out": 3, "billed_usd": "0.000456"}
+    quirks: dict[str, Any] = {
+        "auth": {"env": ["ODD_API_KEY"], "header": "X-Api-Key", "scheme": ""},
+        "rename": {"max_tokens": "max_completion_tokens", "stream": "streamed"},
+        "drop": ["temperature", "top_p"],
+        "usage": {
+            "input_tokens": "usage.in",
+            "output_tokens": "usage.out",
+            "cost": "usage.billed_usd",
+        },
+    }
+    with Stub(Answer("ready", usage=counts, whole=True)) as stub:
+        home.provider("odd", stub.url, key=None, dialect="chat", **quirks)
+        home.env["ODD_API_KEY"] = KEY
+        done = run("providers", "test", "odd", "-m", "nemotron-3-ultra", "--json", home=home)
+    assert done.code == 0, done.err
+    (request,) = stub.asked()
+    assert request.headers["x-api-key"] == KEY
+    assert not {"max_tokens", "stream", "temperature", "top_p"} & set(request.json)
+    assert request.json["max_completion_tokens"] <= 256
+    assert request.json["streamed"] is True
+    assert done.json()[0]["cost_usd"] == "0.000456"
+    (row,) = home.attempts()
+    assert (row["input_tokens"], row["output_tokens"], row["cost_source"]) == (12, 3, "reported")
+    assert home.files_holding(KEY) == []
