@@ -2,7 +2,8 @@
 function __nemocli_complete
     set -l words (commandline -opc)
     set -l last (commandline -ct)
-    set -l found ($words[1] __complete -- $words[2..-1] "$last" 2>/dev/null)
+    set -l program (command -s nemocli; or echo $words[1])
+    set -l found ($program __complete -- $words[2..-1] "$last" 2>/dev/null </dev/null)
     if test (count $found) -gt 0
         printf '%s\n' $found
     else

@@ -24,14 +24,16 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/downloads            How a fetch is shown: a line, and on a terminal a bar
   cli/help                 `nemocli help`: what does not fit under one command
   cli/helping              The words of `nemocli` alone and of `nemocli --help`
+  cli/listings             What providers list right now, as rows
   cli/model_facts          What is known of models, as rows: for tables, for `--json`, for people
   cli/models               `nemocli models`: which there are, who serves them
   cli/options              Options that several commands share, spelt once
   cli/output               The only writer to stdout: the answer or the data, and nothing else
+  cli/probes               What tiny real calls showed of a model: the facts
   cli/probing              Tiny real calls that tell whether a path works and what a model there
   cli/provider_facts       What is known of providers, as rows: for tables, for `--json`, for people
   cli/providers            `nemocli providers`: the paths to a model, which of them are ready
-  cli/reaching             Whether providers can be reached from here
+  cli/reaching             Whether providers can be reached, and what their clocks say of ours
   cli/receipt              One line after an answer: who, what, how long, how much
   cli/running              One event loop for one command, stopped by the signals that mean stop
   cli/setup                What every command may need, each part made when it is first asked for
@@ -40,6 +42,7 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/terminal             What the three standard streams are: terminals or not, coloured or not
   cli/topics               Help topics, written from the same tables the program runs on
   cli/tree                 Every command in one table: what `--help` lists
+  cli/validity             What `config validate` looks at: every file that can be wrong
   cli/version              `nemocli version`: which program this is, and where
   cli/waiting              A line that says what is being waited for
   cli/world                The composition root: the one place that puts real parts into the ports

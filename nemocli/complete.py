@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 
 Tree = dict[str, "Tree | str | list[str] | bool | None"]
 
@@ -19,13 +18,21 @@ def complete(args: list[str]) -> None:
     words = args[1:] if args[:1] == ["--"] else args
     try:
         tree = _read(_tree_file())
-        names = {**tree.get("names", {}), **_read(_cache_file())}
-        found = candidates(words or [""], tree, names)
-        for value, about in found:
-            sys.stdout.write(f"{value}\t{about}\n" if about else f"{value}\n")
-        sys.stdout.flush()
+        names = {**tree.get("names", {})}
+        names |= {k: v for k, v in _read(_cache_file()).items() if isinstance(v, dict)}
+        lines = "".join(map(_line, candidates(words or [""], tree, names)))
+        os.write(1, lines.encode("utf-8", "replace"))  # nothing is left to fail at exit
     except (OSError, ValueError):
         return  # a key that does nothing is better than one that prints an error
+
+
+def _line(row: tuple[str, str]) -> str:
+    """A candidate; a name that a line cannot carry or a terminal would obey is left out."""
+    value, about = row
+    if not value.isprintable():
+        return ""
+    about = "".join(c for c in about if c.isprintable())
+    return f"{value}\t{about}\n" if about else f"{value}\n"
 
 
 def candidates(words: list[str], tree: dict, cache: dict) -> list[tuple[str, str]]:  # type: ignore[type-arg]
@@ -52,7 +59,7 @@ def _walk(words: list[str], tree: dict) -> tuple[dict, dict | None, bool]:  # ty
     """The command the words lead to, the option that waits for its value, and whether `--` came."""
     node = tree
     pending = None
-    for at, word in enumerate(words):
+    for word in words:
         if pending is not None:
             pending = None
         elif word == "--":
@@ -63,8 +70,8 @@ def _walk(words: list[str], tree: dict) -> tuple[dict, dict | None, bool]:  # ty
                 pending = option
         elif word in (node.get("commands") or {}):
             node = node["commands"][word]
-        elif at == 0:
-            return {"commands": {}, "options": {}}, None, False
+        elif node.get("commands"):
+            return {}, None, False  # no such command: what it would take is not known
     return node, pending, False
 
 
@@ -75,12 +82,25 @@ def _options(node: dict, tree: dict) -> dict:  # type: ignore[type-arg]
 def _values(wanted: dict, part: str, before: list[str], cache: dict) -> list[tuple[str, str]]:  # type: ignore[type-arg]
     """The values of an option or argument: its own list, or a kind of name kept in the cache."""
     rows: list[tuple[str, str]] = [(v, "") for v in wanted.get("choices") or ()]
-    kind = wanted.get("names")
-    if kind:
-        known = cache.get(kind)
-        if isinstance(known, dict):
-            rows += [(str(n), str(about)) for n, about in known.items()]
+    known = cache.get(wanted.get("names"))
+    if wanted.get("names") == "models":
+        known = _served(before, cache) or known
+    if isinstance(known, dict):
+        rows += [(str(n), str(about)) for n, about in known.items()]
     return [(value, about) for value, about in rows if value.startswith(part)]
+
+
+def _served(before: list[str], cache: dict) -> dict | None:  # type: ignore[type-arg]
+    """The models of the providers named before; None where no provider or none of its models is."""
+    flags = ("-p", "--provider")
+    names = [word for at, word in enumerate(before) if at and before[at - 1] in flags]
+    names += [w.removeprefix("--provider=") for w in before if w.startswith("--provider=")]
+    served = cache.get("models_at")
+    rows = [served.get(name) for name in names] if isinstance(served, dict) else []
+    known = [row for row in rows if isinstance(row, dict)]
+    if not known or len(known) < len(rows):
+        return None
+    return {name: about for row in known for name, about in row.items()}
 
 
 def _tree_file() -> str:

@@ -9,60 +9,75 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nemocli.core.faults import NemoError
+from nemocli.core.faults import ExitCode, Fault, NemoError
 
 if TYPE_CHECKING:
     from nemocli.cli.setup import Setup
-    from nemocli.core.provider import Provider
 
-State = Literal["ok", "note", "fail"]
+State = Literal["ok", "warn", "fail"]
 
+EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 LITTLE_DISK = 500_000_000
-SKEW_S = 120
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `note` is worth knowing, `fail` keeps something from working."""
+    """One finding. `warn` is worth knowing, `fail` keeps something from working; `exit_code` is
+    then what kind of thing."""
 
     name: str
     state: State
     said: str
     hint: str | None = None
+    exit_code: ExitCode = ExitCode.CONFIG
 
 
 def checked(setup: Setup, *, online: bool) -> Iterator[Check]:
     """Every check in turn; none of them raises."""
-    yield from _program()
+    yield from _program(setup)
     yield from _folders(setup)
-    yield from _settings(setup)
-    if any(True for _ in _broken_settings(setup)):
-        return  # nothing further can be known
-    yield from _profiles(setup)
-    yield from _keys(setup)
+    settings = _settings(setup)
+    yield settings
+    if settings.state == "ok":
+        yield from _profiles(setup)
+        yield from _keys(setup)
     yield _keyring()
     yield _ledger(setup)
-    yield from _engine(setup)
+    if settings.state == "ok":
+        yield from _engine(setup)
     yield _disk(setup)
+    yield _clock()
     yield from _network(setup)
-    if online:
-        yield from _reached(setup)
+    yield from _completions(setup)
+    if online and settings.state == "ok":
+        from nemocli.cli.reaching import reached
+
+        yield from reached(setup)
 
 
-def _program() -> Iterator[Check]:
+def failure(name: str, fault: Fault) -> Check:
+    """A check that ended in a fault."""
+    return Check(name, "fail", fault.message, fault.advice, fault.exit_code)
+
+
+def _program(setup: Setup) -> Iterator[Check]:
     from nemocli.version import __version__
 
     version = ".".join(str(n) for n in sys.version_info[:3])
     yield Check("program", "ok", f"nemocli {__version__}, Python {version} at {sys.executable}")
+    terminal = setup.terminal
+    streams = {"stdin": terminal.stdin, "stdout": terminal.stdout, "stderr": terminal.stderr}
+    on = ", ".join(name for name, tty in streams.items() if tty) or "no stream"
+    colour = "colour" if terminal.colour_out or terminal.colour_err else "no colour"
+    yield Check("terminal", "ok", f"{on} on a terminal, {terminal.width} columns, {colour}")
     encoding = (getattr(sys.stdout, "encoding", None) or "none").lower()
     if encoding not in ("utf-8", "utf8", "none"):
-        yield Check("encoding", "note", f"stdout is {encoding}; answers are written as UTF-8")
+        yield Check("encoding", "warn", f"stdout is {encoding}; answers are written as UTF-8")
 
 
 def _folders(setup: Setup) -> Iterator[Check]:
@@ -74,41 +89,51 @@ def _folders(setup: Setup) -> Iterator[Check]:
     }
     for name, folder in places.items():
         yield _folder(name, folder)
-    for file in (setup.paths.keys_file, setup.paths.ledger):
-        if file.exists() and os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            mode = f"{stat.S_IMODE(file.stat().st_mode):o}"
-            yield Check("privacy", "fail", f"{file} has mode {mode}", f"`chmod 600 {file}`")
+    for kept in (setup.paths.keys_file, setup.paths.ledger):
+        if (mode := _open_to_others(kept)) is not None:
+            yield Check("privacy", "fail", f"{kept} has mode {mode}", f"`chmod 600 {kept}`")
+    for folder in (setup.paths.data, setup.paths.state):
+        if (mode := _open_to_others(folder)) is not None:
+            yield Check("privacy", "warn", f"{folder} has mode {mode}", f"`chmod 700 {folder}`")
+
+
+def _open_to_others(path: Path) -> str | None:
+    """The mode of what others of this machine can read, None where they cannot."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+    return f"{mode:o}" if os.name == "posix" and mode & 0o077 else None
 
 
 def _folder(name: str, folder: Path) -> Check:
-    nearest = next(p for p in (folder, *folder.parents) if p.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    nearest = _nearest(folder)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         hint = "make it yours, or set NEMOCLI_HOME to a folder that is"
         return Check(f"{name} folder", "fail", f"{folder} cannot be written", hint)
-    said = str(folder) if folder.exists() else f"{folder} (made when needed)"
+    said = str(folder) if nearest == folder else f"{folder} (made when needed)"
     return Check(f"{name} folder", "ok", said)
 
 
-def _broken_settings(setup: Setup) -> Iterator[str]:
+def _nearest(path: Path) -> Path:
+    """What of a path is there."""
+    return next(p for p in (path, *path.parents) if os.path.lexists(p))
+
+
+def _settings(setup: Setup) -> Check:
     try:
-        _ = setup.settings
+        project = setup.loaded.project
     except NemoError as error:
-        yield error.fault.message
-
-
-def _settings(setup: Setup) -> Iterator[Check]:
-    for problem in _broken_settings(setup):
-        yield Check("settings", "fail", problem, "`nemocli config validate` shows all of them")
-        return
-    project = setup.loaded.project
+        hint = error.fault.hint or "`nemocli config validate` shows all of them"
+        return Check("settings", "fail", error.fault.message, hint)
     where = f", project {project.file}" if project is not None else ""
-    yield Check("settings", "ok", f"{setup.loaded.config_file}{where}")
+    return Check("settings", "ok", f"{setup.loaded.config_file}{where}")
 
 
 def _profiles(setup: Setup) -> Iterator[Check]:
     known = setup.profiles
     for fault in known.broken.values():
-        yield Check("profile", "fail", fault.message, fault.hint)
+        yield Check("profile", "fail", fault.message, fault.hint or "edit the file at that line")
     counts = f"{len(known.catalogue.providers)} providers, {len(known.catalogue.cards)} models"
     yield Check("profiles", "ok", counts)
 
@@ -128,7 +153,7 @@ def _keys(setup: Setup) -> Iterator[Check]:
         yield Check("keys", "ok", ", ".join(found))
     else:
         hint = "`nemocli auth login` stores one; without a key the embedded model answers"
-        yield Check("keys", "note", "none", hint)
+        yield Check("keys", "warn", "none", hint)
 
 
 def _keyring() -> Check:
@@ -138,7 +163,7 @@ def _keyring() -> Check:
         return Check("keyring", "ok", backend())
     except NemoError as error:
         hint = "keys go to a private file instead, or come from the environment"
-        return Check("keyring", "note", error.fault.message, hint)
+        return Check("keyring", "warn", error.fault.message, hint)
 
 
 def _ledger(setup: Setup) -> Check:
@@ -146,14 +171,18 @@ def _ledger(setup: Setup) -> Check:
     if not file.exists():
         return Check("ledger", "ok", f"{file} (made by the first call)")
     try:
+        version, damage = setup.ledger.examined()
         calls = sum(total.calls for total in setup.ledger.totals())
         left = len(setup.ledger.orphans())
     except NemoError as error:
-        return Check("ledger", "fail", error.fault.message, error.fault.hint)
+        return failure("ledger", error.fault)
     finally:
         setup.ledger.close()
+    if damage is not None:
+        hint = f"keep a copy; `sqlite3 {file} .recover` may save its rows"
+        return Check("ledger", "fail", f"{file} is damaged: {damage}", hint)
     more = f", {left} killed before they were booked" if left else ""
-    return Check("ledger", "ok", f"{calls} calls in {file}{more}")
+    return Check("ledger", "ok", f"{calls} calls in {file} (version {version}, sound){more}")
 
 
 def _engine(setup: Setup) -> Iterator[Check]:
@@ -165,7 +194,7 @@ def _engine(setup: Setup) -> Iterator[Check]:
         if provider.runtime is None or provider.runtime.kind != "llama_cpp":
             continue
         if version is None:
-            yield Check(f"{provider.name} engine", "note", "not installed", provider.start_hint)
+            yield Check(f"{provider.name} engine", "warn", "not installed", provider.start_hint)
             continue
         yield Check(f"{provider.name} engine", "ok", f"llama.cpp in xllamacpp {version}")
         file, size = weights_status(provider, setup.paths)
@@ -177,8 +206,12 @@ def _engine(setup: Setup) -> Iterator[Check]:
 
 
 def _disk(setup: Setup) -> Check:
-    nearest = next(p for p in (setup.paths.data, *setup.paths.data.parents) if p.exists())
-    free = shutil.disk_usage(nearest).free
+    nearest = _nearest(setup.paths.data)
+    try:
+        free = shutil.disk_usage(nearest).free
+    except OSError as error:
+        said = f"{nearest}: {error.strerror or error}"
+        return Check("disk", "fail", said, "point NEMOCLI_HOME at a folder that is there")
     said = f"{free / 1e9:.1f} GB free at {nearest}"
     if free < LITTLE_DISK:
         return Check("disk", "fail", said, "make room: the ledger must be able to grow")
@@ -196,50 +229,24 @@ def _network(setup: Setup) -> Iterator[Check]:
             yield Check("certificates", "fail", f"{name} names what is not there", f"unset {name}")
 
 
-def _reached(setup: Setup) -> Iterator[Check]:
-    from nemocli.cli.choice import keyed
-    from nemocli.cli.running import run_async
-
-    for provider in keyed(setup, None):
-        yield run_async(lambda provider=provider: _reach(setup, provider))  # type: ignore[misc]
-
-
-async def _reach(setup: Setup, provider: Provider) -> Check:
-    """One GET of the listing; with the clock of whoever answers."""
-    from nemocli.cli.world import world_of
-    from nemocli.core.ports import Call
-    from nemocli.core.provider import Timeouts
-    from nemocli.engine.call import authorised
-
-    name = f"reach {provider.name}"
-    async with world_of(setup) as world:
-        begun = world.clock.monotonic()
-        try:
-            call = Call("GET", provider.url("models"), timeouts=Timeouts(5, 15, 15, 20))
-            key = world.secrets.key_for(provider)
-            async with world.transport.send(authorised(call, provider, key)) as reply:
-                took = world.clock.monotonic() - begun
-                skew = _skew(reply.headers.get("date"))
-                status = reply.status
-        except NemoError as error:
-            return Check(name, "fail", error.fault.message, error.fault.advice)
-    if skew is not None and abs(skew) > SKEW_S:
-        return Check(
-            name, "note", f"this clock is {skew:.0f} s off", "set the clock of this machine"
-        )
-    if status in (401, 403):
-        hint = f"`nemocli auth login {provider.name}`"
-        return Check(name, "fail", f"answered {status}: it refuses the key", hint)
-    return Check(name, "ok" if status < 500 else "note", f"answered {status} in {took:.2f} s")
+def _clock() -> Check:
+    now = datetime.now(UTC)
+    said = f"{now:%Y-%m-%d %H:%M} UTC"
+    if now < EARLIEST:
+        hint = "set the clock of this machine: prices and certificates hold by dates"
+        return Check("clock", "warn", f"{said} is before this program was made", hint)
+    return Check("clock", "ok", said)
 
 
-def _skew(date: str | None) -> float | None:
-    if not date:
-        return None
-    try:
-        theirs = parsedate_to_datetime(date)
-    except (TypeError, ValueError):
-        return None
-    if theirs.tzinfo is None:
-        return None
-    return (datetime.now(UTC) - theirs).total_seconds()
+def _completions(setup: Setup) -> Iterator[Check]:
+    from nemocli.cli.completion import SCRIPTS, place_of
+
+    shell = setup.env.get("SHELL", "").rpartition("/")[2]
+    if shell not in SCRIPTS:
+        return
+    place = place_of(shell, setup.env)
+    if place.exists():
+        yield Check("completion", "ok", str(place))
+    else:
+        said = f"not installed for {shell}: `nemocli completion {shell} --install`"
+        yield Check("completion", "ok", said)

@@ -9,11 +9,10 @@ import typer
 from nemocli.cli import options
 from nemocli.cli.helping import examples
 from nemocli.cli.setup import Setup
-from nemocli.core.faults import ExitCode
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_COLOURS = {"ok": "32", "note": "33", "fail": "1;31"}
+_COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
 
 
 @app.command(epilog=examples("nemocli doctor", "nemocli doctor --online --json"))
@@ -38,5 +37,6 @@ def doctor(
             setup.out.marked(f"{check.state:<4}", code, f"  {check.name}: {check.said}")
             if check.hint and check.state != "ok":
                 setup.out.line(f"      {check.hint}")
-    if any(check.state == "fail" for check in found):
-        raise typer.Exit(ExitCode.CONFIG)
+    failed = [check.exit_code for check in found if check.state == "fail"]
+    if failed:
+        raise typer.Exit(failed[0])

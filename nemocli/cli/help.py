@@ -15,25 +15,29 @@ from nemocli.core.faults import usage_error
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(name="help", epilog=examples("nemocli help exit-codes", "nemocli help ask"))
+@app.command(name="help", epilog=examples("nemocli help exit-codes", "nemocli help models probe"))
 def help_(
     ctx: typer.Context,
-    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", show_default=False)] = None,
+    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...")] = None,
 ) -> None:
     """Help on a topic (exit-codes, environment, formats, providers, streams) or a command."""
     setup: Setup = ctx.obj
-    if topic is None:
+    first, *rest = topic or [""]
+    if not first:
         setup.out.text(root_help())
         setup.out.line("\nTopics: " + ", ".join(TOPICS))
-    elif topic in TOPICS:
-        setup.out.text(TOPICS[topic](setup))
-    elif topic in BY_NAME:
+    elif first in BY_NAME and (rest or first not in TOPICS):
         from nemocli.cli.app import main
 
-        raise typer.Exit(main([topic, "--help"]))
+        raise typer.Exit(main([first, *rest, "--help"]))
+    elif first in TOPICS and not rest:
+        setup.out.text(TOPICS[first](setup))
+        if first in BY_NAME:
+            setup.out.line(f"\nThe command of that name: `nemocli {first} --help`")
     else:
         from difflib import get_close_matches
 
-        near = get_close_matches(topic, [*TOPICS, *BY_NAME], 1)
+        said = " ".join(topic or ())
+        near = get_close_matches(first, [*TOPICS, *BY_NAME], 1)
         hint = f"did you mean `nemocli help {near[0]}`?" if near else ", ".join(TOPICS)
-        raise usage_error(f"no help on {topic!r}", hint)
+        raise usage_error(f"no help on {said!r}", hint)

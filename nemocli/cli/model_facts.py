@@ -2,135 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from nemocli.cli.provider_facts import offer_json, price_text
-from nemocli.cli.running import run_async
 from nemocli.cli.tables import facts, table
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.plan import Target
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from nemocli.cli.setup import Setup
-    from nemocli.core.card import ModelCard
+    from nemocli.core.card import ModelCard, Offer
     from nemocli.core.provider import Provider
     from nemocli.core.values import Json
-    from nemocli.wire.catalog import Listed
 
 Rows = list[dict[str, "Json"]]
 
 
 def card_rows(setup: Setup) -> Rows:
     """One row a card."""
-    return [
-        {
-            "model": card.name,
-            "title": card.title,
-            "context": card.context,
-            "providers": list(dict.fromkeys(o.provider for o in card.offers)),
-            "aliases": list(card.aliases),
-        }
-        for card in setup.catalogue.cards.values()
-    ]
+    return [_card_row(setup, card) for card in setup.catalogue.cards.values()]
+
+
+def _card_row(setup: Setup, card: ModelCard) -> dict[str, Json]:
+    offers = [offer_json(card, o, _provider(setup, o.provider)) for o in card.offers]
+    contexts = [o.context for o in card.offers if o.context is not None]
+    return {
+        "model": card.name,
+        "title": card.title,
+        "context": card.context or max(contexts, default=None),
+        "providers": list(dict.fromkeys(o.provider for o in card.offers)),
+        "aliases": list(card.aliases),
+        "cheapest": _cheapest(offers),
+        "free_at": list(dict.fromkeys(o.provider for o in card.offers if _unpaid(setup, card, o))),
+    }
+
+
+def _unpaid(setup: Setup, card: ModelCard, offer: Offer) -> bool:
+    provider = _provider(setup, offer.provider)
+    own = provider is not None and Target(provider, offer.id, card, offer).free
+    return own or _free(offer_json(card, offer, provider))
+
+
+def _cheapest(offers: Rows) -> Json:
+    """The paid offer at which a million tokens in and a million out cost least today."""
+    paid = [(o, p) for o in offers if isinstance(p := o["price"], dict) and not _free(o)]
+    if not paid:
+        return None
+    offer, price = min(paid, key=lambda row: _both(row[1]))
+    return {"provider": offer["provider"], "id": offer["id"], **price}
+
+
+def _both(price: dict[str, Json]) -> Decimal:
+    return Decimal(str(price["input"])) + Decimal(str(price["output"]))
+
+
+def _free(offer: dict[str, Json]) -> bool:
+    price = offer["price"]
+    return isinstance(price, dict) and not _both(price)
 
 
 def card_table(rows: Rows, width: int | None) -> list[str]:
     """For people."""
-    cells = [
-        (str(r["model"]), tokens(r["context"]), str(r["title"]), _joined(r["providers"]))
-        for r in rows
-    ]
-    return table(("MODEL", "CONTEXT", "WHAT IT IS", "SERVED BY"), cells, width)
+    headers = ("MODEL", "CONTEXT", "CHEAPEST, USD PER MILLION", "SINCE, SOURCE", "SERVED BY")
+    return table((*headers, "WHAT IT IS"), [_card_cells(row) for row in rows], width)
 
 
-def listed_rows(setup: Setup, name: str) -> Rows:
-    """What a provider lists right now. Raises NemoError."""
-    return [
-        {
-            "id": model.id,
-            "model": card.name if card is not None else None,
-            "context": model.context,
-            "input_usd_per_million": _exact(model.input_usd),
-            "output_usd_per_million": _exact(model.output_usd),
-            "tools": model.tools,
-            "structured_output": model.structured_output,
-        }
-        for model, card in _listing(setup, name)
-    ]
-
-
-def _exact(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)
-
-
-def listed_table(rows: Rows, width: int | None) -> list[str]:
-    """For people; models with a card first."""
-    rows = sorted(rows, key=lambda r: (r["model"] is None, str(r["id"])))
-    cells = [
-        (
-            str(r["id"]),
-            str(r["model"] or "-"),
-            tokens(r["context"]),
-            _per_million(r),
-        )
-        for r in rows
-    ]
-    return table(("ID", "MODEL", "CONTEXT", "USD PER MILLION TOKENS"), cells, width)
-
-
-def listed_targets(setup: Setup, name: str) -> list[Target]:
-    """The listed ids that are of models with a card."""
-    provider = setup.catalogue.provider(name)
-    return [
-        replace(setup.catalogue.target(provider, model.id), card=card)
-        for model, card in _listing(setup, name)
-        if card is not None
-    ]
-
-
-def _listing(setup: Setup, name: str) -> list[tuple[Listed, ModelCard | None]]:
-    provider = setup.catalogue.provider(name)
-    models = run_async(lambda: _listed(setup, name))
-    cards = list(setup.catalogue.cards.values())
-    names = (provider.name, *provider.lineage)
-    ids = {o.id: c for c in cards for o in c.offers if o.provider in names}
-    return [(m, ids.get(m.id) or setup.catalogue.card(m.id)) for m in models]
-
-
-async def _listed(setup: Setup, name: str) -> tuple[Listed, ...]:
-    from nemocli.cli.world import world_of
-    from nemocli.engine.call import check_key
-    from nemocli.engine.discover import listed
-
-    provider = setup.catalogue.provider(name)
-    if provider.runtime is not None and provider.runtime.kind == "command":
-        return await _held(setup, name)
-    async with world_of(setup) as world:
-        if provider.runtime is not None:
-            endpoint = await world.servers.endpoint(setup.catalogue.target(provider, None))
-            return await listed(provider, endpoint.base_url, endpoint.key, world)
-        key = world.secrets.key_for(provider)
-        check_key(provider, provider.base_url, key)
-        return await listed(provider, provider.base_url, key, world)
-
-
-async def _held(setup: Setup, name: str) -> tuple[Listed, ...]:
-    from nemocli.cli.downloads import notices
-    from nemocli.io.command_runtime import CommandRuntime
-    from nemocli.wire.catalog import Listed
-
-    runtime = CommandRuntime(setup.catalogue.provider(name), setup.env, notices(setup))
-    return tuple(Listed(m.name) for m in await runtime.models())
+def _card_cells(row: dict[str, Json]) -> tuple[str, ...]:
+    price, free = row["cheapest"], joined(row["free_at"])
+    shown, since = "-", "-"
+    if isinstance(price, dict):
+        shown = f"{price_text(price)} at {price['provider']}"
+        since = f"{price['valid_from']}, {price['source']}"
+    if free:
+        shown = f"free at {free}" if shown == "-" else f"{shown}; free at {free}"
+    served = joined(row["providers"]) or "-"
+    return str(row["model"]), tokens(row["context"]), shown, since, served, str(row["title"])
 
 
 def found_card(setup: Setup, name: str) -> ModelCard:
     """The card a name means; a usage fault with the nearest names."""
     from difflib import get_close_matches
 
-    card = setup.catalogue.card(name)
+    card = setup.catalogue.card(name) or setup.catalogue.card(name.partition(":")[0])
     if card is not None:
         return card
     cards = list(setup.catalogue.cards.values())
@@ -261,11 +215,6 @@ def gigabytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e9:,.1f} GB"
 
 
-def _joined(value: Json) -> str:
+def joined(value: Json) -> str:
+    """A list in one cell."""
     return ", ".join(str(v) for v in value) if isinstance(value, list) else ""
-
-
-def _per_million(row: dict[str, Json]) -> str:
-    if row["input_usd_per_million"] is None:
-        return "-"
-    return f"${row['input_usd_per_million']} in, ${row['output_usd_per_million']} out"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nemocli.cli.tables import table
-from nemocli.core.faults import EXIT, ExitCode
+from nemocli.cli.tables import facts, table
+from nemocli.core.faults import EXIT, ExitCode, NemoError
 
 if TYPE_CHECKING:
     from nemocli.cli.setup import Setup
+    from nemocli.core.plan import Catalogue
+    from nemocli.core.provider import Provider
 
 MEANING = {
     ExitCode.OK: "complete",
@@ -56,17 +58,40 @@ def environment(setup: Setup) -> str:
         ("XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", "folders"),
     ]
     keys = [
-        (p.auth.env[0], f"key of {p.name}" + (f", {p.auth.setup_url}" if p.auth.setup_url else ""))
-        for p in setup.catalogue.providers.values()
+        (", ".join(p.auth.env), f"key of {p.name}{_where(p)}")
+        for p in _catalogue(setup).providers.values()
         if p.auth.env
     ]
     return _text(table(("VARIABLE", "WHAT IT IS"), [*rows, *keys], None))
+
+
+def _where(provider: Provider) -> str:
+    return f", {provider.auth.setup_url}" if provider.auth.setup_url else ""
+
+
+def _catalogue(setup: Setup) -> Catalogue:
+    """The user's; what is shipped where the settings that lead there are broken: help must help."""
+    from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+
+    try:
+        return setup.catalogue
+    except NemoError:
+        return catalogue(ProfileFolders(shipped_folder())).catalogue
 
 
 def formats(setup: Setup) -> str:
     """What programs can rely on."""
     from nemocli.cli.answer_json import SCHEMA
 
+    paths = setup.paths
+    places = [
+        ("settings", str(paths.config_file)),
+        ("profiles", str(paths.profiles)),
+        ("ledger", str(paths.ledger)),
+        ("keys", f"{paths.keys_file} (where there is no keyring)"),
+        ("caches", str(paths.cache)),
+    ]
+    files = "\n".join(f"  {line}" for line in facts(places))
     return f"""\
 `ask --json` prints one object, `{SCHEMA}`:
 
@@ -77,8 +102,9 @@ def formats(setup: Setup) -> str:
   finish_reason         stop, length, tool_calls, content_filter, or null
   provider, upstream    who was asked, and whom an aggregator chose
   model, requested_model, served_model
-  usage                 input_tokens, cached_input_tokens (inside input), output_tokens,
-                        reasoning_tokens (inside output), source: reported or estimated
+  usage                 input_tokens, cached_input_tokens and cache_write_tokens (inside input),
+                        output_tokens, reasoning_tokens (inside output), source: reported or
+                        estimated
   cost                  usd and list_usd (decimal strings, or null where unknown), source:
                         reported, reconciled, table, override, gpu_hours, free, unknown; price_id
   timing                ttft_s, total_s
@@ -91,8 +117,11 @@ citation, usage, retrying; and closes with `done` or `error`.
 A failure with --json is the last line of stderr:
   {{"error": {{"code", "exit_code", "message", "hint", "provider", "retryable"}}}}
 
-The ledger is an SQLite file (`nemocli config path`): one row an HTTP attempt in `attempts`, what
-sellers said afterwards in `settlements`; money in whole pico-dollars (10^-12 USD), NULL is unknown.
+The ledger is an SQLite file: one row an HTTP attempt in `attempts`, what sellers said afterwards in
+`settlements`; money in whole pico-dollars (10^-12 USD), NULL is unknown.
+
+Files, readable by you alone (`nemocli config path` says more):
+{files}
 
 Fields are only ever added.
 """
