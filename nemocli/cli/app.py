@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -130,8 +131,18 @@ def _failed(setup: Setup, error: Exception) -> int:
             fault = Fault(FaultKind.CONFIG, "the input is nested too deeply", sent=False)
         case _:
             fault = _bug(setup, error)
-    setup.err.error(fault)
+    setup.err.error(_keyless(fault))
     return fault.exit_code
+
+
+def _keyless(fault: Fault) -> Fault:
+    """A key typed in the wrong place is not repeated into a log."""
+    if fault.kind is not FaultKind.USAGE:
+        return fault
+    from nemocli.core.redact import without_key_shapes
+
+    hint = fault.hint and without_key_shapes(fault.hint)
+    return replace(fault, message=without_key_shapes(fault.message), hint=hint)
 
 
 def _bug(setup: Setup, error: Exception) -> Fault:

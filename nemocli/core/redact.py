@@ -101,6 +101,11 @@ class Redactor:
         return "".join((*out, text[done:])) if out else text
 
 
+def without_key_shapes(text: str) -> str:
+    """The text without what has the shape of a key, for what a person typed in the wrong place."""
+    return _SHAPES.sub(MARK, text)
+
+
 def _spellings(secret: str) -> set[str]:
     return {
         secret,

@@ -68,6 +68,22 @@ def test_what_was_mistyped_is_named_with_a_way_out(home: Home, args, said: str) 
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        ("nvapi-abcdefghijkl1234567",),
+        ("ask", "-p", "nvapi-abcdefghijkl1234567", "hi"),
+        ("ask", "-o", "hf_abcdefghijkl1234567", "hi"),
+        ("ask", "--sk-or-v1-abcdefghijkl1234567"),
+    ],
+)
+def test_a_key_typed_in_the_wrong_place_is_not_repeated(home: Home, args) -> None:
+    done = run(*args, home=home)
+    assert done.code == 2
+    assert "abcdefghijkl" not in done.text
+    assert "***" in done.err
+
+
+@pytest.mark.parametrize(
     "args", [("--timeout", "soon"), ("--max-cost", "lots"), ("--reasoning", "x")]
 )
 def test_a_value_that_cannot_be_is_refused(home: Home, args) -> None:
