@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -11,8 +13,9 @@ def main() -> None:
     if args == ["--version"]:
         from nemocli.version import __version__
 
-        sys.stdout.write(f"nemocli {__version__}\n")
-        return
+        with suppress(OSError):  # the program says in words what is wrong with stdout
+            os.write(1, f"nemocli {__version__}\n".encode())
+            return
     if args[:1] == ["__complete"]:
         from nemocli.complete import complete
 

@@ -228,7 +228,7 @@ def _unresolved(error: socket.gaierror, exchange: Exchange) -> Fault:
     if error.errno == socket.EAI_AGAIN:
         message = f"the name in {name} cannot be looked up now"
         return Fault(FaultKind.NETWORK, message, "check the network", retry=True, sent=False)
-    hint = _PROXY_HINT if exchange.proxy else "check the spelling of the URL"
+    hint = _PROXY_HINT if exchange.proxy else "check the network, and the spelling of the URL"
     return Fault(FaultKind.NETWORK, f"no such host: {name}", hint, retry=False, sent=False)
 
 

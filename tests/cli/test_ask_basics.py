@@ -200,9 +200,9 @@ def test_each_stream_is_judged_by_its_own_terminal(home: Home, stub: Stub) -> No
 def test_a_full_disk_is_an_error(home: Home, stub: Stub) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    for args in (ASK, (*ASK, "--json")):
+    for args in ((*ASK, "hi"), (*ASK, "hi", "--json"), ("--version",), ("cost",)):
         with Path("/dev/full").open("wb") as full:
-            done = run(*args, "hi", home=home, stdout=full)
+            done = run(*args, home=home, stdout=full)
         assert done.code not in (0, -13, 141)
         assert "Traceback" not in done.err
         assert "Exception ignored" not in done.err
