@@ -22,6 +22,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow("providers", "providers", "The paths to a model, their order, and tests", "Paths"),
     CommandRow("auth", "auth", "Keys: store, check, remove", "Paths", alias="keys"),
     CommandRow("cost", "cost", "What calls cost, and how that is known", "Money"),
+    CommandRow("weights", "weights", "Weights that arrive whole: plan, pull, verify", "Weights"),
     CommandRow("config", "config", "Settings and where each comes from", "Set-up"),
     CommandRow("doctor", "doctor", "Check this installation", "Set-up"),
     CommandRow("completion", "completion", "Shell completion for bash, zsh or fish", "Set-up"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ from nemocli.io.transport import HttpTransport
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nemocli.core.plan import Target
+    from nemocli.io.pinned import Pin
     from nemocli.io.servers import LocalServers
 
 USER_AGENT = f"nemocli/{__version__}"
@@ -24,7 +27,7 @@ async def world_of(setup: Setup) -> AsyncIterator[World]:
     """The outside for one command; whatever it opened or started is closed at the end."""
     debug = setup.err.debug if setup.globals.debug else None
     async with HttpTransport(USER_AGENT, setup.offline, debug) as transport:
-        servers = _Servers(setup, transport)
+        servers = _Servers(setup)
         try:
             yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)
         finally:
@@ -35,9 +38,8 @@ async def world_of(setup: Setup) -> AsyncIterator[World]:
 class _Servers:
     """Local servers, imported when the first is needed."""
 
-    def __init__(self, setup: Setup, transport: HttpTransport) -> None:
+    def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._transport = transport
         self._made: LocalServers | None = None
 
     async def endpoint(self, target: Target) -> Endpoint:
@@ -53,13 +55,20 @@ class _Servers:
             setup = self._setup
             self._made = LocalServers(
                 setup.paths,
-                self._transport,
+                self._pull,
                 setup.env,
                 notices(setup),
                 offline=setup.offline,
                 model_path=setup.settings.text("embedded.model_path"),
             )
         return self._made
+
+    async def _pull(
+        self, url: str, pin: Pin, folder: Path, progress: Callable[[int], None]
+    ) -> None:
+        from nemocli.cli.weights_pinned import pull_pinned
+
+        await pull_pinned(self._setup, url, pin, folder, progress)
 
     async def aclose(self) -> None:
         """End what was started."""

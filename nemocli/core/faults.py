@@ -53,6 +53,7 @@ class FaultKind(StrEnum):
     NO_ANSWER = "no_answer"
     FILTERED = "content_filter"
     SCHEMA = "schema_mismatch"
+    CORRUPT = "corrupt_data"
     BUDGET = "budget"
     INTERRUPTED = "interrupted"
 
@@ -78,6 +79,7 @@ EXIT: dict[FaultKind, ExitCode] = {
     FaultKind.NO_ANSWER: ExitCode.INCOMPLETE,
     FaultKind.FILTERED: ExitCode.INCOMPLETE,
     FaultKind.SCHEMA: ExitCode.INCOMPLETE,
+    FaultKind.CORRUPT: ExitCode.INCOMPLETE,
     FaultKind.BUDGET: ExitCode.BUDGET,
     FaultKind.INTERRUPTED: ExitCode.INTERRUPTED,
 }

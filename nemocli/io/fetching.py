@@ -9,22 +9,20 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
-from nemocli.core.ports import Call, Transport
-from nemocli.core.provider import Timeouts
+from nemocli.core.layout import HUB
 from nemocli.core.redact import Redactor
 from nemocli.core.text import one_line
 from nemocli.io.files import file_error, lock, private_folder
 from nemocli.io.pinned import Pin, Shelf
 from nemocli.io.process import run
 
-HUB = "https://huggingface.co"
 CHUNK = 1 << 20
 INDEX_S = 1800.0
 POLL_S = 0.2
@@ -38,13 +36,22 @@ class Teller(Protocol):
     def finish(self) -> None: ...
 
 
+class PullFile(Protocol):
+    """Brings the one file of an address into a folder, under the pin's name: goes on where an
+    earlier try stopped, and puts nothing in place that has not the pinned sum. Raises NemoError."""
+
+    def __call__(
+        self, url: str, pin: Pin, folder: Path, progress: Callable[[int], None]
+    ) -> Awaitable[None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fetcher:
     """Where fetched files live, and the ways to reach their sources. `offline` forbids all that
     leave this machine."""
 
     shelf: Shelf
-    transport: Transport
+    pull: PullFile
     env: Mapping[str, str]
     teller: Teller
     offline: bool = False
@@ -123,7 +130,7 @@ class Fetcher:
         self.teller.say(f"fetching {pin.file} ({pin.size / 1e6:.0f} MB, once) from {_name(source)}")
         if source["kind"] == "index":
             return await self._from_index(source, pin, target)
-        return await self._from_url(source, pin, target)
+        return await self._from_url(source, pin)
 
     def _sweep(self, pin: Pin) -> None:
         """Take away what a killed run left of this file; nobody else is at it."""
@@ -167,54 +174,16 @@ class Fetcher:
             await asyncio.sleep(POLL_S)
             self.teller.progress(pin.file, min(_bytes_in(scratch), pin.size), pin.size)
 
-    async def _from_url(self, source: Mapping[str, str], pin: Pin, target: Path) -> bool:
+    async def _from_url(self, source: Mapping[str, str], pin: Pin) -> bool:
         url = source["url"]
         if endpoint := self.env.get("HF_ENDPOINT"):
             url = url.replace(HUB, endpoint.rstrip("/"), 1)
-        part = target.with_name(f".{target.name}.part")
-        have = part.stat().st_size if part.exists() else 0
-        if have >= pin.size:
-            part.unlink()
-            have = 0
-        if have:
-            # What an earlier run left may be what is wrong: then all of it is asked for.
-            await self._part_of(url, part, pin, have)
-            part.replace(target)
-            if await self._verified(target, pin):
-                return True
-        await self._part_of(url, part, pin, 0)
-        part.replace(target)
-        return True
 
-    async def _part_of(self, url: str, part: Path, pin: Pin, have: int) -> None:
-        # A coded body would make offsets mean something else.
-        headers = {"accept-encoding": "identity"}
-        if have:
-            headers["range"] = f"bytes={have}-"
-        call = Call("GET", url, headers, timeouts=Timeouts(total_s=INDEX_S))
-        async with self.transport.send(call) as reply:
-            if reply.status not in (200, 206):
-                raise _failed(f"answered {reply.status}")
-            begin = have if reply.status == 206 else 0
-            with part.open("r+b" if begin else "wb") as file:
-                file.truncate(begin)
-                file.seek(begin)
-                await self._body(reply.chunks, file, pin, begin)
-
-    async def _body(
-        self, chunks: AsyncIterator[bytes], file: IO[bytes], pin: Pin, done: int
-    ) -> None:
-        async for chunk in chunks:
-            file.write(chunk)
-            done += len(chunk)
-            if done > pin.size:
-                file.truncate(0)
-                raise _failed("sends more than the file has")
+        def progress(done: int) -> None:
             self.teller.progress(pin.file, done, pin.size)
-        file.flush()
-        os.fsync(file.fileno())
-        if done < pin.size:
-            raise _failed("closed the connection before the end; what came is kept")
+
+        await self.pull(url, pin, self.shelf.folder, progress)
+        return True
 
     async def _verified(self, file: Path, pin: Pin) -> bool:
         return await asyncio.to_thread(self.shelf.verified, file, pin)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nemocli.core.plan import Target
-from nemocli.core.ports import Endpoint, Transport
+from nemocli.core.ports import Endpoint
 from nemocli.core.provider import Provider
 from nemocli.core.values import JsonObject
 from nemocli.io.command_runtime import CommandRuntime
-from nemocli.io.fetching import Fetcher, Teller
+from nemocli.io.fetching import Fetcher, PullFile, Teller
 from nemocli.io.llama import LlamaServer, check_engine, check_model, start
 from nemocli.io.paths import Paths
 from nemocli.io.pinned import Shelf, pin_from
@@ -26,7 +26,7 @@ class LocalServers:
     def __init__(
         self,
         paths: Paths,
-        transport: Transport,
+        pull: PullFile,
         env: Mapping[str, str],
         teller: Teller,
         *,
@@ -36,7 +36,7 @@ class LocalServers:
         self._env = env
         self._teller = teller
         self._model_path = Path(model_path).expanduser() if model_path else None
-        self._fetcher = Fetcher(Shelf(weights_folder(paths)), transport, env, teller, offline)
+        self._fetcher = Fetcher(Shelf(weights_folder(paths)), pull, env, teller, offline)
         self._running: dict[tuple[str, str], LlamaServer] = {}
         self._found: dict[tuple[str, str], Endpoint] = {}
         self._lock = asyncio.Lock()

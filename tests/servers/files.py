@@ -69,6 +69,9 @@ class FileServer:
         body = self.data[begin:]
         to.send_response(206 if begin else 200)
         to.send_header("Content-Length", str(len(body)))
+        if begin:
+            size = len(self.data)
+            to.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
         to.end_headers()
         to.wfile.write(body[: self.cuts.pop(0)] if self.cuts else body)
         to.close_connection = True

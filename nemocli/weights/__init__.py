@@ -1,0 +1,1 @@
+"""Weights that arrive whole: plan, pull, verify and move repositories of hundreds of gigabytes."""

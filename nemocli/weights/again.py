@@ -1,0 +1,67 @@
+"""After a failure: wait and go on, ask elsewhere, or give up. Pure decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nemocli.core.faults import Fault, FaultKind
+
+ENOUGH = 1024 * 1024
+"""Bytes that came through make the next failure a first one."""
+
+_PASSING = frozenset(
+    {
+        FaultKind.RATE,
+        FaultKind.NETWORK,
+        FaultKind.REFUSED,
+        FaultKind.TIMEOUT,
+        FaultKind.SERVER,
+        FaultKind.CUT,
+    }
+)
+_ELSEWHERE = _PASSING | {
+    FaultKind.PROTOCOL,
+    FaultKind.UNAVAILABLE,
+    FaultKind.AUTH,
+    FaultKind.CORRUPT,
+    FaultKind.TLS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """`tries` in a row without progress, waits doubling from `base_s` up to `longest_s`, a server's
+    own Retry-After obeyed up to `obeyed_s`."""
+
+    tries: int = 8
+    base_s: float = 0.5
+    longest_s: float = 30.0
+    obeyed_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Go on after so many seconds; `elsewhere`: with the next source, if there is another."""
+
+    after_s: float
+    elsewhere: bool
+
+
+def again(
+    fault: Fault, failures: int, sources: int, patience: Patience, jitter: float
+) -> Wait | None:
+    """What to do after the `failures`-th failure in a row; None: give up. `jitter` is in [0, 1).
+
+    A refusal that would only be repeated is worth a try with each other source, and no more.
+    """
+    passing = fault.retryable if fault.retry is not None else fault.kind in _PASSING
+    elsewhere = sources > 1 and fault.kind in _ELSEWHERE
+    most = patience.tries if passing else min(sources, patience.tries) - 1
+    if failures > most or not (passing or elsewhere):
+        return None
+    if elsewhere and failures < sources:
+        return Wait(0.0, elsewhere=True)
+    wait = fault.retry_after_s
+    if wait is None:
+        wait = min(patience.longest_s, patience.base_s * 2 ** (failures - 1)) * (0.5 + jitter / 2)
+    return Wait(wait, elsewhere) if wait <= patience.obeyed_s else None
