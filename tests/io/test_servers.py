@@ -22,7 +22,7 @@ from nemocli.io.llama import engine_version
 from nemocli.io.paths import Paths
 from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
 from nemocli.io.servers import LocalServers, weights_folder, weights_status
-from nemocli.io.transport import HttpTransport
+from tests.io.pulling import puller
 
 engine = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="the engine is not installed")
 
@@ -58,12 +58,13 @@ def serve(
     **more: Any,
 ) -> Any:
     async def go() -> Any:
-        async with HttpTransport("nemocli/test") as transport:
-            servers = LocalServers(paths(root), transport, os.environ, told or Told(), **more)
-            try:
-                return await use(servers)
-            finally:
-                await servers.aclose()
+        offline = more.get("offline", False)
+        pull = puller(root / "home", offline=offline)
+        servers = LocalServers(paths(root), pull, os.environ, told or Told(), **more)
+        try:
+            return await use(servers)
+        finally:
+            await servers.aclose()
 
     return asyncio.run(go())
 
