@@ -29,7 +29,7 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/models               `nemocli models`: which there are, who serves them
   cli/options              Options that several commands share, spelt once
   cli/output               The only writer to stdout: the answer or the data, and nothing else
-  cli/probes               What tiny real calls showed of a model: the facts
+  cli/probes               What tiny real calls showed of a model: the facts, and how they are drawn
   cli/probing              Tiny real calls that tell whether a path works and what a model there
   cli/provider_facts       What is known of providers, as rows: for tables, for `--json`, for people
   cli/providers            `nemocli providers`: the paths to a model, which of them are ready
@@ -45,18 +45,57 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/validity             What `config validate` looks at: every file that can be wrong
   cli/version              `nemocli version`: which program this is, and where
   cli/waiting              A line that says what is being waited for
+  cli/weights              `nemocli weights`: repositories of weights, planned, pulled
+  cli/weights_carry        `nemocli weights export` and `import`: across an air gap
+  cli/weights_desk         What the weights commands share: the endpoint, the token, the target
+  cli/weights_keep         `nemocli weights status`, `ls` and `rm`: what is here, and what is to go
+  cli/weights_pinned       Pinned weights, brought by the same engine as whole repositories
+  cli/weights_plan         `nemocli weights plan`: two requests, a look at the disk
+  cli/weights_pull         `nemocli weights pull`: wait for the others, pull
+  cli/weights_shown        A pull as it is shown: bars on a terminal, quiet lines in a log
+  cli/weights_verify       `nemocli weights verify`: read it all, name what is bad
   cli/world                The composition root: the one place that puts real parts into the ports
 
 spend/
   spend/summary            What calls came to, per provider and model
 
+weights/
+  weights/adopt            Contents taken over from elsewhere on this machine
+  weights/again            After a failure: wait and go on, ask elsewhere, or give up
+  weights/answers          What an answer to a request for a file means: where its bytes begin
+  weights/digest           Whether bytes are the ones that were announced
+  weights/fetch            The workers of a pull: each takes files, then shares of files
+  weights/fit              Does it fit: bytes per GPU against memory, and the vendor's list
+  weights/gate             Whether there is room for everything, before the first byte is asked for
+  weights/hub              The Hub's API: what a revision is
+  weights/journal          The journal of a repository: which segments are written
+  weights/listing          A repository at one commit, as the Hub lists it
+  weights/manifest         What a pulled repository is
+  weights/meant            Which repository a name means: `ORG/NAME` as it is
+  weights/pace             Manners on a shared line: a cap on the rate, and hours of the day
+  weights/plan             What a pull would do, and whether it can
+  weights/progress         How far a pull has come: for a bar, for a line a program reads
+  weights/pull             A pull from beginning to end: survey, check, reserve, fetch, publish
+  weights/reports          Plans, pulls and checks as a program or a person reads them
+  weights/segments         A file as segments: what is there, what is missing
+  weights/status           What another process may know of a pull: whether it runs
+  weights/stream           One stretch of one file, from a connection to the disk
+  weights/survey           What of a repository is here already, by looking at names
+  weights/terms            What a pull is given: the outside, and how it is to be done
+  weights/together         Several jobs at once, of which the first failure ends all
+  weights/verify           Whether files on a disk are what a manifest, or a listing, says
+  weights/work             One file under way: its bytes, and the digest that follows them in order
+
 io/ THE WORLD: one resource and one third-party package per module; fills the ports.
   io/alive                 Which process made a promise, and whether it still lives
+  io/bodies                Large bodies over plain sockets, straight into a buffer: for files
   io/clock                 The machine's clock and chance
   io/command_runtime       Servers that another program starts and lists
   io/exchange              How far an exchange has come, how long it may still take
   io/fetching              Pinned weights, fetched once from the first source that has them
   io/files                 Private files: written whole or not at all, one writer at a time
+  io/gpus                  The GPUs of this machine, as the driver's own tool lists them
+  io/hub_token             The token that huggingface_hub would use: of the environment
   io/inputs                What is piped in and what is attached: text, whole
   io/keyfile               Two small private files: the keys of those without a keyring
   io/ledger                The book in SQLite: one append-only row per attempt
@@ -75,7 +114,14 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/servers               Servers that must be started before they can be asked
   io/settings              Settings from the command line, the environment
   io/store                 SQLite files that are private
+  io/threads               Blocking work beside the event loop
   io/transport             HTTP over one pooled client: deadlines, redirects, proxies
+  io/weight_carry          Weights carried from machine to machine: a folder
+  io/weight_find           Weights that are on this machine already, whoever brought them
+  io/weight_folder         Files by their names, for a check or an export: of a plain folder
+  io/weight_part           Large files under way: their room taken at once, written at any place
+  io/weight_state          What a pull remembers between runs: its journal, its status
+  io/weight_store          Weights on this machine's disks: in the shared cache
   io/yaml                  YAML without surprises: words stay words, numbers are exact
 
 engine/ The only loop around calls; async, through ports only.
@@ -114,6 +160,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/card                What a model is, wherever it is served: one card, many offers
   core/events              What a reply is made of: any number of parts, then exactly one end
   core/faults              What can go wrong, as values, and the exit code of each
+  core/layout              Where files lie: the shared cache as huggingface_hub writes it
   core/money               Prices with dates, costs in whole pico-dollars
   core/outcome             Whether a reply that ended well is an answer at all
   core/plan                From what the user typed to targets in order: provider, model id, card
@@ -122,11 +169,14 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/profile             Profile mappings to providers and model cards
   core/prompt              One message out of what was typed, piped and attached
   core/provider            What a provider is: one access path, as a value
+  core/quantities          Amounts of bytes and time, for people
   core/redact              Keys and passwords, taken out of whatever is about to be shown or written
+  core/repository          A repository of weights at one commit: its files
   core/request             What the user asked, free of any provider's spelling
   core/schema              A short list of fields as a JSON Schema: `name, age int, tags [string]
   core/settings            Every setting there is, and which of its sources wins
   core/text                Text from elsewhere, made harmless for a terminal
   core/usage               Token counts. Totals include their parts: cached inside input
   core/values              JSON as a type, and the two questions asked of a JSON tree
+  core/weight_ports        The shapes of the outside that a pull needs. io/ fills them
 """

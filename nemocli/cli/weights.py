@@ -76,6 +76,9 @@ def pull(
     limit_rate: LimitRate = None,
     window: Window = None,
     mirror: Mirror = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="http, or xet (an extra).")
+    ] = "http",
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Read every file that is here, known or not.")
     ] = False,
@@ -94,7 +97,7 @@ def pull(
     name = meant(ctx.obj.catalogue, repo, precision and precision.lower()).repo
     wish = Wish(name, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
     mirrors = tuple(mirror or ())
-    manners = Manners(max_workers, limit_rate, window, mirrors, reserve, recheck)
+    manners = Manners(max_workers, limit_rate, window, mirrors, reserve, recheck, engine)
     run_pull(ctx.obj, wish, manners, progress, json=json)
 
 

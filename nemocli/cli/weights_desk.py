@@ -27,6 +27,7 @@ from nemocli.weights.terms import Terms
 if TYPE_CHECKING:
     from nemocli.core.plan import Catalogue
     from nemocli.core.repository import Listing
+    from nemocli.core.weight_ports import Bulk
 
 STALL_S = 20.0
 DEFAULT_MOST_WORKERS = 8
@@ -42,6 +43,7 @@ class Manners:
     mirror: tuple[str, ...] = ()
     reserve: bool = True
     recheck: bool = False
+    engine: str = "http"
 
 
 class Desk:
@@ -139,6 +141,19 @@ class Desk:
         """A worker's connections."""
         debug = self.setup.err.debug if self.setup.globals.debug else None
         return Sockets(USER_AGENT, self.stall_s + 2.0, self.setup.offline, debug)
+
+    def bulk(self, engine: str, listing: Listing) -> Bulk | None:
+        """The other engine, where it was asked for. Raises NemoError when it is not installed."""
+        if engine == "http":
+            return None
+        if engine != "xet":
+            raise usage_error(f"--engine is http or xet, not {engine!r}")
+        from nemocli.io.xet import Xet, check_xet
+
+        check_xet()
+        access = f"{self.endpoint}/api/models/{listing.repo}/xet-read-token/{listing.commit}"
+        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        return None if self.offline else Xet(access, headers, USER_AGENT)
 
     @asynccontextmanager
     async def hub(self) -> AsyncIterator[Hub]:

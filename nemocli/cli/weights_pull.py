@@ -46,7 +46,10 @@ async def pulled(
     check_names(whole.files, own_folder=wish.local_dir is not None)
     listing = chosen(whole, wish.include, wish.exclude)
     sources = () if desk.offline else desk.sources(manners.mirror)
-    world = World(store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell)
+    bulk = desk.bulk(manners.engine, whole)
+    world = World(
+        store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell, bulk
+    )
     with ExitStack() as held:
         await hold(store, held, shown)
         return await Pull(whole, listing, sources, world, terms).run()

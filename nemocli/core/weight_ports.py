@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from nemocli.core.repository import Blob, Listing
@@ -65,6 +66,20 @@ class Connections(Protocol):
     def close(self) -> None: ...
 
 
+class Bulk(Protocol):
+    """Another engine, which brings contents whole. It is not trusted: what it wrote is read."""
+
+    def takes(self, blob: Blob) -> bool: ...
+
+    def bring(self, wanted: Sequence[tuple[Blob, str]], moved: Callable[[int], None]) -> None:
+        """Write each content to its path; `moved` hears the bytes so far. Raises NemoError."""
+        ...
+
+    def abort(self) -> None:
+        """From another thread: a `bring` ends at once."""
+        ...
+
+
 class Part(Protocol):
     """A content under way, of its full size from the start."""
 
@@ -103,6 +118,7 @@ class Store(Protocol):
     def seats(self, blob: Blob) -> tuple[str, ...]: ...
     def stamp(self, seat: str) -> Stamp | None: ...
     def open_seat(self, seat: str) -> Part: ...
+    def part_path(self, blob: Blob) -> Path: ...
     def part_bytes(self, blob: Blob) -> int: ...
     def part(self, blob: Blob) -> Part: ...
     def withdraw(self, seat: str, blob: Blob) -> None: ...

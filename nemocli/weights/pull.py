@@ -11,6 +11,7 @@ from typing import TypeVar
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.repository import Blob, Listing
 from nemocli.weights import journal as journals
+from nemocli.weights.bulk import InBulk
 from nemocli.weights.digest import SUM_CHARS, Count, Reading, Stop, Stopped, read_whole
 from nemocli.weights.fetch import Fetching
 from nemocli.weights.gate import Need, check_room
@@ -79,6 +80,7 @@ class Pull:
         self._checked = Count()
         self._rate = Rate()
         self._fetching: Fetching | None = None
+        self._in_bulk: InBulk | None = None
         self._stop = Stop()
         self._next_status = 0.0
         self._next_sync = world.clock.monotonic() + SYNC_S
@@ -194,6 +196,12 @@ class Pull:
             return
         if not self._sources:
             raise NemoError(offline_fault(self._listing, lacking))
+        if self._world.bulk is not None:
+            self._phase = "fetching"
+            self._in_bulk = InBulk(self._world.bulk, self._world, self._placed)
+            lacking = await self._in_bulk.run(lacking, self._journal.claims, self._stop)
+        if not lacking:
+            return
         self._fetching = Fetching(
             self._listing, self._sources, self._world, self._terms, self._published
         )
@@ -202,9 +210,12 @@ class Pull:
         await self._fetching.run(lacking, self._journal.claims)
 
     def _published(self, work: Work) -> None:
+        self._placed(work.blob, work)
+
+    def _placed(self, blob: Blob, read: Work | Reading) -> None:
         """In a worker's thread: a file has its place; remember it as it is."""
-        store, blob = self._world.store, work.blob
-        self._entries[blob.name] = (work.sha256, work.sums)
+        store = self._world.store
+        self._entries[blob.name] = (read.sha256, read.sums)
         for seat in store.seats(blob):
             stamp = store.stamp(seat)
             if stamp is not None:
@@ -304,6 +315,11 @@ class Pull:
         fetching = self._fetching
         doing: list[Doing] = []
         done, files_done, fetched, retries = self._present, self._present_files, 0, 0
+        if self._in_bulk is not None:
+            fetched = self._in_bulk.moved
+            files_done += len(self._in_bulk.good)
+            # Until it has been read, what came counts as it came.
+            done += fetched if fetching is None else sum(b.size for b in self._in_bulk.good)
         if fetching is not None:
             finished = {blob.name for blob in fetching.tally.done}
             for name, work in list(fetching.works.items()):
@@ -312,7 +328,8 @@ class Pull:
                 if name not in finished:
                     doing.append(Doing(work.blob.path, written, work.blob.size))
             files_done += len(finished)
-            fetched, retries = fetching.fetched, fetching.tally.retries
+            fetched += fetching.fetched
+            retries = fetching.tally.retries
         moved = self._checked.bytes if self._phase == "checking" else fetched
         return Progress(
             self._phase,
@@ -336,7 +353,8 @@ class Pull:
             path,
             len(listing.files),
             listing.size,
-            fetching.fetched if fetching is not None else 0,
+            (fetching.fetched if fetching is not None else 0)
+            + (self._in_bulk.moved if self._in_bulk is not None else 0),
             self._present,
             fetching.resumed if fetching is not None else 0,
             self._world.clock.monotonic() - self._began,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nemocli.core.ports import Clock
-from nemocli.core.weight_ports import Connections, Store, Threads
+from nemocli.core.weight_ports import Bulk, Connections, Store, Threads
 from nemocli.weights.again import Patience
 from nemocli.weights.pace import Pace, Window
 from nemocli.weights.progress import Progress
@@ -25,6 +25,7 @@ class World:
     connect: Callable[[], Connections]
     observe: Observe
     tell: Tell
+    bulk: Bulk | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class Hub:
     `page` is the length of a listing's pages, `url_life_s` how long a signed body address holds,
     `url_uses` how many requests it is good for, `clock_skew_s` how wrong this server's clock is,
     `rate` an upper limit of bytes per second for each body. With `bodies` the signed address leads
-    to that server (`URL/<sha256>`) instead of the CDN here.
+    to that server (`URL/<sha256>`) instead of the CDN here; `chunks` is the address of a chunk store,
+    to which tokens are handed out.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Hub:
         clock_skew_s: float = 0.0,
         tls: tuple[Path, Path] | None = None,
         bodies: str | None = None,
+        chunks: str | None = None,
         port: int = 0,
     ) -> None:
         self.repos = {repo.name: repo for repo in repos}
@@ -100,6 +102,7 @@ class Hub:
         self.tokens = {TOKEN: True, OUTSIDER: False}
         self.seen: list[Seen] = []
         self._bodies = bodies
+        self._chunks = chunks
         self._signer = Signer(url_life_s, url_uses, clock_skew_s)
         self._rules: list[Rule] = []
         self._news = threading.Condition()
@@ -315,6 +318,9 @@ class Hub:
         if path == "/api/whoami-v2":
             known = token in self.tokens
             return _json({"name": "tester"}) if known else _error(401, None, "Invalid token")
+        if "/xet-read-token/" in path and self._chunks is not None:
+            expires = int(time.time()) + 3600
+            return _json({"accessToken": "xet", "exp": expires, "casUrl": self._chunks})
         if path == "/api/agent-harnesses":
             return _json({})
         return _error(404, None, "Not Found")

@@ -18,13 +18,14 @@ OTHER_COMMIT = hashlib.sha1(b"second", usedforsecurity=False).hexdigest()
 @dataclass(frozen=True)
 class Entry:
     """One file. `lfs` ones are kept at the CDN and known by sha256, the others by git's sha1;
-    `announced` is a sha256 (and `announced_size` a size) that the listing claims instead."""
+    `announced` is a sha256 (and `announced_size` a size) that the listing claims instead; `xet` its name in a chunk store."""
 
     path: str
     content: Content
     lfs: bool = True
     announced: str | None = None
     announced_size: int | None = None
+    xet: str | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -57,6 +58,8 @@ class Entry:
         if self.lfs:
             pointer = len(self._pointer())
             row["lfs"] = {"oid": self.sha256, "size": self.size, "pointerSize": pointer}
+        if self.xet is not None:
+            row["xetHash"] = self.xet
         return row
 
 
