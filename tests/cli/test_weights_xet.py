@@ -33,7 +33,7 @@ def stored(folder: Path, data: bytes) -> str:
     session = hf_xet.XetSession()
     with session.new_upload_commit(endpoint=f"local://{folder}") as commit:
         upload = commit.start_upload_file(str(source))
-    return str(upload.result().hash)
+    return str(upload.result().xet_info.hash)
 
 
 def repo(xet: str | None) -> Repo:

@@ -81,8 +81,8 @@ class Hub:
     `page` is the length of a listing's pages, `url_life_s` how long a signed body address holds,
     `url_uses` how many requests it is good for, `clock_skew_s` how wrong this server's clock is,
     `rate` an upper limit of bytes per second for each body. With `bodies` the signed address leads
-    to that server (`URL/<sha256>`) instead of the CDN here; `chunks` is the address of a chunk store,
-    to which tokens are handed out.
+    to that server (`URL/<sha256>`) instead of the CDN here; `chunks` is the address of a chunk
+    store, to which tokens are handed out.
     """
 
     def __init__(

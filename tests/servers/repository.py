@@ -18,7 +18,8 @@ OTHER_COMMIT = hashlib.sha1(b"second", usedforsecurity=False).hexdigest()
 @dataclass(frozen=True)
 class Entry:
     """One file. `lfs` ones are kept at the CDN and known by sha256, the others by git's sha1;
-    `announced` is a sha256 (and `announced_size` a size) that the listing claims instead; `xet` its name in a chunk store."""
+    `announced` is a sha256 (and `announced_size` a size) that the listing claims instead;
+    `xet` is its name in a chunk store."""
 
     path: str
     content: Content
