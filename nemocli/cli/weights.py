@@ -17,7 +17,10 @@ app = typer.Typer(
     epilog=examples("nemocli weights pull acme/tiny"),
 )
 
-Repo = Annotated[str, typer.Argument(metavar="REPO", help="ORG/NAME, or a model card's name.")]
+Repo = Annotated[
+    str,
+    typer.Argument(metavar="REPO", help="ORG/NAME, a model card's name, or PROVIDER:MODEL/QUANT."),
+]
 Revision = Annotated[str, typer.Option("--revision", metavar="REV", help="Branch, tag or commit.")]
 LocalDir = Annotated[
     str | None,
@@ -90,6 +93,11 @@ def pull(
 ) -> None:
     """Fetch what is missing, verify all of it, and put it where everybody looks. The same line
     again goes on after any interruption."""
+    from nemocli.cli.weights_program import held_by_program, run_program_pull
+
+    if (held := held_by_program(ctx.obj, repo)) is not None:
+        run_program_pull(ctx.obj, held, local_dir, json=json)
+        return
     from nemocli.cli.weights_desk import Manners
     from nemocli.cli.weights_pull import Wish, run_pull
     from nemocli.weights.meant import meant
@@ -162,6 +170,11 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """What a pull would fetch, whether it fits the disk and the GPUs, and how long it takes."""
+    from nemocli.cli.weights_program import held_by_program, run_program_plan
+
+    if (held := held_by_program(ctx.obj, repo)) is not None:
+        run_program_plan(ctx.obj, held, local_dir, json=json)
+        return
     from nemocli.cli.weights_plan import run_plan
     from nemocli.cli.weights_pull import Wish
     from nemocli.weights.meant import meant

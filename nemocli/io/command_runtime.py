@@ -21,6 +21,8 @@ from nemocli.io.process import run
 Test = Callable[[str], bool]
 
 ASK_S = 60.0
+DOWNLOAD_S = 7 * 86_400.0
+"""It says nothing while it fetches; how long that takes is the line's affair."""
 LAUNCH_S = 900.0
 """A server loads its weights before it answers that it runs."""
 
@@ -44,6 +46,16 @@ class Held:
 
     name: str
     running: bool
+    downloaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A model's file as the program lists it. `size` is in bytes, None where it is not said."""
+
+    model: str
+    name: str
+    size: int | None
     downloaded: bool
 
 
@@ -112,7 +124,7 @@ class CommandRuntime:
         wanted = _named(held.name)
         for server in await self._servers():
             if wanted.search(server.model):
-                stop = " ".join(self._argv("stop", server=server.number)[:-1])
+                stop = self.shown("stop", server=server.number)
                 self._teller.say(f"{name}: {held.name} runs until `{stop}`")
                 return server
         raise self._fault(f"{held.name} was launched and is not among its servers", None)
@@ -127,6 +139,31 @@ class CommandRuntime:
             if not quant.get(self._field("blocked"))
         ]
 
+    async def file(self, model: str) -> HeldFile:
+        """The file of MODEL/QUANT. Raises NemoError when the program lists none."""
+        wanted = _named(model)
+        for row in _objects(await self._asked("model", model=model.partition("/")[0])):
+            for quant in _objects(row.get(self._field("quantizations"))):
+                name = self._text(quant, "file_name")
+                if name and wanted.search(name):
+                    size = self._text(quant, "file_bytes")
+                    there = bool(quant.get(self._field("downloaded")))
+                    number = int(size) if size and size.isdecimal() else None
+                    return HeldFile(model, name, number, there)
+        listing = self.shown("models")
+        raise self._fault(f"it lists no file for {model}", f"`{listing}` shows MODEL/QUANT")
+
+    async def download(self, model: str, to: str | None) -> None:
+        """Let the program fetch a model; `to` names a second place for its file."""
+        if to is None:
+            await self._said("download", DOWNLOAD_S, model=model)
+        else:
+            await self._said("download_to", DOWNLOAD_S, model=model, file=to)
+
+    def shown(self, what: str, **names: str) -> str:
+        """A command of the profile as a person would type it."""
+        return " ".join(word for word in self._argv(what, **names) if word != "--json")
+
     def _held(self, name: str, quant: JsonObject) -> Held:
         return Held(
             f"{name}/{self._text(quant, 'quantization') or ''}".rstrip("/"),
@@ -138,7 +175,7 @@ class CommandRuntime:
         """No model that fits is on this machine."""
         there = next((m.name for m in held if fits(m.name)), None)
         if there is not None:
-            command = " ".join(self._argv("download", model=there)[:-1])
+            command = self.shown("download", model=there)
             return self._fault(f"{there} is not downloaded", f"`{command}` fetches it")
         known = ", ".join(m.name for m in held[:6]) or "nothing"
         return self._fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from nemocli.core import layout
 from nemocli.core.faults import NemoError, config_error
 from nemocli.core.repository import NO_COMMIT, Listing, RemoteFile, check_path
 from nemocli.io.files import read_text
+from nemocli.io.weight_part import disk_error
 from nemocli.io.weight_store import CacheStore, FolderStore
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -184,3 +186,17 @@ def _row(path: str, etag: str, file: Path) -> RemoteFile | None:
 def _newest(folder: Path, pattern: str) -> Path | None:
     found = [p for p in folder.glob(pattern) if p.is_file()] if folder.is_dir() else []
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
+
+
+def size_and_sum(file: Path, *, read: bool) -> tuple[int | None, str | None]:
+    """A file's bytes and, when it is read, its SHA-256; None for what is not there."""
+    try:
+        if not read:
+            return file.stat().st_size, None
+        with file.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+            return source.tell(), digest
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise disk_error("cannot read", file, error) from error

@@ -26,8 +26,14 @@ def main(args: list[str]) -> int:
         print("Traceback (most recent call last):\nMissingAuth: log in first", file=sys.stderr)
         return 1
     answer: object = {"status": "success"}
-    if what == "models":
+    if what == "models" and rest:
+        answer = detail(next(m for m in state["models"] if m["model"] == rest[0]), state)
+    elif what == "models":
         answer = state["models"]
+    elif what == "download":
+        given = [*args, ""]
+        download(rest[0], given[given.index("--output") + 1] if "--output" in args else None, state)
+        state_file.write_text(json.dumps(state))
     elif what == "servers" and not rest:
         answer = [{k: s[k] for k in ("server_id", "model", "status")} for s in state["servers"]]
     elif what == "servers":
@@ -40,6 +46,35 @@ def main(args: list[str]) -> int:
         return 0
     print(json.dumps(answer, indent=2))
     return 0
+
+
+def file_of(model: str, method: str) -> str:
+    return f"{model}_{method}.gguf"
+
+
+def detail(model: dict, state: dict) -> dict:
+    """`models NAME` names files and sizes, which `models` does not."""
+    rows = [
+        {
+            "filename": file_of(model["model"], row["method"]),
+            "downloaded": row["downloaded"],
+            "running": row["running"],
+            "ram": 2 * state.get("size", 0),
+            "size": state.get("size", 0),
+        }
+        for row in model["quantizations"]
+    ]
+    about = {"description": "", "parameters": 1, "trained_for": "text-generation"}
+    return {"name": model["model"], **about, "quantizations": rows}
+
+
+def download(wanted: str, output: str | None, state: dict) -> None:
+    name, _, method = wanted.partition("/")
+    model = next(m for m in state["models"] if m["model"] == name)
+    row = next(r for r in model["quantizations"] if r["method"].lower() == method.lower())
+    row["downloaded"] = True
+    if output:
+        Path(output).write_bytes(b"g" * state.get("got", state.get("size", 0)))
 
 
 def shown(server: dict, state: dict) -> dict:
