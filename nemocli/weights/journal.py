@@ -68,7 +68,7 @@ def read(data: bytes) -> Journal:
                 claim = str(said["c"])
                 int(claim, 16)
                 found.claims.setdefault(name, {})[int(said["i"])] = claim
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
             continue
     return found
 

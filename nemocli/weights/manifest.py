@@ -114,7 +114,7 @@ def read_manifest(text: str, where: str) -> Manifest:
         )
     except NemoError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise config_error(f"{where} is no manifest of weights ({error!r:.80})") from error
 
 

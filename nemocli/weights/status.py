@@ -29,7 +29,7 @@ def read_status(where: str, owner: str | None, text: str | None) -> Status:
     try:
         found = json.loads(text) if text else {}
         said = found if isinstance(found, dict) else {}
-    except ValueError:
+    except (RecursionError, ValueError):
         said = {}
     if owner is not None:
         return Status(where, "running", owner, said)

@@ -29,6 +29,9 @@ from tests.servers.hub import Hub
 from tests.servers.mishaps import Slow
 from tests.servers.repository import small
 
+pytestmark = pytest.mark.slow
+
+
 _LIMITED = "import os, resource, sys; n = int(sys.argv[1]); "
 _LIMITED += "resource.setrlimit(resource.RLIMIT_FSIZE, (n, n)); "
 _LIMITED += "os.execv(sys.argv[2], sys.argv[2:])"

@@ -40,6 +40,8 @@ from tests.servers.mishaps import (
 )
 from tests.servers.repository import small
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, slots=True)
 class Passing:

@@ -17,6 +17,9 @@ from tests.servers.repository import OTHER_COMMIT, Entry, Repo, small
 # Gates and tokens
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize(("token", "word"), [(None, "token"), (OUTSIDER, "gated"), ("hf_x", "")])
 def test_a_gate_that_is_shut_is_exit_4_and_says_how_to_open_it(
     home: Home, token: str | None, word: str
