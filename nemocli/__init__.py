@@ -51,6 +51,7 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/weights_keep         `nemocli weights status`, `ls` and `rm`: what is here, and what is to go
   cli/weights_pinned       Pinned weights, brought by the same engine as whole repositories
   cli/weights_plan         `nemocli weights plan`: two requests, a look at the disk
+  cli/weights_program      `nemocli weights plan|pull PROVIDER:MODEL/QUANT`
   cli/weights_pull         `nemocli weights pull`: wait for the others, pull
   cli/weights_shown        A pull as it is shown: bars on a terminal, quiet lines in a log
   cli/weights_verify       `nemocli weights verify`: read it all, name what is bad
@@ -63,6 +64,7 @@ weights/
   weights/adopt            Contents taken over from elsewhere on this machine
   weights/again            After a failure: wait and go on, ask elsewhere, or give up
   weights/answers          What an answer to a request for a file means: where its bytes begin
+  weights/bulk             Contents that another engine brings whole
   weights/digest           Whether bytes are the ones that were announced
   weights/fetch            The workers of a pull: each takes files, then shares of files
   weights/fit              Does it fit: bytes per GPU against memory, and the vendor's list
@@ -74,6 +76,7 @@ weights/
   weights/meant            Which repository a name means: `ORG/NAME` as it is
   weights/pace             Manners on a shared line: a cap on the rate, and hours of the day
   weights/plan             What a pull would do, and whether it can
+  weights/program          Weights that another program brings: the same plan and report
   weights/progress         How far a pull has come: for a bar, for a line a program reads
   weights/pull             A pull from beginning to end: survey, check, reserve, fetch, publish
   weights/reports          Plans, pulls and checks as a program or a person reads them
@@ -122,6 +125,7 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/weight_part           Large files under way: their room taken at once, written at any place
   io/weight_state          What a pull remembers between runs: its journal, its status
   io/weight_store          Weights on this machine's disks: in the shared cache
+  io/xet                   The Hub's chunk store through its own client, hf_xet 1.8; an extra
   io/yaml                  YAML without surprises: words stay words, numbers are exact
 
 engine/ The only loop around calls; async, through ports only.

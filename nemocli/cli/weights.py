@@ -59,6 +59,48 @@ Mirror = Annotated[
 Shape = Annotated[
     str, typer.Option("--progress", metavar="FORM", help="auto, bar, lines, json or none.")
 ]
+Copy = Annotated[
+    bool, typer.Option("--copy", help="Copy the bytes, also where a second name would do.")
+]
+
+
+@app.command(
+    epilog=examples(
+        "nemocli weights plan acme/tiny", "nemocli weights plan acme/tiny --gpus 8xH100 --json"
+    )
+)
+def plan(
+    ctx: typer.Context,
+    repo: Repo,
+    revision: Revision = "main",
+    local_dir: LocalDir = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    precision: Precision = None,
+    gpus: Annotated[
+        str | None, typer.Option("--gpus", metavar="NxKIND", help="8xH100; else those found here.")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Measure the line for a moment.")
+    ] = True,
+    json: options.Json = False,
+) -> None:
+    """What a pull would fetch, whether it fits the disk and the GPUs, and how long it takes."""
+    from nemocli.cli.weights_program import held_by_program, run_program_plan
+
+    if (held := held_by_program(ctx.obj, repo)) is not None:
+        run_program_plan(ctx.obj, held, local_dir, json=json)
+        return
+    from nemocli.cli.weights_plan import run_plan
+    from nemocli.cli.weights_pull import Wish
+    from nemocli.weights.meant import meant
+
+    named = meant(ctx.obj.catalogue, repo, precision and precision.lower())
+    wish = Wish(named.repo, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
+    # A card's name alone means the model: every precision is judged.
+    judged = named.weights if precision or "/" in repo else None
+    only = judged.precision.lower() if judged is not None else None
+    run_plan(ctx.obj, named, wish, gpus, only, probe=probe, json=json)
 
 
 @app.command(
@@ -124,66 +166,6 @@ def status(
     run_status(ctx.obj, target, local_dir, json=json)
 
 
-@app.command(epilog=examples("nemocli weights ls"))
-def ls(ctx: typer.Context, json: options.Json = False) -> None:
-    """Models in the shared cache, whoever brought them."""
-    from nemocli.cli.weights_keep import run_ls
-
-    run_ls(ctx.obj, json=json)
-
-
-@app.command(epilog=examples("nemocli weights rm acme/tiny --yes"))
-def rm(
-    ctx: typer.Context,
-    repo: Repo,
-    parts: Annotated[
-        bool, typer.Option("--parts", help="Only what an interrupted pull has left.")
-    ] = False,
-    yes: options.Yes = False,
-) -> None:
-    """Remove a model from the shared cache."""
-    from nemocli.cli.weights_keep import run_rm
-    from nemocli.weights.meant import meant
-
-    run_rm(ctx.obj, meant(ctx.obj.catalogue, repo, None).repo, parts=parts, yes=yes)
-
-
-@app.command(
-    epilog=examples(
-        "nemocli weights plan acme/tiny", "nemocli weights plan acme/tiny --gpus 8xH100 --json"
-    )
-)
-def plan(
-    ctx: typer.Context,
-    repo: Repo,
-    revision: Revision = "main",
-    local_dir: LocalDir = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    precision: Precision = None,
-    gpus: Annotated[
-        str | None, typer.Option("--gpus", metavar="NxKIND", help="8xH100; else those found here.")
-    ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe/--no-probe", help="Measure the line for a moment.")
-    ] = True,
-    json: options.Json = False,
-) -> None:
-    """What a pull would fetch, whether it fits the disk and the GPUs, and how long it takes."""
-    from nemocli.cli.weights_program import held_by_program, run_program_plan
-
-    if (held := held_by_program(ctx.obj, repo)) is not None:
-        run_program_plan(ctx.obj, held, local_dir, json=json)
-        return
-    from nemocli.cli.weights_plan import run_plan
-    from nemocli.cli.weights_pull import Wish
-    from nemocli.weights.meant import meant
-
-    named = meant(ctx.obj.catalogue, repo, precision and precision.lower())
-    wish = Wish(named.repo, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
-    run_plan(ctx.obj, named, wish, gpus, probe=probe, json=json)
-
-
 @app.command(
     epilog=examples("nemocli weights verify tiny", "nemocli weights verify acme/tiny --sample 10%")
 )
@@ -213,11 +195,6 @@ def verify(
 
     wish = Check(target, repair, sample, jobs, allow_foreign, tuple(mirror or ()))
     run_verify(ctx.obj, wish, progress, json=json)
-
-
-Copy = Annotated[
-    bool, typer.Option("--copy", help="Copy the bytes, also where a second name would do.")
-]
 
 
 @app.command(
@@ -259,3 +236,27 @@ def import_(
     from nemocli.cli.weights_carry import Carrying, run_import
 
     run_import(ctx.obj, source, Carrying(local_dir, copy), json=json)
+
+
+@app.command(epilog=examples("nemocli weights ls"))
+def ls(ctx: typer.Context, json: options.Json = False) -> None:
+    """Models in the shared cache, whoever brought them."""
+    from nemocli.cli.weights_keep import run_ls
+
+    run_ls(ctx.obj, json=json)
+
+
+@app.command(epilog=examples("nemocli weights rm acme/tiny --yes"))
+def rm(
+    ctx: typer.Context,
+    repo: Repo,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Only what an interrupted pull has left.")
+    ] = False,
+    yes: options.Yes = False,
+) -> None:
+    """Remove a model from the shared cache."""
+    from nemocli.cli.weights_keep import run_rm
+    from nemocli.weights.meant import meant
+
+    run_rm(ctx.obj, meant(ctx.obj.catalogue, repo, None).repo, parts=parts, yes=yes)

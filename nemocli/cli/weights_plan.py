@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.running import run_async
 from nemocli.cli.weights_desk import Desk
+from nemocli.core.card import ModelCard, Weights
 from nemocli.core.faults import NemoError
 from nemocli.core.layout import repo_folder
 from nemocli.core.weight_ports import Ask
@@ -28,17 +29,26 @@ if TYPE_CHECKING:
     from nemocli.weights.meant import Meant
     from nemocli.weights.survey import Survey
 
+AS_IT_IS = "as it is"
+"""The precision of a repository no card knows."""
 PROBE_S = 1.5
 PROBE_BYTES = 32 * 1024 * 1024
 
 
 def run_plan(
-    setup: Setup, named: Meant, wish: Wish, gpus: str | None, *, probe: bool, json: bool
+    setup: Setup,
+    named: Meant,
+    wish: Wish,
+    gpus: str | None,
+    only: str | None,
+    *,
+    probe: bool,
+    json: bool,
 ) -> None:
-    """The command."""
+    """The command. `only` is the one precision that is judged, None: all the card has."""
     desk = Desk(setup)
     machine = parse_gpus(gpus) if gpus else _machine()
-    plan = run_async(lambda: _planned(desk, named, wish, machine, probe=probe))
+    plan = run_async(lambda: _planned(desk, named, wish, machine, only, probe=probe))
     if json:
         setup.out.json(plan_json(plan))
         return
@@ -47,7 +57,7 @@ def run_plan(
 
 
 async def _planned(
-    desk: Desk, named: Meant, wish: Wish, gpus: Gpus | None, *, probe: bool
+    desk: Desk, named: Meant, wish: Wish, gpus: Gpus | None, only: str | None, *, probe: bool
 ) -> PullPlan:
     store = desk.store(wish.repo, wish.local_dir)
     whole, requests = await _listing(desk, wish, store)
@@ -59,10 +69,9 @@ async def _planned(
     shut = listing.gated and desk.token is None
     if probe and found.to_fetch and not desk.offline and not shut:
         tried = await _probe(desk, listing, blobs)
-    precision = named.weights.precision.lower() if named.weights is not None else None
-    verdicts = () if gpus is None or named.card is None else fits(
-        named.card, gpus, precision, whole.size
-    )  # fmt: skip
+    card = named.card or _unlisted(named.repo)
+    judged = only if named.card is not None else AS_IT_IS
+    verdicts = () if gpus is None else fits(card, gpus, judged, whole.size)
     return PullPlan(
         listing,
         store.folder,
@@ -137,6 +146,11 @@ def _copies(
         if there:
             copies.append(Copy(str(folder), len(there), sum(b.size for b in there)))
     return tuple(copies)
+
+
+def _unlisted(repo: str) -> ModelCard:
+    """What can be judged by size alone."""
+    return ModelCard(repo, repo, weights=(Weights(repo, AS_IT_IS),))
 
 
 def _same_size(path: Path, size: int) -> bool:

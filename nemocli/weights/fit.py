@@ -204,8 +204,9 @@ def _why(verdict: Verdict, listed: GpuRow | None, room: int, context: int | None
     if verdict == "fits":
         return f"{where}; {gigabytes}"
     if verdict == "listed, tight":
-        longest = f", about {context:,} tokens at the most" if context else ", by arithmetic none"
-        return f"{where}, but {gigabytes}{longest}: expect a short context"
+        if not context:
+            return f"{where}, but {gigabytes}: list and arithmetic disagree, try it before you rent"
+        return f"{where}, but {gigabytes}, about {context:,} tokens at the most: a short context"
     return f"{where}; {gigabytes}"
 
 

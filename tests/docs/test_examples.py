@@ -18,6 +18,8 @@ from nemocli.cli.helping import root_help
 from nemocli.cli.tree import COMMANDS
 from tests.run import KEY, ROOT, Done, Home, run
 from tests.servers.answer import Answer
+from tests.servers.hub import Hub
+from tests.servers.repository import small
 from tests.servers.stub import Stub
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,10 +59,13 @@ EXAMPLES = list(dict.fromkeys([*in_pages(), *in_help()]))
 
 @pytest.fixture(scope="module")
 def everyday(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """Somebody who has a key, a repository and a few files; every path leads to one server."""
+    """Somebody who has a key, a repository and a few files; every path leads to one server, and
+    weights come from one Hub."""
     home = Home(tmp_path_factory.mktemp("everyday"))
-    with Stub(Answer(SAID, cost=0.000123)) as stub:
+    ultra = small(name="nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4")
+    with Stub(Answer(SAID, cost=0.000123)) as stub, Hub(small(), ultra) as hub:
         settle_in(home, stub.url)
+        home.env |= {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(home.root / "hub")}
         yield home
 
 
@@ -98,7 +103,9 @@ def results(everyday: Home) -> dict[str, Done]:
 
     lines = list(dict.fromkeys(line for _, line in EXAMPLES))
     changing = [
-        line for line in lines if re.search(r"\b(login|logout|add|rm|set|order|trust)\b", line)
+        line
+        for line in lines
+        if re.search(r"\b(login|logout|add|rm|set|order|trust|weights)\b", line)
     ]
     with ThreadPoolExecutor(3) as pool:
         calm = [line for line in lines if line not in changing]
