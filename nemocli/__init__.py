@@ -61,6 +61,7 @@ spend/
   spend/summary            What calls came to, per provider and model
 
 weights/
+  weights/abreast          Several jobs at once, of which the first failure ends all
   weights/adopt            Contents taken over from elsewhere on this machine
   weights/again            After a failure: wait and go on, ask elsewhere, or give up
   weights/answers          What an answer to a request for a file means: where its bytes begin
@@ -85,7 +86,6 @@ weights/
   weights/stream           One stretch of one file, from a connection to the disk
   weights/survey           What of a repository is here already, by looking at names
   weights/terms            What a pull is given: the outside, and how it is to be done
-  weights/together         Several jobs at once, of which the first failure ends all
   weights/verify           Whether files on a disk are what a manifest, or a listing, says
   weights/work             One file under way: its bytes, and the digest that follows them in order
 

@@ -210,7 +210,7 @@ def export(
     dest: Annotated[
         str, typer.Argument(metavar="DEST", help="A folder, a NAME.tar, or - for a tar stream.")
     ],
-    nim: Annotated[
+    as_nim: Annotated[
         bool, typer.Option("--nim", help="DEST is a NIM cache: lay it out so that NIM finds it.")
     ] = False,
     copy: Copy = False,
@@ -219,7 +219,7 @@ def export(
     """Carry weights away with their manifest; every byte is verified as it is read."""
     from nemocli.cli.weights_carry import run_export
 
-    run_export(ctx.obj, target, dest, nim=nim, copy=copy, json=json)
+    run_export(ctx.obj, target, dest, as_nim=as_nim, copy=copy, json=json)
 
 
 @app.command("import", epilog=examples("nemocli weights import stick"))

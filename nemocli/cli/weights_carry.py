@@ -17,6 +17,7 @@ from nemocli.cli.weights_pull import hold
 from nemocli.cli.weights_shown import Shown
 from nemocli.cli.weights_verify import known_at
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
+from nemocli.core.layout import NIM_HUB
 from nemocli.core.quantities import size_text
 from nemocli.core.repository import Blob
 from nemocli.io.threads import DaemonThreads
@@ -79,14 +80,16 @@ def run_import(setup: Setup, source: str, wish: Carrying, *, json: bool) -> None
     setup.err.dim(report_line(report))
 
 
-def run_export(setup: Setup, target: str, dest: str, *, nim: bool, copy: bool, json: bool) -> None:
+def run_export(
+    setup: Setup, target: str, dest: str, *, as_nim: bool, copy: bool, json: bool
+) -> None:
     """Carry what is verified into a folder, a tar stream, or a cache that NIM reads."""
     desk, shown = Desk(setup), Shown(setup, "auto")
     files, manifest = _brought(desk, target)
     path = Path(dest).expanduser().absolute()
     if dest == "-" or path.name.endswith(".tar"):
         _interruptible(lambda: _to_tar(files, manifest, None if dest == "-" else path), shown)
-    elif nim:
+    elif as_nim:
         _interruptible(lambda: _to_nim(desk, files, manifest, path, shown, copy=copy), shown)
     else:
         _interruptible(lambda: _to_folder(files, manifest, path), shown)
@@ -168,7 +171,7 @@ async def _to_nim(
     desk: Desk, files: NamedFiles, manifest: Manifest, root: Path, shown: Shown, *, copy: bool
 ) -> None:
     """`HF_HOME` inside NIM containers is `huggingface` in the cache that is mounted there."""
-    store = CacheStore(root / "huggingface" / "hub", manifest.repo)
+    store = CacheStore(root / NIM_HUB, manifest.repo)
     await _taken(desk, store, manifest, _from_folder(store, files, copy), shown)
     await DaemonThreads().run(lambda: world_readable(root), lambda: None)
 
@@ -195,7 +198,7 @@ def _from_folder(
         for path in blob.paths:
             source = files.root / path
             if files.size(path) == blob.size:
-                target = store.part_path(blob)
+                target = store.where(blob)
                 try:
                     if copy:
                         copy_file(source.resolve(), target)
@@ -228,7 +231,7 @@ async def _from_tar(
             store.begin()
             for name, size, data in members:
                 if name in blobs and size == blobs[name].size and blobs[name].name not in came:
-                    target = store.part_path(blobs[name])
+                    target = store.where(blobs[name])
                     await DaemonThreads().run(
                         partial(copy_stream, data, target, where), lambda: None
                     )

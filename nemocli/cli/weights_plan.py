@@ -131,9 +131,9 @@ def _copies(
     """The same contents in the shared cache, or in that of a NIM on this machine."""
     env = desk.setup.env
     roots = [desk.cache] + [
-        Path(nim).expanduser() / sub
+        Path(cache).expanduser() / sub
         for name in ("NIM_CACHE_PATH", "LOCAL_NIM_CACHE")
-        if (nim := env.get(name))
+        if (cache := env.get(name))
         for sub in ("hub", "huggingface/hub", "ngc/hub")
     ]
     lacking = [f.blob for f in found.found if f.lacking]

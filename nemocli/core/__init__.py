@@ -1,32 +1,38 @@
 """The values that flow and the decisions about them; the standard library and nothing of the world.
 
 What is asked
-  request   messages, tools and the wish itself, free of any provider's spelling
-  prompt    one message out of what was typed, piped and attached; code out of an answer
-  schema    a short list of fields as a JSON Schema
+  request       messages, tools and the wish itself, free of any provider's spelling
+  prompt        one message out of what was typed, piped and attached; code out of an answer
+  schema        a short list of fields as a JSON Schema
 
 Who is asked
-  provider  one access path, and all that differs between them
-  card      one model, wherever it is served
-  profile   the mappings of profile files to both, and how one layer covers another
-  plan      what was typed to targets in order
+  provider      one access path, and all that differs between them
+  card          one model, wherever it is served
+  profile       the mappings of profile files to both, and how one layer covers another
+  plan          what was typed to targets in order
 
 What comes back
-  events    the parts of a reply and its one end, and the fold that adds them up
-  usage     token counts, totals with their parts inside
-  outcome   whether a reply that ended well is an answer at all
-  faults    what can go wrong, and the exit code of each
+  events        the parts of a reply and its one end, and the fold that adds them up
+  usage         token counts, totals with their parts inside
+  outcome       whether a reply that ended well is an answer at all
+  faults        what can go wrong, and the exit code of each
 
 What is done about it
-  policy    again, next or stop
-  budget    reserve before, settle after
-  money     dated prices and exact costs
-  calls     calls as the book shows them
+  policy        again, next or stop
+  budget        reserve before, settle after
+  money         dated prices and exact costs
+  calls         calls as the book shows them
+
+What is fetched
+  repository    weights at one commit: files, sizes, digests, contents
+  layout        where they lie, in the shared cache and in a plain folder
+  weight_ports  the shapes of the outside that a pull needs
 
 What everything stands on
-  ports     the shapes of the outside world
-  settings  every setting, and which source wins
-  redact    keys and passwords taken out of what is shown or written
-  text      text from elsewhere, made harmless for a terminal
-  values    JSON as a type, and the questions asked of it
+  ports         the shapes of the outside world
+  settings      every setting, and which source wins
+  redact        keys and passwords taken out of what is shown or written
+  text          text from elsewhere, made harmless for a terminal
+  quantities    sizes and spans as people read them
+  values        JSON as a type, and the questions asked of it
 """

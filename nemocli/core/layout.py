@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from nemocli.core.faults import usage_error
 from nemocli.core.repository import Listing, RemoteFile
@@ -23,6 +22,9 @@ LOCAL_META = ".cache/huggingface"
 """What is bookkeeping in a plain folder; never taken for part of the repository."""
 
 LOCAL_STATE = f"{LOCAL_META}/nemocli"
+
+NIM_HUB = "huggingface/hub"
+"""The same cache inside the cache folder of a NIM."""
 
 CACHE_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -57,7 +59,7 @@ def repo_of_folder(name: str) -> str | None:
 
 def link_target(path: str, name: str) -> str:
     """What the link at `snapshots/COMMIT/path` points to: its content, relative to the link."""
-    up = len(PurePosixPath(path).parts) + 1
+    up = path.count("/") + 2
     return "../" * up + f"blobs/{name}"
 
 

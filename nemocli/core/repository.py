@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.text import one_line
@@ -72,15 +71,15 @@ def check_path(path: str) -> None:
     """Refuse a name that, on this or any system, would be written outside its folder."""
     parts = path.split("/")
     anchored = any(
-        PureWindowsPath(part).drive
-        or PureWindowsPath(part).root
+        part[1:2] == ":"
+        or part[:1] == "\\"
         or part in ("", ".", "..")
         or len(part.encode("utf-8", "replace")) > LONGEST_NAME
         for part in parts
     )
     climbs = ".." in path.replace("\\", "/").split("/")
     hidden = any(unicodedata.category(c) in ("Cc", "Cs") for c in path)
-    if anchored or climbs or hidden or PurePosixPath(path).is_absolute():
+    if anchored or climbs or hidden:
         raise NemoError(
             Fault(
                 FaultKind.PROTOCOL,

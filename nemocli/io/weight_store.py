@@ -52,14 +52,18 @@ class _Store:
         """A finished file, for reading."""
         return PartFile(self.path_of(seat))
 
-    def part_path(self, blob: Blob) -> Path:
+    def part_path(self, blob: Blob) -> str:
+        """The same, as text."""
+        return str(self.where(blob))
+
+    def where(self, blob: Blob) -> Path:
         """Where a content is put together."""
         return self.state.path / "parts" / blob.name
 
     def part_bytes(self, blob: Blob) -> int:
         """Bytes of the disk that a part holds already."""
         try:
-            found = self.part_path(blob).stat()
+            found = self.where(blob).stat()
         except OSError:
             return 0
         blocks = getattr(found, "st_blocks", None)
@@ -67,17 +71,17 @@ class _Store:
 
     def part(self, blob: Blob) -> PartFile:
         """A content under way, made if need be."""
-        return PartFile(self.part_path(blob), blob.size)
+        return PartFile(self.where(blob), blob.size)
 
     def drop_part(self, blob: Blob) -> None:
         """A part that is worth nothing."""
         with suppress(OSError):
-            self.part_path(blob).unlink()
+            self.where(blob).unlink()
 
     def withdraw(self, seat: str, blob: Blob) -> None:
         """Make a damaged file a part again, so that only what is damaged must come anew. One that
         other folders share is copied."""
-        source, target = self.path_of(seat), self.part_path(blob)
+        source, target = self.path_of(seat), self.where(blob)
         try:
             if source.is_symlink() or source.stat().st_nlink > 1:
                 copy_file(source, target)
@@ -91,7 +95,7 @@ class _Store:
         made: list[Blob] = []
         try:
             for blob in blobs:
-                if not self.part_path(blob).exists():
+                if not self.where(blob).exists():
                     made.append(blob)
                 part = self.part(blob)
                 try:
@@ -185,7 +189,7 @@ class CacheStore(_Store):
 
     def publish(self, blob: Blob) -> None:
         """A whole content."""
-        self._place(self.part_path(blob), self.root / "blobs" / blob.name)
+        self._place(self.where(blob), self.root / "blobs" / blob.name)
 
     def finish(self, whole: Listing, files: Listing) -> str:
         """Links by name, the revision's commit, and the list from which others see that nothing is
@@ -238,9 +242,9 @@ class FolderStore(_Store):
     def publish(self, blob: Blob) -> None:
         """A whole content under each of its names."""
         first = self._safe(blob.paths[0])
-        self._place(self.part_path(blob), first)
+        self._place(self.where(blob), first)
         for path in blob.paths[1:]:
-            beside = self.part_path(blob).with_name(f"{blob.name}.copy")
+            beside = self.where(blob).with_name(f"{blob.name}.copy")
             try:
                 copy_file(first, beside)
             except OSError as error:

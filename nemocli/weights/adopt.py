@@ -9,11 +9,11 @@ from functools import partial
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.repository import Blob
 from nemocli.core.weight_ports import Part, Store, Threads
+from nemocli.weights.abreast import abreast
 from nemocli.weights.digest import CHUNK, Count, Stop, Whole, read_whole
 from nemocli.weights.journal import Journal, Verified
 from nemocli.weights.manifest import Entry
 from nemocli.weights.survey import survey
-from nemocli.weights.together import together
 from nemocli.weights.verify import Folder, blob_of
 
 Take = Callable[[Blob], bool]
@@ -75,7 +75,7 @@ async def adopt(
             await threads.run(partial(one, blob), stop.set)
 
     try:
-        await together(worker() for _ in range(max(1, min(jobs, len(queue)))))
+        await abreast(worker() for _ in range(max(1, min(jobs, len(queue)))))
     finally:
         stop.set()
     return done

@@ -46,7 +46,7 @@ class InBulk:
             self.bulk.abort()
 
         def bring() -> None:
-            self.bulk.bring([(b, str(store.part_path(b))) for b in wanted], self._moved)
+            self.bulk.bring([(b, store.part_path(b)) for b in wanted], self._moved)
 
         try:
             await threads.run(bring, abort)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.repository import Blob, Listing
 from nemocli.core.weight_ports import Ask, Body, Connections
+from nemocli.weights.abreast import abreast
 from nemocli.weights.again import ENOUGH, again
 from nemocli.weights.answers import host_of, read_opening
 from nemocli.weights.digest import Stop, Stopped
@@ -19,7 +20,6 @@ from nemocli.weights.pace import Watchdog
 from nemocli.weights.segments import Board, Piece
 from nemocli.weights.stream import Streamer
 from nemocli.weights.terms import Terms, World
-from nemocli.weights.together import together
 from nemocli.weights.work import Work
 
 _OF_ONE_FILE = frozenset(
@@ -117,7 +117,7 @@ class Fetching:
             streamer = Streamer(self._terms.pace, self._world.clock.monotonic, self._stop)
             self._workers.append(_Worker(self._world.connect(), streamer))
         try:
-            await together(self._work(worker) for worker in self._workers)
+            await abreast(self._work(worker) for worker in self._workers)
         finally:
             self._stop.set()
             for worker in self._workers:

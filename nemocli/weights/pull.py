@@ -11,6 +11,7 @@ from typing import TypeVar
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.repository import Blob, Listing
 from nemocli.weights import journal as journals
+from nemocli.weights.abreast import abreast
 from nemocli.weights.bulk import InBulk
 from nemocli.weights.digest import SUM_CHARS, Count, Reading, Stop, Stopped, read_whole
 from nemocli.weights.fetch import Fetching
@@ -23,7 +24,6 @@ from nemocli.weights.progress import Doing, Phase, Progress, Rate, progress_json
 from nemocli.weights.segments import all_of
 from nemocli.weights.survey import Survey, survey
 from nemocli.weights.terms import Terms, World
-from nemocli.weights.together import together
 from nemocli.weights.work import Work
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Pull:
                         self._present_files -= 1
                     lacking.add(blob.name)
 
-        await together(one() for _ in range(min(len(queue), self._terms.workers)))
+        await abreast(one() for _ in range(min(len(queue), self._terms.workers)))
         return [f.blob for f in found.found if f.blob.name in lacking]
 
     async def _check_seat(self, blob: Blob, seat: str) -> bool:

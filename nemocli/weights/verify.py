@@ -13,9 +13,9 @@ from nemocli.core.quantities import size_text
 from nemocli.core.repository import Blob, RemoteFile
 from nemocli.core.values import Json
 from nemocli.core.weight_ports import Part, Threads
+from nemocli.weights.abreast import abreast
 from nemocli.weights.digest import Count, Reading, Stop, read_whole
 from nemocli.weights.manifest import Entry
-from nemocli.weights.together import together
 
 Problem = Literal["missing", "truncated", "too long", "damaged", "misplaced", "foreign"]
 
@@ -97,7 +97,7 @@ async def check(
             findings.extend(await threads.run(partial(look.at, queue.pop()), stop.set))
 
     try:
-        await together(one() for _ in range(max(1, min(jobs, len(entries)))))
+        await abreast(one() for _ in range(max(1, min(jobs, len(entries)))))
         foreign = await threads.run(lambda: _foreign(entries, folder, findings, stop), stop.set)
     finally:
         stop.set()

@@ -218,8 +218,11 @@ def table(costs: Mapping[str, list[Cost]], size: int, first: str) -> str:
 
 def write_raw(file: Path, costs: Mapping[str, list[Cost]]) -> None:
     """Every run, as CSV."""
+    fresh = not file.exists()
     with file.open("a", newline="") as opened:
         writer = csv.writer(opened)
+        if fresh:
+            writer.writerow(["tool", "round", "wall s", "CPU s", "RSS MB"])
         for name, runs in costs.items():
             for number, cost in enumerate(runs, 1):
                 numbers = (f"{n:.3f}" for n in (cost.wall, cost.cpu, cost.rss))

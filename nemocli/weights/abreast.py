@@ -9,7 +9,7 @@ from typing import Any
 from nemocli.core.faults import NemoError
 
 
-async def together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def abreast(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run them to their end. Raises the NemoError that came first, without the group around it; a
     failure of any other kind stays in its group, because it is a bug."""
     try:
