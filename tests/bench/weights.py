@@ -29,7 +29,8 @@ from statistics import median
 from tests.hub_peer import environment, interpreter
 from tests.servers.certificate import self_signed
 from tests.servers.content import MIB, Virtual, pieces
-from tests.servers.hub_cli import from_folder, launched
+from tests.servers.hub_cli import from_folder
+from tests.servers.process import served as server
 
 ROOT = Path(__file__).parents[2]
 NAME = "bench/weights"
@@ -259,7 +260,7 @@ def main() -> None:
         keys = self_signed(work) if given.tls else None
         served = stack.enter_context(nginx(work, bodies, keys))
         hub = stack.enter_context(
-            launched("--folder", str(source), "--name", NAME, "--bodies", served)
+            server("hub.py", "--folder", str(source), "--name", NAME, "--bodies", served)
         )
         scene = Scene(
             repo.size,

@@ -1,14 +1,10 @@
-"""The Hub in a process of its own, for measurements in which it must not share a lock."""
+"""The command line of the Hub stand-in: a process of its own."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,17 +65,3 @@ def serve() -> None:
         print(hub.url, flush=True)
         while True:
             time.sleep(3600)
-
-
-@contextmanager
-def launched(*args: str) -> Iterator[str]:
-    """The endpoint of a Hub with these arguments; it ends with the block."""
-    line = [sys.executable, str(Path(__file__).with_name("hub.py")), *args]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()

@@ -1,4 +1,4 @@
-"""The stub in a process of its own, for measurements in which it must not share a lock."""
+"""Servers in processes of their own, for measurements in which they must not share a lock."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from typing import Any
 
 
 @contextmanager
+def served(module: str, *args: str) -> Iterator[str]:
+    """The base URL that a server of this folder prints when it is up; it ends with the block."""
+    line = [sys.executable, str(Path(__file__).with_name(module)), *args]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
 def launched(script: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """The base URL of a stub that follows a script; it ends with the block."""
+    """The base URL of a stub that follows a script."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(json.dumps(script or {}))
-        line = [sys.executable, str(Path(__file__).with_name("stub.py")), "--script", str(file)]
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
-            process.wait()
-            process.stdout.close()
+        with served("stub.py", "--script", str(file)) as url:
+            yield url

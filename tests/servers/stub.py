@@ -13,9 +13,6 @@ URL and serves until it is interrupted.
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
-import ssl
 import sys
 import threading
 import time
@@ -30,6 +27,7 @@ if __package__ in (None, ""):
 from tests.servers.answer import Answer, Dialect
 from tests.servers.behaviours import Behaviour, Exchange, Reply, Status
 from tests.servers.channel import Channel, HungUp, Request
+from tests.servers.listener import Listener
 
 ANSWERING = ("/chat/completions", "/responses", "/agent")
 MODELS = ("x/anything", "nvidia/nemotron-3-ultra-550b-a55b")
@@ -50,26 +48,20 @@ class Stub:
         models: Iterable[str] = MODELS,
     ) -> None:
         self.requests: list[Request] = []
-        self.connections = 0
         self.models = tuple(models)
         self._scripts: dict[str, list[Behaviour]] = {}
         self._billed: dict[str, tuple[Answer, Request]] = {}
         self._news = threading.Condition()
-        self._stop = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._tls: ssl.SSLContext | None = None
-        if tls is not None:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(*tls)
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
-        self.port: int = self._listener.getsockname()[1]
-        self._wake, self._woken = socket.socketpair()
+        self._listener = Listener(self._answer, tls, port)
         self.script(*(script or (Answer(),)))
 
     @property
     def origin(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{self._listener.scheme}://127.0.0.1:{self._listener.port}"
+
+    @property
+    def connections(self) -> int:
+        return self._listener.connections
 
     @property
     def url(self) -> str:
@@ -97,7 +89,7 @@ class Stub:
             return list(self.requests)
 
     def __enter__(self) -> Stub:
-        self._start(self._accept)
+        self._listener.start()
         return self
 
     def __exit__(
@@ -106,64 +98,17 @@ class Stub:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._wake.close()
-        with self._news:
-            left = list(self._open)
-        for sock in left:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
         self._listener.close()
-        self._woken.close()
 
-    def _start(self, target: Any, *args: Any) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        self._threads = [t for t in self._threads if t.is_alive()]
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._stop.is_set():
-            ready, _, _ = select.select([self._listener, self._woken], [], [])
-            if self._woken in ready:
-                return
-            sock, _ = self._listener.accept()
-            with self._news:
-                self.connections += 1
-            self._start(self._serve, sock)
-
-    def _serve(self, sock: socket.socket) -> None:
-        with self._news:
-            self._open.add(sock)
+    def _answer(self, channel: Channel, request: Request) -> None:
+        behaviour, exchange = self._next(channel, request)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is None:
-                self._converse(Channel(sock, self._stop))
-            else:
-                with self._tls.wrap_socket(sock, server_side=True) as secure:
-                    self._converse(Channel(secure, self._stop))
-        except (OSError, HungUp):
-            pass
-        finally:
-            with self._news:
-                self._open.discard(sock)
-            sock.close()
-
-    def _converse(self, channel: Channel) -> None:
-        while channel.keep:
-            request = channel.request()
-            if request is None:
-                return
-            behaviour, exchange = self._next(channel, request)
-            try:
-                channel.answering = True
-                behaviour.play(exchange)
-            except HungUp:
-                if channel.answering:
-                    request.gone.set()
-                raise
+            channel.answering = True
+            behaviour.play(exchange)
+        except HungUp:
+            if channel.answering:
+                request.gone.set()
+            raise
 
     def _next(self, channel: Channel, request: Request) -> tuple[Behaviour, Exchange]:
         dialect: Dialect = "chat" if request.path.endswith("/chat/completions") else "responses"
