@@ -60,15 +60,20 @@ def run_ls(setup: Setup, *, json: bool) -> None:
     """Models in the cache."""
     desk = Desk(setup)
     rows: list[dict[str, Json]] = []
+    stores: list[CacheStore] = []
     for repo, store in cached_repos(desk.cache):
         known = commits(store)
         status = _status(store)
+        held = sum(_held(p) for p in _files(store.root / "blobs"))
         unfinished = sum(_held(p) for p in _files(store.state.path / "parts"))
+        if not (known or held or unfinished):
+            continue  # a pull that was refused
+        stores.append(store)
         rows.append(
             {
                 "repo": repo,
                 "path": str(store.root),
-                "bytes": sum(_held(p) for p in _files(store.root / "blobs")),
+                "bytes": held,
                 "bytes_unfinished": unfinished,
                 "state": status.state if status.state != "nothing" else None,
                 "verified": [c for c, _ in known if (_manifest(store, c)).is_file()],
@@ -81,7 +86,7 @@ def run_ls(setup: Setup, *, json: bool) -> None:
     if not rows:
         setup.err.dim(f"no models in {desk.cache}")
     width = max((len(str(row["repo"])) for row in rows), default=0)
-    for row, (_, store) in zip(rows, cached_repos(desk.cache), strict=False):
+    for row, store in zip(rows, stores, strict=True):
         said = [f"{size_text(_count(row['bytes'])):>10}"]
         for commit, refs in commits(store):
             mark = "verified" if _manifest(store, commit).is_file() else "not verified here"

@@ -155,7 +155,7 @@ def _hardware(gpus: Gpus | None, fits: Sequence[Fit]) -> list[str]:
     lines = [f"  hardware  {gpus.count} x {gpus.kind} ({gpus.memory_mib:,} MiB each, {seen})"]
     for fit in fits:
         ranks = f"TP{fit.tensor}" + (f" PP{fit.pipeline}" if fit.pipeline > 1 else "")
-        lines.append(f"    {fit.precision:<6}{ranks}: {fit.verdict}; {fit.why}")
+        lines.append(f"    {fit.precision:<5} {ranks}: {fit.verdict}; {fit.why}")
         if fit.verdict == "does not fit" and fit.nearest:
             rows = "; ".join(f"{r.count} x {r.gpu}" for r in fit.nearest)
             lines.append(f"          the list begins with {rows}")

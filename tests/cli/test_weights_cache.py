@@ -24,7 +24,7 @@ from tests.hub_peer import hf, hub_python
 from tests.run import Home, run
 from tests.servers.content import Virtual
 from tests.servers.hub import Hub
-from tests.servers.repository import COMMIT, OTHER_COMMIT, Entry, Repo, small
+from tests.servers.repository import COMMIT, OTHER_COMMIT, Entry, Repo, enormous, small
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
 SNAPSHOT = """
@@ -168,6 +168,15 @@ def test_offline_uses_what_is_there_and_asks_nobody(home: Home, cache: Path) -> 
         done = pull_to_cache(home, hub, fresh, HF_HUB_OFFLINE="1")
         assert_said(done, 7, "offline")
         assert hub.seen == []
+
+
+def test_ls_leaves_out_what_was_refused_before_it_began(home: Home, cache: Path) -> None:
+    repo = enormous(total=10**15)
+    with Hub(repo) as hub:
+        assert_said(pull_to_cache(home, hub, cache, name=repo.name), 3, "not enough space")
+    listed = run("weights", "ls", home=home, env={"HF_HUB_CACHE": str(cache)})
+    assert_said(listed, 0, "no models")
+    assert listed.text == ""
 
 
 def test_ls_and_rm_know_the_cache(home: Home, cache: Path) -> None:

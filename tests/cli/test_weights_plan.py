@@ -49,6 +49,8 @@ def test_the_plan_knows_files_bytes_the_largest_and_the_commit(home: Home) -> No
         for fact in (repo.commit, str(repo.size), "114", str(max(e.size for e in repo.entries))):
             assert fact in text, fact
         assert hub.sent() < 200 * MIB, "a probe is short"
+        shown = plan(home, hub, "--gpus", "8xH200", name=repo.name)
+        assert "    as it is TP8: fits; " in shown.text
 
 
 def test_the_plan_says_that_a_repository_is_gated_without_fetching(home: Home) -> None:
