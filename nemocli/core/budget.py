@@ -50,17 +50,23 @@ class Bound:
 
 
 def bound(
-    left: int, price: Price | None, input_tokens: int, max_tokens: int | None, limit: int | None
+    left: int,
+    price: Price | None,
+    input_tokens: int,
+    max_tokens: int | None,
+    limit: int | None,
+    *,
+    cap: str = "`--max-cost`",
 ) -> Bound | Fault:
-    """The most output that fits what is left, or the fault that says why none does.
+    """The most output that fits what is left of a cap, or the fault that says why none does.
 
     A price nobody knows cannot be capped: that is a fault, not a pass.
     """
     if price is None:
         return Fault(
             FaultKind.BUDGET,
-            "no price is known for this model here, so `--max-cost` cannot be kept",
-            "add a price row to the provider's file, or leave `--max-cost` out",
+            f"no price is known for this model here, so {cap} cannot be kept",
+            f"add a price row to the provider's file, or do without {cap}",
             sent=False,
         )
     wanted = min(max_tokens or limit or 65_536, MOST_TOKENS)
@@ -76,8 +82,9 @@ def bound(
     if max_tokens is not None or fits < LEAST_OUTPUT:
         return Fault(
             FaultKind.BUDGET,
-            f"this call may cost {usd_text(worst)} USD and {usd_text(max(0, left))} USD is left",
-            f"`--max-tokens {fits}` fits" if fits >= LEAST_OUTPUT else "raise `--max-cost`",
+            f"this call may cost {usd_text(worst)} USD and {usd_text(max(0, left))} USD is left"
+            f" of {cap}",
+            f"`--max-tokens {fits}` fits" if fits >= LEAST_OUTPUT else f"raise {cap}",
             sent=False,
         )
     return Bound(cost(fits), fits, lowered=True)

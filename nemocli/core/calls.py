@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # sums are read at every `cost`, and need none of these
     from datetime import datetime
 
     from nemocli.core.money import Cost
     from nemocli.core.ports import Entry
+
+
+Dimension = Literal[
+    "provider",
+    "upstream",
+    "model",
+    "project",
+    "status",
+    "day",
+    "week",
+    "month",
+    "tag",
+    "session",
+    "run",
+    "command",
+]
+"""What calls can be told apart by. Weeks begin on Monday and go by that day."""
+
+BUCKETS: tuple[Dimension, ...] = (
+    "day",
+    "week",
+    "month",
+    "provider",
+    "upstream",
+    "model",
+    "project",
+    "tag",
+    "session",
+    "run",
+    "command",
+    "status",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +72,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sums over the attempts of one model at one provider.
+    """Sums over the attempts of one model at one provider, or over those with the same `key`: a
+    value for each dimension that was asked for, `""` where a call has none.
 
     Token sums leave out unknown counts: `uncounted` is the number of attempts whose input or output
-    is unknown, `estimated` of those with counts that are guesses. `pico` leaves out `unpriced`
+    is unknown, `estimated` of those with counts that are guesses, `flagged` of those whose cost
+    somebody should look at. `pico` leaves out `unpriced`
     attempts. `list_pico` is what attempts that cost nothing would have cost at `list_seller`; sums
     with and without such a seller are separate totals.
     """
@@ -64,3 +98,5 @@ class Total:
     settled: int = 0
     pico: int = 0
     list_pico: int = 0
+    flagged: int = 0
+    key: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ MOST_PICO = 2**63 - 1
 """What a 64-bit integer holds: a call said to cost more is a mistake in somebody's units."""
 
 CostSource = Literal["reported", "reconciled", "table", "override", "gpu_hours", "free", "unknown"]
+CostFlag = Literal["cached_rate_missing", "differs_from_table"]
 PriceOrigin = Literal["bundled", "override", "catalogue"]
 
 
@@ -74,7 +75,9 @@ class Cost:
     """What an attempt cost, and how that is known. `pico` None is unknown, never zero.
 
     `list_pico` is what the same tokens cost at the seller of `list_price_id`; it differs from
-    `pico` for free and self-hosted calls.
+    `pico` for free and self-hosted calls. `flags` say what somebody should look at: cached tokens
+    billed at the full rate because no cached rate is listed, or a reported cost that is more than
+    2 % away from the table.
     """
 
     pico: Pico | None
@@ -82,6 +85,7 @@ class Cost:
     price_id: str | None = None
     list_pico: Pico | None = None
     list_price_id: str | None = None
+    flags: tuple[CostFlag, ...] = ()
 
 
 UNKNOWN = Cost(None, "unknown")
@@ -180,16 +184,28 @@ def cost_of(
     list_id = list_row.id if list_row is not None and list_pico is not None else None
     price_id = price.id if price is not None else None
     if reported_usd is not None and 0 <= reported_usd <= usd_from_pico(MOST_PICO):
-        return Cost(pico_from_usd(reported_usd), "reported", price_id, list_pico, list_id)
+        pico = pico_from_usd(reported_usd)
+        own = price is not None and list_row is price
+        odd = own and differs(pico, list_pico)
+        flags: tuple[CostFlag, ...] = ("differs_from_table",) if odd else ()
+        return Cost(pico, "reported", price_id, list_pico, list_id, flags)
     if price is None:
         return Cost(None, "unknown", None, list_pico, list_id)
     if price.free:
         return Cost(Pico(0), "free", price_id, list_pico, list_id)
-    pico = _table(usage, price)
-    if pico is None:
+    known = _table(usage, price)
+    if known is None:
         return Cost(None, "unknown", price_id, list_pico, list_id)
     source: CostSource = "override" if price.origin == "override" else "table"
-    return Cost(pico, source, price_id, list_pico, list_id)
+    full = bool(superset(usage).cached_input_tokens) and price.cached_input is None
+    return Cost(
+        known, source, price_id, list_pico, list_id, ("cached_rate_missing",) if full else ()
+    )
+
+
+def differs(pico: int, table: int | None) -> bool:
+    """Whether a seller's figure is more than 2 % away from what its listed prices come to."""
+    return table is not None and abs(pico - table) * 50 > table
 
 
 def _table(usage: Usage, price: Price | None) -> Pico | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from nemocli.core.faults import Fault
-from nemocli.core.money import Cost, Pico
+from nemocli.core.money import Cost, CostSource, Pico
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.usage import Usage
@@ -118,30 +118,51 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a seller says afterwards about one attempt; recorded beside its row, not over it."""
+    """What became known afterwards about one attempt; recorded beside its row, not over it.
+    `source` says of whom: its seller, or the lease of the GPUs it ran on."""
 
     attempt_id: str
     at: datetime
     cost_pico: Pico
     usage: Usage | None = None
     upstream: str | None = None
+    source: CostSource = "reconciled"
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The worst case of an attempt about to be made; released by its Entry."""
+    """The worst case of an attempt about to be made; released by its Entry. `pico` None: nobody
+    knows what it may cost."""
 
     attempt_id: str
     at: datetime
     provider: str
     model: str
     pico: Pico | None
+    run_id: str = ""
+    command: str = ""
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the tightest hard budget over a call still allows, in pico-USD, and its name."""
+
+    left: int
+    budget: str
 
 
 class Ledger(Protocol):
-    """The book. `enter` is durable when it returns; a second entry of one attempt is refused."""
+    """The book. `enter` is durable when it returns; a second entry of one attempt is refused.
 
-    def reserve(self, reservation: Reservation) -> None: ...
+    `room` is None where no hard budget covers the call. `reserve` checks and holds in one step: it
+    raises NemoError (budget) when a hard budget does not allow the call, and returns the warnings
+    of budgets that are nearly used up.
+    """
+
+    def room(self, reservation: Reservation) -> Room | None: ...
+    def reserve(self, reservation: Reservation) -> tuple[str, ...]: ...
     def enter(self, entry: Entry) -> None: ...
     def settle(self, settled: Settled) -> None: ...
 

@@ -27,7 +27,7 @@ _LETTERS = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + bytes(rang
 class Answer:
     """What a run came to: the last attempt's fold and target, every attempt's ledger row, and the
     fault that ended it (None when the answer is complete). `warnings` are lines for the user;
-    `lowered` is the bound on output tokens that a budget forced, where it did."""
+    `lowered` is the bound on output tokens that the hard cap called `cap` forced, where one did."""
 
     fold: Fold
     target: Target
@@ -35,6 +35,7 @@ class Answer:
     fault: Fault | None = None
     warnings: list[str] = field(default_factory=list)
     lowered: int | None = None
+    cap: str = ""
 
     @property
     def last(self) -> Entry | None:
@@ -93,8 +94,8 @@ def _judged(answer: Answer) -> Fault | None:
     fault = shortfall(answer.fold, name)
     if fault is None or fault.kind is not FaultKind.TRUNCATED or answer.lowered is None:
         return fault
-    message = f"the answer was cut after {answer.lowered} output tokens, where `--max-cost` ends"
-    return Fault(FaultKind.BUDGET, message, "raise `--max-cost`", name)
+    message = f"the answer was cut after {answer.lowered} output tokens, where {answer.cap} ends"
+    return Fault(FaultKind.BUDGET, message, f"raise {answer.cap}", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,11 @@ class _Job:
         try:
             door = await opened(target, self.world)
             answer.target = door.target
-            request, promised = self._promise(door.target)
-            unreserved = self._reserve(attempt, promised)
+            request, row = self._promise(door.target, attempt)
+            unreserved = self._reserve(row)
+            if self.budget is not None:
+                promised = row.pico or 0
+                self.budget.reserve(promised)
             watch.start()
             begun = True
             sink = watch.watching(tee(fold, self.sink))
@@ -136,29 +140,52 @@ class _Job:
             self._book(entry, promised, unreserved)
         return fold
 
-    def _promise(self, target: Target) -> tuple[Request, int]:
-        """The request with an output bound that fits the budget, and the sum held for it."""
-        if self.budget is None or target.free:
-            return self.request, 0
-        price = target.price(self.world.clock.now().date())
+    def _promise(self, target: Target, attempt: AttemptId) -> tuple[Request, Reservation]:
+        """The request with an output bound that fits every cap, and the worst case held for it."""
+        row = Reservation(
+            attempt.id,
+            attempt.at,
+            target.provider.name,
+            target.name,
+            Pico(0) if target.free else None,
+            self.plan.run_id,
+            self.plan.command,
+            self.plan.project,
+            self.plan.tags,
+        )
+        caps = [] if target.free else self._caps(row)
+        if not caps:
+            return self.request, row
+        left, name = min(caps)
+        price = target.price(attempt.at.date())
         size = _worst_input(self.request)
-        left = self.budget.left
-        fits = bound(left, price, size, self.request.max_tokens, target.output_limit)
+        asked = self.request.max_tokens
+        fits = bound(left, price, size, asked, target.output_limit, cap=name)
         if isinstance(fits, Fault):
             raise NemoError(fits)
-        self.budget.reserve(fits.worst)
         if fits.lowered:
-            self.answer.lowered = fits.max_tokens
-        return replace(self.request, max_tokens=fits.max_tokens), fits.worst
+            self.answer.lowered, self.answer.cap = fits.max_tokens, name
+        return replace(self.request, max_tokens=fits.max_tokens), replace(row, pico=fits.worst)
 
-    def _reserve(self, attempt: AttemptId, promised: int) -> Fault | None:
-        """Note the attempt; what kept it from being noted does not keep it from being made."""
-        target = self.answer.target
-        held = Pico(promised) if promised else None
-        row = Reservation(attempt.id, attempt.at, target.provider.name, target.name, held)
+    def _caps(self, row: Reservation) -> list[tuple[int, str]]:
+        """What every hard cap over the call leaves, in pico-USD, and what the cap is called."""
+        caps = [] if self.budget is None else [(self.budget.left, "`--max-cost`")]
         try:
-            self.world.ledger.reserve(row)
+            room = self.world.ledger.room(row)
+        except NemoError as error:  # said when the attempt is booked
+            self.answer.warn(f"budgets were not checked: {error.fault.message}")
+            return caps
+        return caps if room is None else [*caps, (room.left, f"the budget {room.budget!r}")]
+
+    def _reserve(self, row: Reservation) -> Fault | None:
+        """Hold the worst case; what kept it from being noted does not keep the call from being
+        made. Raises NemoError when a budget does."""
+        try:
+            for line in self.world.ledger.reserve(row):
+                self.answer.warn(line)
         except NemoError as error:  # an answer without its row is better than no answer
+            if error.fault.kind is FaultKind.BUDGET:
+                raise
             return error.fault
         return None
 

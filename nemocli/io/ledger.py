@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.core.calls import EVERYTHING, Row, Total, Where
+from nemocli.core.budgets import Budget, Use, refusal, warning
+from nemocli.core.calls import EVERYTHING, Dimension, Row, Total, Where
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import UNKNOWN
 from nemocli.core.usage import Usage
 from nemocli.io import ledger_rows as sql
+from nemocli.io import ledger_sums as sums
 from nemocli.io.alive import birth_of, gone
+from nemocli.io.ledger_budgets import (
+    Covering,
+    all_budgets,
+    release,
+    remove_budget,
+    set_budget,
+    use_of,
+    zone_of,
+)
 from nemocli.io.ledger_schema import MIGRATIONS
 from nemocli.io.store import BUSY_S, Connection, Refused, open_store, told, writing
 
 if TYPE_CHECKING:
-    from nemocli.core.ports import Entry, Reservation, Settled
+    from nemocli.core.ports import Entry, Reservation, Room, Settled
 
 _LONGEST = timedelta(hours=24)
 """No attempt runs longer: after this, a promise of a process out of sight is an orphan too."""
@@ -39,11 +50,34 @@ class SqliteLedger:
         self._connection: Connection | None = None
         self._birth: str | None = None
 
-    def reserve(self, reservation: Reservation) -> None:
-        """Note an attempt about to be made, so that a kill of this process does not hide it."""
+    def room(self, reservation: Reservation) -> Room | None:
+        """What the tightest hard budget over a call still allows; None where there is none."""
+        from nemocli.core.ports import Room
+
+        with told(self.path):
+            uses = [u for u in Covering(self._book(), reservation).uses() if u.budget.hard]
+        tightest = min(uses, key=lambda use: use.left, default=None)
+        return None if tightest is None else Room(tightest.left, tightest.budget.name)
+
+    def reserve(self, reservation: Reservation) -> tuple[str, ...]:
+        """Note an attempt about to be made, so that a kill of this process does not hide it, and
+        hold its worst case in every budget over it: checked and held in one step, so that no other
+        process can come between. Raises NemoError (budget) when a hard budget does not allow it,
+        and returns the warnings of those nearly used up."""
         attempt_id = reservation.attempt_id
         with self._writing("not reserved", f"attempt {attempt_id} has a reservation") as book:
+            covering = Covering(book, reservation)
+            if covering and _refused(covering, reservation.pico):
+                for dead in _orphans(book, reservation.at):  # they may hold what is wanted
+                    _bury(book, dead)
+                refused = _refused(covering, reservation.pico)
+                if refused is not None:
+                    raise NemoError(refusal(refused, reservation.pico))
             book.execute(*sql.insert_reservation(reservation, os.getpid(), self._birth))
+            if not covering:
+                return ()
+            covering.charge(attempt_id, reservation.pico or 0, held=True)
+            return tuple(line for use in covering.uses() if (line := warning(use)) is not None)
 
     def enter(self, entry: Entry) -> None:
         """Book an attempt and release its reservation. A second entry of one attempt is refused.
@@ -54,6 +88,12 @@ class SqliteLedger:
         with self._writing("the answer was not booked", twice) as book:
             _enter(book, entry)
 
+    def enter_all(self, entries: Iterable[Entry]) -> None:
+        """Book many in one transaction: all of them or none."""
+        with self._writing("the answers were not booked", "one of them is booked") as book:
+            for entry in entries:
+                _enter(book, entry)
+
     def settle(self, settled: Settled) -> None:
         """Record what the seller said afterwards; of several, the one with the latest `at` holds.
 
@@ -62,6 +102,7 @@ class SqliteLedger:
         missing = f"attempt {settled.attempt_id} is not in the ledger"
         with self._writing("not settled", missing) as book:
             book.execute(*sql.insert_settlement(settled))
+            release(book, settled.attempt_id, settled.cost_pico)
 
     def rows(
         self,
@@ -79,12 +120,17 @@ class SqliteLedger:
         since: datetime | None = None,
         until: datetime | None = None,
         where: Where = EVERYTHING,
+        by: Sequence[Dimension] | None = None,
+        zone: tzinfo = UTC,
     ) -> list[Total]:
-        """Exact sums per provider and model; calls that cost nothing are summed apart for each
-        seller whose list price they were booked with."""
+        """Exact sums per provider and model, or per combination of `by` (days, weeks and months
+        are those of `zone`); calls that cost nothing are summed apart for each seller whose list
+        price they were booked with. Without a session, run, command or tag in question they come
+        from rollups, which outlive pruned calls."""
         with told(self.path):
-            found = self._book().execute(*sql.select_totals(since, until, where))
-            return [sql.total_from(record) for record in found]
+            usual = ("provider", "model") if by is None else by
+            asked = sums.select_totals(since, until, where, usual, zone)
+            return [sums.total_from(record, by) for record in self._book().execute(*asked)]
 
     def orphans(self, now: datetime | None = None) -> list[Reservation]:
         """Attempts whose process was killed before it could book them, oldest first."""
@@ -96,8 +142,27 @@ class SqliteLedger:
         with self._writing("killed calls were not booked", "one of them was booked") as book:
             left = _orphans(book, now or datetime.now(UTC))
             for reservation in left:
-                _enter(book, _killed(reservation))
+                _bury(book, reservation)
         return len(left)
+
+    def budgets(self, now: datetime) -> list[Use]:
+        """Every budget, as far as it is used up at this time; those per run have no such time."""
+        with told(self.path):
+            book = self._book()
+            return [
+                use_of(book, number, budget, budget.period(now, "", zone_of(budget.zone)))
+                for number, budget in all_budgets(book)
+            ]
+
+    def set_budget(self, budget: Budget, now: datetime) -> None:
+        """Put it in place of the one of its name; what its period has seen already counts."""
+        with self._writing("the budget was not set", "there is such a budget") as book:
+            set_budget(book, budget, now)
+
+    def remove_budget(self, name: str) -> bool:
+        """Whether there was one."""
+        with self._writing("the budget was not removed", "it is in use") as book:
+            return remove_budget(book, name)
 
     def examined(self) -> tuple[int, str | None]:
         """The version of the schema, and the first damage SQLite finds; None where it finds none.
@@ -136,6 +201,8 @@ class SqliteLedger:
                 except OverflowError as error:
                     raise NemoError(_ours("a number in it needs more than 64 bits")) from error
         except NemoError as error:
+            if error.fault.kind is FaultKind.BUDGET:
+                raise
             message = f"{undone}: {error.fault.message}"
             raise NemoError(replace(error.fault, message=message)) from error
 
@@ -144,9 +211,19 @@ def _ours(message: str) -> Fault:
     return Fault(FaultKind.INTERNAL, message, sent=False)
 
 
+def _refused(covering: Covering, pico: int | None) -> Use | None:
+    """The first hard budget that does not allow so much."""
+    hard = (use for use in covering.uses() if use.budget.hard)
+    return next((use for use in hard if pico is None or pico > use.left), None)
+
+
 def _enter(book: Connection, entry: Entry) -> None:
     book.execute(*sql.insert_attempt(entry))
-    book.execute("DELETE FROM reservations WHERE attempt_id = ?", (entry.attempt_id,))
+    kept = book.execute("DELETE FROM reservations WHERE attempt_id = ?", (entry.attempt_id,))
+    if release(book, entry.attempt_id, entry.cost.pico) or kept.rowcount:
+        return
+    # It could not be reserved, and counts all the same.
+    Covering(book, entry).charge(entry.attempt_id, entry.cost.pico or 0, held=False)
 
 
 def _orphans(book: Connection, now: datetime) -> list[Reservation]:
@@ -159,6 +236,12 @@ def _orphans(book: Connection, now: datetime) -> list[Reservation]:
     return left
 
 
+def _bury(book: Connection, dead: Reservation) -> None:
+    """Book an attempt whose process was killed, and let go of what it held."""
+    release(book, dead.attempt_id, 0)
+    _enter(book, _killed(dead))
+
+
 def _killed(reservation: Reservation) -> Entry:
     """All that is known of it. It may have been billed, so its cost is unknown, not nothing."""
     from nemocli.core.ports import Entry
@@ -166,10 +249,10 @@ def _killed(reservation: Reservation) -> Entry:
     message = "its process was killed in mid-flight"
     return Entry(
         attempt_id=reservation.attempt_id,
-        run_id=reservation.attempt_id,
+        run_id=reservation.run_id or reservation.attempt_id,
         attempt=1,
         at=reservation.at,
-        command="",
+        command=reservation.command,
         provider=reservation.provider,
         model=reservation.model,
         requested_model=reservation.model,
@@ -177,4 +260,6 @@ def _killed(reservation: Reservation) -> Entry:
         usage=Usage(),
         cost=UNKNOWN,
         fault=Fault(FaultKind.INTERRUPTED, message, provider=reservation.provider),
+        tags=reservation.tags,
+        project=reservation.project,
     )

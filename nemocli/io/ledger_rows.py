@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from nemocli.core.calls import Row, Total, Where
+from nemocli.core.calls import Row, Where
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Cost
 from nemocli.core.usage import Usage, superset
+from nemocli.io.ledger_sums import Scalar, Statement, microseconds, tests_of
 from nemocli.io.store import Record
 
 if TYPE_CHECKING:  # sums need no single calls, nor all that a call is made of
     from nemocli.core.ports import Entry, Reservation, Settled
-
-Scalar = str | int | float | None
-Statement = tuple[str, Mapping[str, Scalar]]
-
-_COUNTS = (
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
-_HALF = 10**6
-"""Sums of money are taken in two halves, above and below this: neither leaves 64 bits."""
-
-_COST_NOTHING = "cost_pico = 0 AND list_pico > 0"
 
 
 def insert_attempt(entry: Entry) -> Statement:
@@ -41,7 +26,7 @@ def insert_attempt(entry: Entry) -> Statement:
         "run_id": entry.run_id,
         "attempt": entry.attempt,
         "at": _iso(entry.at),
-        "at_us": _microseconds(entry.at),
+        "at_us": microseconds(entry.at),
         "command": entry.command,
         "provider": entry.provider,
         "upstream": entry.upstream,
@@ -61,6 +46,7 @@ def insert_attempt(entry: Entry) -> Statement:
         "price_id": entry.cost.price_id,
         "list_pico": entry.cost.list_pico,
         "list_price_id": entry.cost.list_price_id,
+        "cost_flags": " ".join(entry.cost.flags),
         "ttft_s": entry.ttft_s,
         "total_s": entry.total_s,
         "tags": json.dumps(entry.tags, ensure_ascii=False),
@@ -75,9 +61,10 @@ def insert_settlement(settled: Settled) -> Statement:
     values: dict[str, Scalar] = {
         "attempt_id": settled.attempt_id,
         "at": _iso(settled.at),
-        "at_us": _microseconds(settled.at),
+        "at_us": microseconds(settled.at),
         "cost_pico": settled.cost_pico,
         "upstream": settled.upstream,
+        "source": settled.source,
     }
     if settled.usage is not None:
         values |= _usage_values(settled.usage)
@@ -88,12 +75,16 @@ def insert_reservation(reservation: Reservation, pid: int, birth: str | None) ->
     """Note it under the process that made it."""
     values: dict[str, Scalar] = {
         "attempt_id": reservation.attempt_id,
-        "at_us": _microseconds(reservation.at),
+        "at_us": microseconds(reservation.at),
         "pid": pid,
         "birth": birth,
         "provider": reservation.provider,
         "model": reservation.model,
         "pico": reservation.pico,
+        "run_id": reservation.run_id,
+        "command": reservation.command,
+        "project": reservation.project,
+        "tags": json.dumps(reservation.tags, ensure_ascii=False),
     }
     return _insert("reservations", values)
 
@@ -102,12 +93,6 @@ def select_rows(since: datetime | None, until: datetime | None, where: Where) ->
     """The records of `row_from`, oldest first."""
     condition, values = _condition(since, until, where)
     return f"SELECT * FROM calls{condition} ORDER BY at_us, attempt_id", values  # noqa: S608
-
-
-def select_totals(since: datetime | None, until: datetime | None, where: Where) -> Statement:
-    """The records of `total_from`."""
-    condition, values = _condition(since, until, where)
-    return f"{_SELECT_TOTALS} FROM calls{condition} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3", values
 
 
 def row_from(record: Record) -> Row:
@@ -120,6 +105,7 @@ def row_from(record: Record) -> Row:
         record["price_id"],
         record["list_pico"],
         record["list_price_id"],
+        tuple(record["cost_flags"].split()),
     )
     booked = Cost(
         record["booked_cost_pico"],
@@ -127,6 +113,7 @@ def row_from(record: Record) -> Row:
         cost.price_id,
         cost.list_pico,
         cost.list_price_id,
+        cost.flags,
     )
     entry = Entry(
         attempt_id=record["attempt_id"],
@@ -174,16 +161,10 @@ def reservation_from(record: Record) -> Reservation:
         record["provider"],
         record["model"],
         record["pico"],
-    )
-
-
-def total_from(record: Record) -> Total:
-    """The sums of one group, the halves of its money joined."""
-    named = {name: record[name] for name in record.keys() if name in _TOTAL_FIELDS}  # noqa: SIM118
-    return Total(
-        **named,
-        pico=record["high"] * _HALF + record["low"],
-        list_pico=record["list_high"] * _HALF + record["list_low"],
+        record["run_id"],
+        record["command"],
+        record["project"],
+        tuple(json.loads(record["tags"])),
     )
 
 
@@ -195,45 +176,12 @@ def _insert(table: str, values: Mapping[str, Scalar]) -> Statement:
 def _condition(
     since: datetime | None, until: datetime | None, where: Where
 ) -> tuple[str, Mapping[str, Scalar]]:
-    tests: list[str] = []
-    values: dict[str, Scalar] = {}
+    tests, values = tests_of(where)
     for name, test, at in (("since", ">=", since), ("until", "<", until)):
         if at is not None:
             tests.append(f"at_us {test} :{name}")
-            values[name] = _microseconds(at)
-    for field in fields(where):
-        value = getattr(where, field.name)
-        if value is not None:
-            tagged = "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag)"
-            tests.append(tagged if field.name == "tag" else f"{field.name} = :{field.name}")
-            values[field.name] = value
+            values[name] = microseconds(at)
     return (" WHERE " + " AND ".join(tests) if tests else ""), values
-
-
-def _sum(expression: str, name: str, when: str = "TRUE") -> str:
-    return f"COALESCE(SUM(CASE WHEN {when} THEN {expression} END), 0) AS {name}"
-
-
-_SELECT_TOTALS = "SELECT " + ", ".join(
-    (
-        "provider",
-        "model",
-        f"CASE WHEN {_COST_NOTHING} THEN"
-        " substr(list_price_id, 1, instr(list_price_id || '/', '/') - 1) END AS list_seller",
-        "COUNT(*) AS calls",
-        _sum("status = 'ok'", "ok"),
-        *(_sum(name, name) for name in _COUNTS),
-        _sum("usage_source = 'estimated'", "estimated"),
-        _sum("input_tokens IS NULL OR output_tokens IS NULL", "uncounted"),
-        _sum("cost_pico IS NULL", "unpriced"),
-        _sum("settled_at_us IS NOT NULL", "settled"),
-        _sum(f"cost_pico / {_HALF}", "high"),
-        _sum(f"cost_pico % {_HALF}", "low"),
-        _sum(f"list_pico / {_HALF}", "list_high", _COST_NOTHING),
-        _sum(f"list_pico % {_HALF}", "list_low", _COST_NOTHING),
-    )
-)
-_TOTAL_FIELDS = {field.name for field in fields(Total)}
 
 
 def _fault_from(record: Record) -> Fault | None:
@@ -249,11 +197,6 @@ def _fault_from(record: Record) -> Fault | None:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _microseconds(at: datetime) -> int:
-    """Since 1970, exactly; `at` must know its time zone."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def _moment(at_us: int) -> datetime:

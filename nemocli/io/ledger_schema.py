@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nemocli.io.ledger_money import SECOND
 from nemocli.io.store import Migration
 
 _ATTEMPTS = """
@@ -133,4 +134,5 @@ MIGRATIONS: tuple[Migration, ...] = (
         _ONCE,
         _SETTLED_ONCE,
     ),
+    SECOND,
 )

@@ -229,8 +229,23 @@ def test_the_row_found_holds_and_no_better_one_does(
 def test_what_the_seller_says_beats_the_table() -> None:
     cost = cost_of(Usage(1000, None, None, 500), PRICE, Decimal("0.00123"))
     assert cost == Cost(
-        Pico(1_230_000_000), "reported", PRICE.id, Pico(1_800_000_000), "seller/ultra@2026-10-19"
+        Pico(1_230_000_000),
+        "reported",
+        PRICE.id,
+        Pico(1_800_000_000),
+        "seller/ultra@2026-10-19",
+        ("differs_from_table",),
     )
+    for said, flagged in (("0.001836", False), ("0.00183601", True), ("0.001764", False)):
+        near = cost_of(Usage(1000, None, None, 500), PRICE, Decimal(said))
+        assert bool(near.flags) == flagged, "2 % is the line"
+
+
+def test_cached_tokens_billed_in_full_for_want_of_a_rate_are_flagged() -> None:
+    unlisted = replace(PRICE, cached_input=None)
+    assert cost_of(Usage(1000, 10, None, 500), unlisted).flags == ("cached_rate_missing",)
+    assert cost_of(Usage(1000, 0, None, 500), unlisted).flags == ()
+    assert cost_of(Usage(1000, 10, None, 500), replace(PRICE, cached_input=Decimal(0))).flags == ()
 
 
 @pytest.mark.parametrize("said", ["1e999999", "9223373", "-1"])

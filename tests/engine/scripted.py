@@ -22,7 +22,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Price
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
-from nemocli.core.ports import Call, Endpoint, Entry, Key, Reply, Reservation, Settled, World
+from nemocli.core.ports import Call, Endpoint, Entry, Key, Reply, Reservation, Room, Settled, World
 from nemocli.core.provider import Auth, Provider, Settlement, UsageWire
 from nemocli.core.request import Message, Request
 from nemocli.engine.run import Answer, run
@@ -215,12 +215,19 @@ class Book:
     reserved: list[Reservation] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     broken: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rooms: Callable[[Reservation], Room | None] = lambda _: None
 
-    def reserve(self, reservation: Reservation) -> None:
+    def room(self, reservation: Reservation) -> Room | None:
+        self._check("room")
+        return self.rooms(reservation)
+
+    def reserve(self, reservation: Reservation) -> tuple[str, ...]:
         self._check("reserve")
         assert reservation.attempt_id not in self.open
         self.open[reservation.attempt_id] = reservation
         self.reserved.append(reservation)
+        return self.warnings
 
     def enter(self, entry: Entry) -> None:
         self._check("enter")
