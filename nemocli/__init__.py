@@ -19,6 +19,15 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/completion_scripts   Generates what is in `completions/`
   cli/config               `nemocli config`: settings, where each comes from
   cli/cost                 `nemocli cost`: what calls came to, and how that is known
+  cli/cost_budget          `nemocli cost budget`: caps on spending, checked before each call
+  cli/cost_explain         `nemocli cost explain`: one call, or every attempt of a run
+  cli/cost_export          The book for other programs, and less of it
+  cli/cost_gpu             `nemocli cost gpu`: GPUs of one's own by the hour
+  cli/cost_price_rows      Price rows: shown, refreshed, and set by hand
+  cli/cost_prices          `nemocli cost prices`: what tokens cost, since when, and who says so
+  cli/cost_reconcile       What sellers say afterwards, and what other prices would have come to
+  cli/cost_views           Views of what calls cost: tables, a line for prompts, a page
+  cli/cost_what_if         `nemocli cost what-if`: what this traffic would take elsewhere
   cli/diagnostics          The only writer to stderr: what happened, to whom, and what to type next
   cli/doctor               `nemocli doctor`: one look at everything an answer depends on
   cli/downloads            How a fetch is shown: a line, and on a terminal a bar
@@ -58,7 +67,16 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/world                The composition root: the one place that puts real parts into the ports
 
 spend/
+  spend/explain            One call's cost: tokens times price, where every number comes from
+  spend/export             Every call, for other programs: JSON lines, CSV, FOCUS 1.2, OpenTelemetry
+  spend/gpu                A lease of GPUs among its calls, for people and scripts
+  spend/page               A page of what calls cost: whole in itself
+  spend/reconciled         Differences between the book and what sellers, or other prices, say
+  spend/statusline         One line for a shell prompt
   spend/summary            What calls came to, per provider and model
+  spend/summary_data       A summary for scripts: one JSON object, or CSV
+  spend/summary_lines      A summary for people: a table, what the total leaves out
+  spend/what_if            A period's traffic on every other path, and on GPUs of one's own
 
 weights/
   weights/abreast          Several jobs at once, of which the first failure ends all
@@ -97,17 +115,24 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/exchange              How far an exchange has come, how long it may still take
   io/fetching              Pinned weights, fetched once from the first source that has them
   io/files                 Private files: written whole or not at all, one writer at a time
+  io/genai_prices          The dated table of the genai-prices package, where it is installed
   io/gpus                  The GPUs of this machine, as the driver's own tool lists them
   io/hub_token             The token that huggingface_hub would use: of the environment
   io/inputs                What is piped in and what is attached: text, whole
   io/keyfile               Two small private files: the keys of those without a keyring
   io/ledger                The book in SQLite: one append-only row per attempt
+  io/ledger_budgets        Budgets in the book: checked and held in the transaction that reserves
+  io/ledger_leases         Leases of GPUs in the book: begun, ended
+  io/ledger_money          The ledger's second version: rollups, budgets, leases of GPUs
+  io/ledger_more           What is done to the whole book: valuations beside it
   io/ledger_rows           Ledger values to SQL and back: each statement with its values
   io/ledger_schema         The ledger's tables, as numbered migrations: a statement here is added
+  io/ledger_sums           Sums of the book by SQL: rollups where they are exact
   io/llama                 The embedded engine: llama.cpp's server in this process
   io/oskeyring             The operating system's keyring, which may be locked, absent
   io/paths                 Where things are kept on this machine
   io/pinned                Pinned weights: what a file must be, and whether it is on this machine
+  io/price_file            Prices that were refreshed or set by hand
   io/process               Programs of others, run without a shell
   io/profile_check         What is wrong with a profile file, said so that its writer can mend it
   io/profile_files         Profile files to layered mappings: read, check, cover, extend
@@ -132,11 +157,13 @@ engine/ The only loop around calls; async, through ports only.
   engine/book              What an attempt becomes in the ledger: its tokens
   engine/call              One attempt: a request down, events up to one sink, exactly one end
   engine/discover          Which model a server has, where the server decides what it is called
+  engine/pricing           What sellers list today, as price rows
   engine/run               The one door: attempts in order until one answers
   engine/settle            What an abandoned reply really cost, asked of its seller afterwards
   engine/structured        Answers that must fit a schema: ask, check
 
 wire/ PURE: bytes to values and back, one module per dialect.
+  wire/activity            Sums by day, as a seller keeps them
   wire/catalog             Listings of models, in the shapes that servers answer GET /models with
   wire/chat                The chat-completions dialect: how to ask. How to read is in `chat_reply`
   wire/chat_reply          Chat-completions payloads to events
@@ -160,16 +187,19 @@ wire/ PURE: bytes to values and back, one module per dialect.
 
 core/ PURE, standard library only: the values that flow and the decisions about them.
   core/budget              Reserve before the call, settle after it: arithmetic only
+  core/budgets             Caps on spending over a period, as values: which calls one covers
   core/calls               Calls as the book shows them: one attempt with its settlement applied
   core/card                What a model is, wherever it is served: one card, many offers
   core/events              What a reply is made of: any number of parts, then exactly one end
   core/faults              What can go wrong, as values, and the exit code of each
   core/layout              Where files lie: the shared cache as huggingface_hub writes it
+  core/leases              GPUs of one's own by the hour: what a lease costs
   core/money               Prices with dates, costs in whole pico-dollars
   core/outcome             Whether a reply that ended well is an answer at all
   core/plan                From what the user typed to targets in order: provider, model id, card
   core/policy              Retry, move on, or stop: one pure decision over what has happened so far
   core/ports               The shapes of the outside world. io/ fills them
+  core/prices              Price rows as lines of a file, and doubts about new ones
   core/profile             Profile mappings to providers and model cards
   core/prompt              One message out of what was typed, piped and attached
   core/provider            What a provider is: one access path, as a value

@@ -159,7 +159,6 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
     several = len(wish.providers) > 1
     fallback = settings.flag("fallback") if wish.fallback is None else wish.fallback
     targets = choice.targets if several or fallback else choice.targets[:1]
-    project = setup.loaded.project
     return Plan(
         targets,
         _policy(setup, fallback=several if wish.fallback is None else wish.fallback or fallback),
@@ -168,7 +167,7 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
         run_id=SystemClock().new_id(),
         command="ask",
         tags=wish.tags,
-        project=str(project.folder) if project is not None else None,
+        project=setup.project,
         keep=keep,
     )
 

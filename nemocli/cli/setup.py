@@ -97,7 +97,7 @@ class Setup:
         """Every provider and model card, and the files that are broken."""
         from nemocli.io.profiles import catalogue
 
-        return catalogue(self.profile_folders, self.paths.profile_cache)
+        return catalogue(self.profile_folders, self.paths.profile_cache, self.paths.prices)
 
     @property
     def profile_folders(self) -> ProfileFolders:
@@ -131,6 +131,15 @@ class Setup:
         from nemocli.io.ledger import SqliteLedger
 
         return SqliteLedger(self.paths.ledger)
+
+    @cached_property
+    def project(self) -> str | None:
+        """The folder that calls are booked under: the git root, else where a `nemocli.yaml` is."""
+        from nemocli.io.settings import project_root
+
+        found = self.loaded.project
+        root = project_root(Path.cwd()) or (found.folder if found is not None else None)
+        return None if root is None else str(root)
 
     @property
     def offline(self) -> bool:

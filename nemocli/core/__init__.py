@@ -21,6 +21,8 @@ What is done about it
   policy        again, next or stop
   budget        reserve before, settle after
   money         dated prices and exact costs
+  prices        price rows as lines, and doubts about new ones
+  leases        GPUs of one's own by the hour, and each call's part of them
   calls         calls as the book shows them
 
 What is fetched

@@ -118,7 +118,7 @@ def usd_short(pico: int) -> str:
         return "$0"
     shown = usd.quantize(Decimal("0.0001"))
     places = 2 if shown >= 1 else 4 if shown >= Decimal("0.01") else 1 - usd.adjusted()
-    return f"{'-' if pico < 0 else ''}${usd.quantize(Decimal(1).scaleb(-places)):f}"
+    return f"{'-' if pico < 0 else ''}${usd.quantize(Decimal(1).scaleb(-places)):,f}"
 
 
 def price_on(prices: Iterable[Price], day: date) -> Price | None:

@@ -15,6 +15,7 @@ from nemocli.core.card import GpuRow, ModelCard, Offer, Weights
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import Price, PriceOrigin
 from nemocli.core.provider import (
+    Activity,
     Auth,
     ErrorRule,
     Layer,
@@ -41,6 +42,7 @@ _PARTS: Mapping[str, type] = {
     "limits": Limits,
     "timeouts": Timeouts,
     "settlement": Settlement,
+    "activity": Activity,
     "runtime": Runtime,
 }
 

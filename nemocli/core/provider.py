@@ -133,6 +133,17 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """Where sums by day can be asked for, with a key of their own (`env`). `rows` is the dotted
+    path of a list, `fields` maps `day`, `usd`, `upstream_usd` and `calls` into its items."""
+
+    path: str
+    env: tuple[str, ...]
+    rows: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """A server that has to be started (`kind` names the mechanism) before it can be asked."""
 
@@ -146,8 +157,9 @@ class Provider:
 
     `body` is a merge patch applied last, `drop` and `rename` act on body fields before it;
     `lineage` are the names it extends, nearest first: model ids are inherited through it, keys and
-    prices never. `discover` says model ids come from the server itself. `leaves_machine` is a
-    suffix of model ids for which a local address is only a door to somewhere else.
+    prices never. `discover` says model ids come from the server itself; `lists_prices` that its
+    listing has prices, and `paths` may name `endpoints`, the hosts of one model. `leaves_machine`
+    is a suffix of model ids for which a local address is only a door to somewhere else.
     """
 
     name: str
@@ -170,6 +182,8 @@ class Provider:
     upstream: str | None = None
     free: bool = False
     settlement: Settlement | None = None
+    activity: Activity | None = None
+    lists_prices: bool = False
     errors: tuple[ErrorRule, ...] = ()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

@@ -23,17 +23,24 @@ def unsettled(entry: Entry, provider: Provider) -> bool:
 
 
 async def settle(
-    entry: Entry, provider: Provider, world: World, tries: int | None = None
+    entry: Entry,
+    provider: Provider,
+    world: World,
+    tries: int | None = None,
+    *,
+    at_once: bool = False,
 ) -> Entry | None:
     """The entry at its final cost, which is then in the ledger; None while nobody knows it.
 
     A seller writes its record some time after the reply: 404 means not yet, and is asked again
-    `tries` times. Raises NemoError for anything else that goes wrong.
+    `tries` times, first after a while unless `at_once`. Raises NemoError for anything else that
+    goes wrong.
     """
     if provider.settlement is None or entry.reply_id is None:
         return None
-    for _ in range(tries or provider.settlement.tries):
-        await world.clock.sleep(provider.settlement.delay_s)
+    for number in range(tries or provider.settlement.tries):
+        if number or not at_once:
+            await world.clock.sleep(provider.settlement.delay_s)
         final = await _asked(entry.reply_id, provider, world)
         if final is not None and final.cost_usd is not None:
             return _entered(entry, final, world)

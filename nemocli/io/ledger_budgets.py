@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from nemocli.core.budgets import Budget, Use
+from nemocli.core.budget import Budget, Use
 from nemocli.io.ledger_sums import HALF, microseconds
 from nemocli.io.store import Connection
 

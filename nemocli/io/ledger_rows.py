@@ -95,6 +95,17 @@ def select_rows(since: datetime | None, until: datetime | None, where: Where) ->
     return f"SELECT * FROM calls{condition} ORDER BY at_us, attempt_id", values  # noqa: S608
 
 
+def select_found(begin: str, most: int) -> Statement:
+    """The records of `row_from` by the beginning of an id."""
+    if begin == "last":
+        test = "run_id = (SELECT run_id FROM attempts ORDER BY at_us DESC, attempt_id DESC LIMIT 1)"
+    else:
+        spans = (f"({n} >= :begin AND {n} < :end)" for n in ("attempt_id", "run_id"))
+        test = " OR ".join(spans)
+    values: dict[str, Scalar] = {"begin": begin, "end": begin + "\U0010ffff", "most": most}
+    return f"SELECT * FROM calls WHERE {test} ORDER BY at_us, attempt_id LIMIT :most", values  # noqa: S608
+
+
 def row_from(record: Record) -> Row:
     """A call with its settlement applied. A fault comes back without the hint it once had."""
     from nemocli.core.ports import Entry

@@ -35,6 +35,11 @@ class Paths:
         return self.data / "ledger.db"
 
     @property
+    def prices(self) -> Path:
+        """Prices that were refreshed or set by hand."""
+        return self.data / "prices.jsonl"
+
+    @property
     def keys_file(self) -> Path:
         """Keys of those who have no keyring. In data, because people publish their config."""
         return self.data / "keys.json"

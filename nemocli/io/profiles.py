@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -22,6 +22,7 @@ from nemocli.core.values import Json, JsonObject
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
+    from nemocli.core.money import Price
     from nemocli.io.profile_files import File, Kind, Shelf
 
 T = TypeVar("T")
@@ -100,8 +101,11 @@ def shipped_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "profiles"
 
 
-def catalogue(folders: ProfileFolders, cache: Path | None = None) -> Loaded:
-    """Everything the folders hold, nearer layers over farther ones.
+def catalogue(
+    folders: ProfileFolders, cache: Path | None = None, prices: Path | None = None
+) -> Loaded:
+    """Everything the folders hold, nearer layers over farther ones. The rows of the `prices` file
+    are added to the cards they are about.
 
     Nothing is raised for a broken file. `cache` is used while no file changed in size or time of
     change; one that is missing, damaged or unwritable costs time and nothing else.
@@ -118,10 +122,12 @@ def catalogue(folders: ProfileFolders, cache: Path | None = None) -> Loaded:
             with suppress(NemoError):
                 write_private(cache, _packed({"key": key, **image}))
     providers, cards = _shelf(image, "providers"), _shelf(image, "models")
+    more = _Rows(prices)
     broken = {**unreadable, **_faults(image, "broken")}
     return Loaded(
         Catalogue(
-            Shelved(providers[0], providers[1], _provider), Shelved(cards[0], cards[1], _card)
+            Shelved(providers[0], providers[1], _provider),
+            Shelved(cards[0], cards[1], lambda row: more.added(_card(row))),
         ),
         broken,
     )
@@ -140,6 +146,25 @@ def _card(row: JsonObject) -> ModelCard:
     return card_from(
         cast(JsonObject, row["data"]), layer=cast(Layer, row["layer"]), file=str(row["file"])
     )
+
+
+class _Rows:
+    """The rows of a price file, read when the first card is asked for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._prices: tuple[Price, ...] | None = None
+
+    def added(self, card: ModelCard) -> ModelCard:
+        """The card with the rows that are about it."""
+        if self._prices is None:
+            self._prices = ()
+            if self._path is not None and self._path.exists():
+                from nemocli.io.price_file import read_prices
+
+                self._prices = read_prices(self._path)
+        mine = tuple(p for p in self._prices if p.model == card.name)
+        return replace(card, prices=(*card.prices, *mine)) if mine else card
 
 
 def profile_files(folders: ProfileFolders) -> list[File]:

@@ -88,11 +88,17 @@ def find_project(paths: Paths, cwd: Path) -> Project | None:
     """
     here = cwd.absolute()
     upward = (here, *here.parents)
-    root = next((f for f in upward if (f / ".git").exists()), here)
+    root = project_root(cwd) or here
     for folder in upward[: upward.index(root) + 1]:
         if (folder / PROJECT_FILE).is_file():
             return Project(folder, trusted(paths, folder))
     return None
+
+
+def project_root(cwd: Path) -> Path | None:
+    """The git root that a folder is in; None outside a repository."""
+    here = cwd.absolute()
+    return next((f for f in (here, *here.parents) if (f / ".git").exists()), None)
 
 
 def trusted(paths: Paths, folder: Path) -> bool:

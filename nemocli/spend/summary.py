@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from nemocli.core.calls import Row, Total
-from nemocli.core.money import usd_short, usd_text
-
-if TYPE_CHECKING:
-    from nemocli.core.values import Json
-
-SCHEMA = "nemocli.cost/1"
+from nemocli.core.calls import Dimension, Row, Total
+from nemocli.core.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Sums of one model at one provider, or of all of them; `""` where they differ.
+    """Sums of one model at one provider, of one `key`, or of all of them; `""` where they differ.
 
     `pico` is the sum of the known costs, None when no cost is known at all; `unpriced` calls are
     not in it. Token sums leave out the unknown counts of `uncounted` calls and contain the guesses
@@ -41,6 +35,8 @@ class Line:
     settled: int = 0
     list_pico: Mapping[str, int] = field(default_factory=dict)
     list_calls: int = 0
+    flagged: int = 0
+    key: tuple[str, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -52,7 +48,9 @@ class Line:
 class Summary:
     """Lines, dearest first, and their total, from `since` until before `until` (None is open).
 
-    `killed` is the number of calls whose process died before it could book them.
+    `by` says what the keys of the lines are, None for provider and model. `killed` is the number of
+    calls whose process died before it could book them, `leases` what GPUs of one's own cost beside
+    them, `pruned` the number of calls that only rollups remember.
     """
 
     lines: tuple[Line, ...]
@@ -60,22 +58,42 @@ class Summary:
     since: datetime | None = None
     until: datetime | None = None
     killed: int = 0
+    by: tuple[Dimension, ...] | None = None
+    leases: tuple[Lease, ...] = ()
+    pruned: int = 0
+
+    @property
+    def idle(self) -> int:
+        """What GPUs of one's own cost without a call to show for it, in pico-USD."""
+        return sum(lease.idle for lease in self.leases)
 
 
 def summarise(
     totals: Iterable[Total],
     since: datetime | None = None,
     until: datetime | None = None,
+    *,
     killed: int = 0,
+    by: tuple[Dimension, ...] | None = None,
+    whole: Iterable[Total] | None = None,
+    leases: tuple[Lease, ...] = (),
+    pruned: int = 0,
 ) -> Summary:
-    """Totals in any order, any number of them about the same model, to one summary."""
-    groups: dict[tuple[str, str], list[Total]] = {}
+    """Totals in any order, any number of them about the same model, to one summary. `whole` are
+    the totals of everything where those of the lines overlap, as calls with two tags do."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Total]] = {}
     for total in totals:
-        groups.setdefault((total.provider, total.model), []).append(total)
+        groups.setdefault((total.provider, total.model, total.key), []).append(total)
     lines = [_line(parts, *names) for names, parts in groups.items()]
-    lines.sort(key=lambda line: (-(line.pico or 0), line.provider, line.model))
-    whole = _line([t for parts in groups.values() for t in parts])
-    return Summary(tuple(lines), whole, since, until, killed)
+    if by is not None and by[0] in TIMES:
+        lines.sort(key=lambda line: (line.key[0], -(line.pico or 0), line.key))
+    else:
+        lines.sort(key=lambda line: (-(line.pico or 0), line.provider, line.model, line.key))
+    everything = [t for parts in groups.values() for t in parts] if whole is None else list(whole)
+    return Summary(tuple(lines), _line(everything), since, until, killed, by, leases, pruned)
+
+
+TIMES = ("day", "week", "month")
 
 
 def total_of(row: Row) -> Total:
@@ -99,10 +117,13 @@ def total_of(row: Row) -> Total:
         int(row.settled_at is not None),
         cost.pico or 0,
         (cost.list_pico or 0) if listed else 0,
+        int(bool(cost.flags)),
     )
 
 
-def _line(parts: list[Total], provider: str = "", model: str = "") -> Line:
+def _line(
+    parts: list[Total], provider: str = "", model: str = "", key: tuple[str, ...] = ()
+) -> Line:
     calls = sum(t.calls for t in parts)
     unpriced = sum(t.unpriced for t in parts)
     pico = None if 0 < unpriced == calls else sum(t.pico for t in parts)
@@ -127,163 +148,6 @@ def _line(parts: list[Total], provider: str = "", model: str = "") -> Line:
         sum(t.settled for t in parts),
         dict(sorted(listed.items())),
         sum(t.calls for t in parts if t.list_seller is not None),
+        sum(t.flagged for t in parts),
+        key,
     )
-
-
-def summary_json(summary: Summary) -> dict[str, Json]:
-    """Schema `nemocli.cost/1`. Money is decimal strings; `usd` null means nothing is known, and
-    leaves out `unpriced_calls` calls in any case."""
-    return {
-        "schema": SCHEMA,
-        "period": {"since": _iso(summary.since), "until": _iso(summary.until)},
-        "total": _line_json(summary.total),
-        "rows": [
-            {"provider": line.provider, "model": line.model, **_line_json(line)}
-            for line in summary.lines
-        ],
-        "killed_calls": summary.killed,
-    }
-
-
-def _line_json(line: Line) -> dict[str, Json]:
-    return {
-        "calls": line.calls,
-        "ok_calls": line.ok,
-        "failed_calls": line.failed,
-        "usd": usd_text(line.pico),
-        "unpriced_calls": line.unpriced,
-        "settled_calls": line.settled,
-        "tokens": {
-            "input_tokens": line.input_tokens,
-            "cached_input_tokens": line.cached_input_tokens,
-            "cache_write_tokens": line.cache_write_tokens,
-            "output_tokens": line.output_tokens,
-            "reasoning_tokens": line.reasoning_tokens,
-            "estimated_calls": line.estimated,
-            "uncounted_calls": line.uncounted,
-        },
-        "list": {
-            "calls": line.list_calls,
-            "usd": {seller: usd_text(pico) for seller, pico in line.list_pico.items()},
-        },
-    }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-HEAD = ("provider", "model", "calls", "input", "cached", "output", "cost", "note")
-_LEFT = (0, 1, 7)
-_MODEL = 1
-_NARROWEST_MODEL = 12
-
-
-def summary_lines(summary: Summary, width: int = 80) -> list[str]:
-    """A plain table for people, no line wider than `width` where that can be done by shortening
-    model names; below it what the total is, what it leaves out, and what free calls are listed at.
-    """
-    if not summary.lines:
-        return ["no calls" + _period(summary), *_killed(summary)]
-    cells = [HEAD, *(_cells(line) for line in summary.lines)]
-    return [*_table(cells, width), "", _total(summary), *_listed(summary.total), *_killed(summary)]
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    return (
-        line.provider,
-        line.model,
-        str(line.calls),
-        tokens_text(line.input_tokens),
-        tokens_text(line.cached_input_tokens),
-        tokens_text(line.output_tokens),
-        "unknown" if line.pico is None else usd_short(line.pico),
-        _note(line),
-    )
-
-
-def _note(line: Line) -> str:
-    counts = (
-        (line.failed, "failed"),
-        (line.unpriced, "unpriced"),
-        (line.estimated, "estimated"),
-        (line.list_calls, "free"),
-    )
-    return ", ".join(f"{n} {what}" for n, what in counts if n)
-
-
-def _table(cells: list[tuple[str, ...]], width: int) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    over = sum(widths) + 2 * (len(widths) - 1) - width
-    widths[_MODEL] = min(widths[_MODEL], max(widths[_MODEL] - max(over, 0), _NARROWEST_MODEL))
-    lines = []
-    for row in cells:
-        shown = [_clipped(cell, size) for cell, size in zip(row, widths, strict=True)]
-        padded = [
-            text.ljust(size) if i in _LEFT else text.rjust(size)
-            for i, (text, size) in enumerate(zip(shown, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return lines
-
-
-def _clipped(text: str, size: int) -> str:
-    """The end of a model's name tells it from its siblings, so the middle goes."""
-    if len(text) <= size:
-        return text
-    tail = size // 2
-    return f"{text[: size - tail - 1]}…{text[len(text) - tail :]}"
-
-
-def _total(summary: Summary) -> str:
-    total = summary.total
-    known = "cost unknown" if total.pico is None else usd_short(total.pico)
-    line = f"total{_period(summary)}: {_count(total.calls, 'call')}, {known}"
-    return f"{line} + {_count(total.unpriced, 'unpriced call')}" if total.unpriced else line
-
-
-def _listed(total: Line) -> list[str]:
-    return [
-        f"list price of free calls at {seller}: {usd_short(pico)}"
-        for seller, pico in total.list_pico.items()
-    ]
-
-
-def _killed(summary: Summary) -> list[str]:
-    match summary.killed:
-        case 0:
-            return []
-        case 1:
-            return ["1 call was killed in mid-flight; its cost is not known"]
-        case n:
-            return [f"{n} calls were killed in mid-flight; their cost is not known"]
-
-
-def _period(summary: Summary) -> str:
-    ends = (("since", summary.since), ("before", summary.until))
-    return "".join(f" {word} {_day(at)}" for word, at in ends if at is not None)
-
-
-def _day(at: datetime) -> str:
-    """The date alone where the time is midnight, in the zone it was given in."""
-    midnight = (at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0)
-    return f"{at:%Y-%m-%d}" if midnight else f"{at:%Y-%m-%d %H:%M}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def tokens_text(n: int) -> str:
-    """`950`, `12.3k`, `1.2M`, `3.4G`: one decimal from a thousand on, rounded half up."""
-    if n < 1000:
-        return str(n)
-    for size, unit in ((10**3, "k"), (10**6, "M")):
-        if n < 1000 * size - size // 20:  # what would round to 1000.0 takes the next unit
-            return _tenths(n, size) + unit
-    return _tenths(n, 10**9) + "G"
-
-
-def _tenths(n: int, size: int) -> str:
-    tenths = (n * 10 + size // 2) // size
-    return f"{tenths // 10}.{tenths % 10}"

@@ -29,4 +29,5 @@ Refusals
 Beside the call itself
   catalog          listings of models
   settle           the final cost of one reply, asked for after it
+  activity         sums by day, as a seller keeps them
 """

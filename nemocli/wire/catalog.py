@@ -30,6 +30,32 @@ class Listed:
     tools: bool | None = None
     structured_output: StructuredOutput | None = None
     owned_by: str | None = None
+    cached_input_usd: Decimal | None = None
+    cache_write_usd: Decimal | None = None
+    reasoning_usd: Decimal | None = None
+    request_usd: Decimal | None = None
+
+
+def hosts(body: bytes) -> tuple[Listed, ...]:
+    """The hosts of one model that are up, cheapest first, each under its own name: OpenRouter's
+    `/models/AUTHOR/SLUG/endpoints` (openapi.yaml, 2026-08-22; USD per token as strings, `status`
+    below 0 is down). Raises NemoError (protocol) for anything else."""
+    try:
+        value = parse(body.decode("utf-8", "replace"))
+    except ValueError:
+        raise _no_listing(body) from None
+    rows = mapping(mapping(value).get("data")).get("endpoints")
+    if not isinstance(rows, list):
+        raise _no_listing(body)
+    found = []
+    for row in mappings(rows):
+        name = string(row.get("tag")) or string(row.get("provider_name"))
+        down = (state := row.get("status")) is not None and not isinstance(state, bool)
+        if name is None or one_line(name) != name or (down and str(state).startswith("-")):
+            continue
+        found.append(_plain(name, row))
+    dear = Decimal(10**12)
+    return tuple(sorted(found, key=lambda h: (h.output_usd or dear, h.input_usd or dear)))
 
 
 def listing(body: bytes) -> tuple[Listed, ...]:
@@ -97,6 +123,10 @@ def _plain(name: str, data: JsonObject) -> Listed:
         "tools" in parameters if isinstance(parameters, list) else None,
         _structured(parameters) if known and isinstance(parameters, list) else None,
         string(data.get("owned_by")),
+        _price(pricing, "input_cache_read", "cached_input", "cache_read", "cache_read_tokens"),
+        _price(pricing, "input_cache_write", "cache_write"),
+        _price(pricing, "internal_reasoning", "reasoning"),
+        (usd(pricing.get("request")) or None) if "prompt" in pricing else None,
     )
 
 
@@ -112,6 +142,7 @@ def _hosted(name: str, host: JsonObject) -> Listed:
         tools if isinstance(tools, bool) else None,
         ("json_schema" if structured else "none") if isinstance(structured, bool) else None,
         string(host.get("provider")),
+        usd(pricing.get("cached_input")),
     )
 
 

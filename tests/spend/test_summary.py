@@ -21,11 +21,10 @@ from nemocli.spend.summary import (
     Line,
     Summary,
     summarise,
-    summary_json,
-    summary_lines,
-    tokens_text,
     total_of,
 )
+from nemocli.spend.summary_data import summary_json
+from nemocli.spend.summary_lines import summary_lines, tokens_text
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 PAID = Total("alpha", "ultra", None, 12, 11, 12_345, 2_000, 0, 6_789, 400, 0, 0, 0, 3, 31 * 10**9)
@@ -131,6 +130,7 @@ def test_the_json_for_scripts() -> None:
         "usd": "0",
         "unpriced_calls": 0,
         "settled_calls": 0,
+        "flagged_calls": 0,
         "tokens": {
             "input_tokens": 1_200_000,
             "cached_input_tokens": 0,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.wire.catalog import Listed, listing
+from nemocli.wire.catalog import Listed, hosts, listing
 from tests.wire.speaking import ID
 
 WORDS = ["data", "models", "id", "providers", "pricing", "input", "prompt", "meta", "name"]
@@ -137,3 +137,26 @@ def test_junk_is_a_protocol_fault(body: bytes) -> None:
 def test_no_body_raises_anything_else(body: bytes) -> None:
     with suppress(NemoError):
         assert isinstance(listing(body), tuple)
+
+
+def test_cached_rates_and_prices_per_request_are_read() -> None:
+    pricing = {
+        "prompt": "0.0000006", "completion": "0.0000024", "input_cache_read": "0.00000012",
+        "input_cache_write": "0.00000075", "internal_reasoning": "0", "request": "0.01",
+    }  # fmt: skip
+    (model,) = listed({"data": [{"id": ID, "pricing": pricing}]})
+    assert (model.cached_input_usd, model.cache_write_usd) == (Decimal("0.12"), Decimal("0.75"))
+    assert (model.reasoning_usd, model.request_usd) == (Decimal(0), Decimal("0.01"))
+
+
+def test_the_hosts_of_a_model_come_cheapest_first_without_those_that_are_down() -> None:
+    def row(tag: str, price: str, **more: object) -> dict[str, object]:
+        return {"tag": tag, "pricing": {"prompt": price, "completion": price}, **more}
+
+    rows = [row("dear", "0.000002"), row("down", "0.0000001", status=-2),
+            row("cheap", "0.000001", status=0), {"pricing": {}}, "nonsense"]  # fmt: skip
+    found = hosts(json.dumps({"data": {"endpoints": rows}}).encode())
+    assert [(h.id, h.output_usd) for h in found] == [("cheap", 1), ("dear", 2)]
+    for body in (b"<html>", b"{}", b'{"data": []}'):
+        with pytest.raises(NemoError, match="was asked for its models"):
+            hosts(body)
