@@ -68,7 +68,7 @@ def summary_of(setup: Setup, asked: Asked) -> Summary:
         end,
         killed=len(ledger.orphans(now)),
         by=by,
-        whole=ledger.totals(begin, end, where, (), zone) if overlapping else None,
+        whole=ledger.totals(begin, end, where, ("command",)) if overlapping else None,
         leases=tuple(ledger.leases(now, begin, end)) if where == Where() else (),
         pruned=_unseen(setup, asked, begin),
     )

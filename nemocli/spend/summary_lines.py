@@ -30,6 +30,7 @@ def summary_lines(summary: Summary, width: int = 80) -> list[str]:
         *_gpus(summary),
         *_listed(summary.total),
         *_killed(summary),
+        *_pruned(summary),
     ]
 
 
@@ -135,6 +136,13 @@ def _listed(total: Line) -> list[str]:
         f"list price of free calls at {seller}: {usd_short(pico)}"
         for seller, pico in total.list_pico.items()
     ]
+
+
+def _pruned(summary: Summary) -> list[str]:
+    if not summary.pruned:
+        return []
+    verb = "is" if summary.pruned == 1 else "are"
+    return [f"{_count(summary.pruned, 'call')} {verb} pruned, and not in these lines"]
 
 
 def _killed(summary: Summary) -> list[str]:

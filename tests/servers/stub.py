@@ -132,8 +132,9 @@ class Stub:
             return Status(200, {"object": "list", "data": [_model(m) for m in self.models]})
         if path.startswith("/models/"):
             name = path.removeprefix("/models/").removesuffix("/endpoints")
-            found = name in self.models
-            return Status(200, _model(name)) if found else Status(404, "404 page not found\n")
+            if name not in self.models:
+                return Status(404, "404 page not found\n")
+            return Status(200, _hosts(name) if path.endswith("/endpoints") else _model(name))
         if path == "/generation":
             return self._generation(request.query.get("id", ""))
         return Status(404, "404 page not found\n")
@@ -163,6 +164,13 @@ class Stub:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1, "owned_by": "stub"}
+
+
+def _hosts(name: str) -> dict[str, Any]:
+    """As OpenRouter lists the hosts of a model: USD per token, as text."""
+    pricing = {"prompt": "0.0000006", "completion": "0.0000024", "input_cache_read": "0.00000012"}
+    rows = [{"tag": "stub/host", "provider_name": "Host", "pricing": pricing, "status": 0}]
+    return {"data": {"id": name, "endpoints": rows}}
 
 
 def from_script(script: Mapping[str, Any], port: int = 0) -> Stub:
