@@ -216,6 +216,7 @@ class Book:
     settled: list[Settled] = field(default_factory=list)
     broken: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    refuses: FaultKind | None = None
     rooms: Callable[[Reservation], Room | None] = lambda _: None
 
     def room(self, reservation: Reservation) -> Room | None:
@@ -224,6 +225,8 @@ class Book:
 
     def reserve(self, reservation: Reservation) -> tuple[str, ...]:
         self._check("reserve")
+        if self.refuses is not None:
+            raise fault(self.refuses, "another call took it", sent=False)
         assert reservation.attempt_id not in self.open
         self.open[reservation.attempt_id] = reservation
         self.reserved.append(reservation)

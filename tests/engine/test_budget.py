@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, FaultKind
 from nemocli.core.money import Pico, Price, table_cost
-from nemocli.core.ports import Call
+from nemocli.core.ports import Call, Room
 from nemocli.core.request import Message, Request
 from nemocli.core.usage import Usage
 from nemocli.engine.run import run
@@ -216,3 +216,55 @@ def test_one_budget_may_serve_several_runs() -> None:
     assert answer.fault is not None
     assert answer.fault.kind is FaultKind.BUDGET
     assert len(at.calls) == 2
+
+
+def test_a_budget_of_the_book_lowers_the_limit_like_a_cap() -> None:
+    at = scene(Script(sse("Hello", end="length")))
+    at.book.rooms = lambda _: Room(TIGHT, "day")
+    answer = ask(at)
+    assert at.sent()["max_tokens"] == answer.lowered
+    assert answer.fault is not None
+    assert answer.fault.exit_code is ExitCode.BUDGET
+    assert "where the budget 'day' ends" in answer.fault.message
+
+
+def test_the_tighter_of_two_caps_counts() -> None:
+    for cap, room in ((TIGHT, PLENTY), (PLENTY, TIGHT)):
+        at = scene(good())
+        at.book.rooms = lambda _, room=room: Room(room, "day")  # type: ignore[misc]
+        answer = ask(at, max_cost_pico=cap)
+        assert answer.lowered is not None
+        (reservation,) = at.book.reserved
+        assert reservation.pico is not None
+        assert reservation.pico <= TIGHT
+
+
+def test_a_race_that_is_lost_is_a_refusal_and_nothing_is_sent() -> None:
+    at = scene(good())
+    at.book.rooms = lambda _: Room(PLENTY, "day")
+    at.book.refuses = FaultKind.BUDGET
+    answer = ask(at, max_cost_pico=PLENTY)
+    assert answer.fault is not None
+    assert answer.fault.kind is FaultKind.BUDGET
+    assert at.calls == []
+    assert at.entry.cost.pico == 0
+
+
+def test_the_book_is_told_what_a_budget_goes_by() -> None:
+    at = scene(good())
+    plan = {"project": "/p", "tags": ("x",)}
+    ask(at, **plan)
+    (reservation,) = at.book.reserved
+    assert (reservation.project, reservation.tags, reservation.run_id) == ("/p", ("x",), "run-1")
+    assert reservation.pico is None, "nothing capped it"
+
+
+def test_warnings_of_the_book_reach_the_user_and_a_broken_one_does_not_stop_the_call() -> None:
+    at = scene(good())
+    at.book.warnings = ("budget 'day': 80 % is used",)
+    assert ask(at).warnings == ["budget 'day': 80 % is used"]
+    broken = scene(good())
+    broken.book.broken = ("room",)
+    answer = ask(broken)
+    assert answer.fault is None
+    assert answer.warnings == ["budgets were not checked: could not room: the disk is full"]
