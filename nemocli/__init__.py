@@ -3,7 +3,7 @@
 The map of the house, top floor first; imports point down only.
 
 nemocli/ The doors.
-  __main__                 `nemocli` and `python -m nemocli`: two answers need no program
+  __main__                 `nemocli` and `python -m nemocli`: three answers need no program
   complete                 Shell completion, answered without the program
   version                  The version, written here so that nothing has to be looked up at start
 
@@ -40,6 +40,7 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/output               The only writer to stdout: the answer or the data, and nothing else
   cli/probes               What tiny real calls showed of a model: the facts, and how they are drawn
   cli/probing              Tiny real calls that tell whether a path works and what a model there
+  cli/prompt               The line for a shell prompt, which is asked for at every one
   cli/provider_facts       What is known of providers, as rows: for tables, for `--json`, for people
   cli/providers            `nemocli providers`: the paths to a model, which of them are ready
   cli/reaching             Whether providers can be reached, and what their clocks say of ours
@@ -186,8 +187,7 @@ wire/ PURE: bytes to values and back, one module per dialect.
   wire/toolcalls           Pieces of tool calls in chat completions, brought to one index per call
 
 core/ PURE, standard library only: the values that flow and the decisions about them.
-  core/budget              Reserve before the call, settle after it: arithmetic only
-  core/budgets             Caps on spending over a period, as values: which calls one covers
+  core/budget              Caps on spending, of a run or over a period: reserve before the call
   core/calls               Calls as the book shows them: one attempt with its settlement applied
   core/card                What a model is, wherever it is served: one card, many offers
   core/events              What a reply is made of: any number of parts, then exactly one end

@@ -1,4 +1,4 @@
-"""`nemocli` and `python -m nemocli`: two answers need no program, the rest is `nemocli.cli.app`."""
+"""`nemocli` and `python -m nemocli`: three answers need no program, the rest is `cli.app`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def main() -> None:
 
         complete(args[1:])
         return
+    if args == ["cost", "statusline"]:
+        from nemocli.cli.prompt import answered
+
+        if answered():
+            return
     from nemocli.cli.app import main as run
 
     sys.exit(run(args))

@@ -150,9 +150,9 @@ def what_if(
 @app.command(epilog=examples("nemocli cost statusline"))
 def statusline(ctx: typer.Context) -> None:
     """One line for a shell prompt: today, this month, and the tightest budget."""
-    from nemocli.cli.cost_views import show_statusline
+    from nemocli.cli.prompt import status_text
 
-    show_statusline(ctx.obj)
+    ctx.obj.out.line(status_text(ctx.obj.env))
 
 
 @app.command(epilog=examples("nemocli cost report -o cost.html"))

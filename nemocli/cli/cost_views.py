@@ -130,26 +130,6 @@ def _spark(setup: Setup, asked: Asked) -> list[str]:
     return [f"{names[0]} {line} {names[-1]}"]
 
 
-def show_statusline(setup: Setup) -> None:
-    """Today, this month, and the budget that is nearest to its end."""
-    from nemocli.spend.statusline import statusline
-
-    now = datetime.now(UTC)
-    if not setup.paths.ledger.exists():
-        setup.out.line(statusline(0, 0, 0, None))
-        return
-    ledger = setup.ledger
-    today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    sums = []
-    for since in (today, today.replace(day=1)):
-        totals = ledger.totals(since, None, by=())
-        sums.append((sum(t.pico for t in totals), sum(t.unpriced for t in totals)))
-    uses = [use for use in ledger.budgets(now) if use.budget.per != "run"]
-    ledger.close()
-    tightest = max(uses, key=lambda use: use.percent, default=None)
-    setup.out.line(statusline(sums[0][0], sums[1][0], sums[1][1], tightest))
-
-
 def write_report(setup: Setup, asked: Asked, out: str) -> None:
     """The page, to a file or stdout."""
     from pathlib import Path

@@ -15,8 +15,6 @@ from nemocli.core.calls import EVERYTHING, Dimension, Row, Total, Where
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import UNKNOWN
 from nemocli.core.usage import Usage
-from nemocli.io import ledger_leases as leased
-from nemocli.io import ledger_more as more
 from nemocli.io import ledger_rows as sql
 from nemocli.io import ledger_sums as sums
 from nemocli.io.alive import birth_of, gone
@@ -176,11 +174,15 @@ class SqliteLedger:
 
     def start_lease(self, lease: Lease) -> None:
         """Note that GPUs run from now on."""
+        from nemocli.io import ledger_leases as leased
+
         with self._writing("the lease was not begun", "there is such a lease") as book:
             leased.start_lease(book, lease)
 
     def stop_lease(self, name: str, stop: datetime) -> Lease:
         """End a lease and settle the calls it served; the lease with its cost and idle part."""
+        from nemocli.io import ledger_leases as leased
+
         with self._writing("the lease was not ended", "its calls have their parts") as book:
             return leased.stop_lease(book, name, stop)
 
@@ -188,32 +190,44 @@ class SqliteLedger:
         self, now: datetime, since: datetime | None = None, until: datetime | None = None
     ) -> list[Lease]:
         """Leases that ran in a period, oldest first; `pico` of a running one is up to now."""
+        from nemocli.io import ledger_leases as leased
+
         with told(self.path):
             return leased.all_leases(self._book(), now, since, until)
 
     def lease_parts(self, name: str) -> list[dict[str, Any]]:
         """Per model and status of the calls of an ended lease: `calls`, `input_tokens`,
         `output_tokens`, `pico` (of busy time) and `full_pico` (of all of it)."""
+        from nemocli.io import ledger_leases as leased
+
         with told(self.path):
             return [dict(record) for record in leased.lease_parts(self._book(), name)]
 
     def add_valuation(self, now: datetime, as_of: str, note: str) -> int:
         """Begin a valuation: what calls cost at the prices of another day; its number."""
+        from nemocli.io import ledger_more as more
+
         with self._writing("the valuation was not begun", "there is one") as book:
             return more.add_valuation(book, now, as_of, note)
 
     def value(self, number: int, values: Iterable[tuple[str, int | None, str | None]]) -> None:
         """Put some of its calls in: attempt, pico-USD or None, price id."""
+        from nemocli.io import ledger_more as more
+
         with self._writing("the valuation was not written", "a call is in it twice") as book:
             more.add_values(book, number, values)
 
     def prune(self, now: datetime, before: datetime) -> int:
         """Take calls before a moment (midnight UTC) out for good; rollups keep their sums."""
+        from nemocli.io import ledger_more as more
+
         with self._writing("nothing was pruned", "something hangs on these calls") as book:
             return more.prune(book, now, before)
 
     def pruned(self) -> tuple[int, int]:
         """Up to when single calls are gone (microseconds since 1970, 0: none), and how many."""
+        from nemocli.io import ledger_more as more
+
         with told(self.path):
             return more.pruned_before(self._book())
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from nemocli.core.budget import Budget, Use
 from nemocli.io.ledger_sums import HALF, microseconds
@@ -111,7 +110,11 @@ def remove_budget(book: Connection, name: str) -> bool:
 
 def zone_of(name: str) -> tzinfo | None:
     """None is the machine's own."""
-    return ZoneInfo(name) if name else None
+    if not name:
+        return None
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def _beginning(budget: Budget, now: datetime) -> datetime | None:

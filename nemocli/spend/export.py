@@ -102,7 +102,7 @@ def focus_record(row: Row) -> dict[str, str] | None:
         return None
     usd = usd_text(cost.pico) or "0"
     tokens = (e.usage.input_tokens or 0) + (e.usage.output_tokens or 0)
-    end = e.at + timedelta(seconds=max(e.total_s or 0, 0.001))
+    end = e.at + timedelta(seconds=max(e.total_s or 0, 1))  # whole seconds, the end exclusive
     usage = e.usage
     return _charge(
         {
@@ -188,7 +188,7 @@ def _charge(values: Mapping[str, str], at: datetime) -> dict[str, str]:
         "BillingPeriodEnd": focus_time(after),
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
-        "PricingCategory": "On-Demand",
+        "PricingCategory": "Standard",
         "PricingCurrency": "USD",
         "PricingCurrencyEffectiveCost": values["EffectiveCost"],
         "ResourceType": "Model",

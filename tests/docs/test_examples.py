@@ -105,7 +105,7 @@ def results(everyday: Home) -> dict[str, Done]:
     changing = [
         line
         for line in lines
-        if re.search(r"\b(login|logout|add|rm|set|order|trust|weights)\b", line)
+        if re.search(r"\b(login|logout|add|rm|set|order|trust|weights|cost)\b", line)
     ]
     with ThreadPoolExecutor(3) as pool:
         calm = [line for line in lines if line not in changing]

@@ -29,6 +29,7 @@ HOMES = {
     "sqlite3": {"io/store"},
     "platformdirs": {"io/paths"},
     "xllamacpp": {"io/llama"},
+    "genai_prices": {"io/genai_prices"},
 }
 """The only modules that know a package of somebody else's."""
 FACE = {"typer", "rich"}

@@ -43,6 +43,8 @@ def loaded(home: Home, *args: str) -> set[str]:
         (("--help",), {"typer", "dataclasses"}),
         (("version",), {"typer", "dataclasses"}),
         (("cost",), {"typer", "dataclasses", "decimal", "sqlite3"}),
+        (("cost", "statusline"), {"dataclasses", "decimal", "sqlite3"}),
+        (("cost", "budget", "ls"), {"typer", "dataclasses", "decimal", "sqlite3"}),
         (("help", "exit-codes"), {"typer", "dataclasses", "decimal"}),
         (("completion", "bash"), {"typer", "dataclasses", "decimal"}),
         (("models", "ls"), {"typer", "dataclasses", "decimal"}),
