@@ -73,6 +73,7 @@ spend/
   spend/gpu                A lease of GPUs among its calls, for people and scripts
   spend/page               A page of what calls cost: whole in itself
   spend/reconciled         Differences between the book and what sellers, or other prices, say
+  spend/reprice            What an attempt would be booked at with the prices of another day
   spend/statusline         One line for a shell prompt
   spend/summary            What calls came to, per provider and model
   spend/summary_data       A summary for scripts: one JSON object, or CSV

@@ -111,18 +111,17 @@ def ls(ctx: typer.Context, json: options.Json = False) -> None:
     rows = []
     for use in uses:
         run = use.budget.per == "run"
+        held = f" + {usd_short(use.held)} held" if use.held else ""
         rows.append(
             (
                 use.budget.name,
                 use.budget.what,
-                "" if run else usd_short(use.spent),
-                usd_short(use.held) if use.held else "",
-                "" if run else f"{use.percent} %",
-                "" if run else bar(min(use.percent, 100) / 100, 10),
-                "hard" if use.budget.hard else f"warns at {use.budget.warn} %",
+                "" if run else usd_short(use.spent) + held,
+                "" if run else f"{use.percent:>3} % {bar(min(use.percent, 100) / 100, 10)}",
+                "" if use.budget.hard else "only warns",
             )
         )
-    for line in table(("name", "budget", "spent", "held", "used", "", ""), rows, None):
+    for line in table(("name", "budget", "spent", "used", ""), rows, None):
         setup.out.line(line)
 
 

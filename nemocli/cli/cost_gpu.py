@@ -110,6 +110,8 @@ def add(
 @app.command(epilog=examples("nemocli cost gpu ls", "nemocli cost gpu ls --json"))
 def ls(ctx: typer.Context, json: options.Json = False) -> None:
     """Every lease, what it cost, and how much of that was idle."""
+    from datetime import timedelta
+
     from nemocli.core.leases import lease_json
     from nemocli.core.money import usd_short
 
@@ -129,15 +131,14 @@ def ls(ctx: typer.Context, json: options.Json = False) -> None:
             x.name,
             x.provider,
             f"{x.gpus} x {x.gpu}",
-            f"{usd_short(x.pico_per_hour)}/h each",
             f"{x.start.astimezone():%Y-%m-%d %H:%M}",
-            "running" if x.stop is None else f"{x.stop.astimezone():%Y-%m-%d %H:%M}",
+            "running" if x.stop is None else f"{(x.stop - x.start) / timedelta(hours=1):.1f}",
             usd_short(x.pico),
             "" if x.stop is None else usd_short(x.idle),
         )
         for x in leases
     ]
-    heads = ("name", "provider", "gpus", "rate", "from", "to", "cost", "idle")
+    heads = ("name", "provider", "gpus", "from", "hours", "cost", "idle")
     for line in table(heads, rows, None):
         setup.out.line(line)
 

@@ -13,6 +13,7 @@ from nemocli.core.prices import Judged, judged, price_from, price_json
 
 if TYPE_CHECKING:
     from nemocli.core.card import ModelCard
+    from nemocli.core.money import Tier
     from nemocli.core.ports import World
     from nemocli.core.provider import Provider
     from nemocli.core.values import Json
@@ -55,7 +56,7 @@ def show_prices(
             p.valid_from.isoformat(),
             "" if id(p) in held else "no more" if p.valid_from <= day else "not yet",
             p.origin,
-            p.source,
+            "; ".join((p.source, *(_tier(t) for t in p.tiers))),
         )
         for p in shown
     ]
@@ -249,6 +250,11 @@ def _day(text: str, flag: str) -> date:
 
 def _rate(rate: object) -> str:
     return "" if rate is None else f"{rate:f}"
+
+
+def _tier(tier: Tier) -> str:
+    rates = "/".join(_rate(r) or "-" for r in (tier.input, tier.cached_input, tier.output))
+    return f"above {tier.above:,} tokens {rates}"
 
 
 def _rates(price: Price) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from nemocli.cli.setup import Setup
 from nemocli.core.calls import Where
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
-from nemocli.core.money import table_cost
 
 if TYPE_CHECKING:
     from nemocli.core.calls import Row
+    from nemocli.core.plan import Target
     from nemocli.core.ports import Entry, World
     from nemocli.core.provider import Provider
     from nemocli.spend.reconciled import Compared
@@ -179,6 +179,7 @@ def reprice(
     """Value every call of a period at the prices of a day, and keep that beside the book."""
     from nemocli.cli.cost_views import moment
     from nemocli.spend.reconciled import Valued, valued_json, valued_lines
+    from nemocli.spend.reprice import revalued
 
     now = datetime.now(UTC)
     day = _day(as_of, now)
@@ -192,7 +193,7 @@ def reprice(
         while some := list(islice(rows, AT_A_TIME)):
             values = []
             for row in some:
-                pico, price_id = _value(setup, row.entry, day)
+                pico, price_id = revalued(row, _target(setup, row.entry), day)
                 result.add(row.entry, pico)
                 values.append((row.entry.attempt_id, pico, price_id))
             ledger.value(result.number, values)
@@ -204,25 +205,12 @@ def reprice(
         setup.out.line(line)
 
 
-def _value(setup: Setup, entry: Entry, day: date) -> tuple[int | None, str | None]:
-    """What an attempt costs at the prices of a day; what was turned away costs nothing then too."""
-    from nemocli.core.money import NOTHING
-
-    if entry.cost.source == "free" and entry.cost.price_id is None and not entry.usage.known:
-        return NOTHING.pico, None
-    if entry.cost.source == "gpu_hours":
-        return entry.cost.pico, None
+def _target(setup: Setup, entry: Entry) -> Target | None:
     try:
         seller = setup.catalogue.provider(entry.provider)
-        target = setup.catalogue.target(seller, entry.requested_model)
+        return setup.catalogue.target(seller, entry.requested_model)
     except NemoError:
-        return None, None
-    if target.free:
-        return 0, None
-    price = target.price(day)
-    if price is None:
-        return None, None
-    return table_cost(entry.usage, price), price.id
+        return None
 
 
 def _day(text: str, now: datetime) -> date:

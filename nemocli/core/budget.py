@@ -74,7 +74,7 @@ def bound(
             sent=False,
         )
     wanted = min(max_tokens or limit or 65_536, MOST_TOKENS)
-    dearest = _dearest(price)
+    dearest = _dearest(price, input_tokens)
 
     def cost(output_tokens: int) -> Pico:
         return _worst(dearest, input_tokens, output_tokens)
@@ -94,16 +94,23 @@ def bound(
     return Bound(cost(fits), fits, lowered=True)
 
 
-def _dearest(price: Price) -> Price:
-    """Every token at the dearest rate of its side: writing a cache can cost more than input."""
+def _dearest(price: Price, input_tokens: int) -> Price:
+    """Every token at the dearest rate of its side: writing a cache can cost more than input, and a
+    call may turn out shorter than was feared."""
     nothing = Decimal(0)
+    read = [price.input, price.cached_input, price.cache_write]
+    made = [price.output, price.reasoning]
+    for tier in (t for t in price.tiers if t.above < input_tokens):
+        read += [tier.input, tier.cached_input]
+        made.append(tier.output)
     return replace(
         price,
-        input=max(price.input, price.cached_input or nothing, price.cache_write or nothing),
-        output=max(price.output, price.reasoning or nothing),
+        input=max(rate or nothing for rate in read),
+        output=max(rate or nothing for rate in made),
         cached_input=None,
         cache_write=None,
         reasoning=None,
+        tiers=(),
     )
 
 

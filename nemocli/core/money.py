@@ -7,7 +7,7 @@ a whole number here, and a 64-bit integer holds nine million dollars.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NewType
@@ -28,12 +28,22 @@ PriceOrigin = Literal["bundled", "override", "catalogue"]
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """Other rates for a whole call whose input has more than `above` tokens."""
+
+    above: int
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """One dated price row: US dollars per million tokens, `per_request` in US dollars.
 
     A row holds from `valid_from` until `valid_to` (exclusive), or until the next row of the same
     seller, model and variant. A None rate falls back: cached and cache write to input, reasoning to
-    output, which is how sellers bill what they do not list.
+    output, which is how sellers bill what they do not list. `tiers` are the rates of long calls.
     """
 
     seller: str
@@ -49,6 +59,24 @@ class Price:
     valid_to: date | None = None
     source: str = ""
     origin: PriceOrigin = "bundled"
+    tiers: tuple[Tier, ...] = ()
+
+    def at(self, input_tokens: int) -> Price:
+        """The rates that hold for a call with so much input; in a tier, what it does not list is
+        billed as its input and output are."""
+        reached = [t for t in self.tiers if input_tokens > t.above]
+        if not reached:
+            return self
+        tier = max(reached, key=lambda t: t.above)
+        return replace(
+            self,
+            input=tier.input,
+            output=tier.output,
+            cached_input=tier.cached_input,
+            cache_write=None,
+            reasoning=None,
+            tiers=(),
+        )
 
     @property
     def id(self) -> str:
@@ -66,6 +94,7 @@ class Price:
             self.cache_write,
             self.reasoning,
             self.per_request,
+            *(rate for tier in self.tiers for rate in (tier.input, tier.output)),
         )
         return not any(rates)
 
@@ -154,6 +183,7 @@ def table_cost(usage: Usage, price: Price) -> Pico | None:
     usage = superset(usage)
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
+    price = price.at(usage.input_tokens)
     cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
     reasoning = usage.reasoning_tokens or 0
     per_million = (
@@ -197,7 +227,9 @@ def cost_of(
     if known is None:
         return Cost(None, "unknown", price_id, list_pico, list_id)
     source: CostSource = "override" if price.origin == "override" else "table"
-    full = bool(superset(usage).cached_input_tokens) and price.cached_input is None
+    counted = superset(usage)
+    rate = price.at(counted.input_tokens or 0).cached_input
+    full = bool(counted.cached_input_tokens) and rate is None
     return Cost(
         known, source, price_id, list_pico, list_id, ("cached_rate_missing",) if full else ()
     )

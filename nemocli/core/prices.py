@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from nemocli.core.money import Price, price_on
+from nemocli.core.money import Price, Tier, price_on
 from nemocli.core.values import Json, JsonObject
 
 RATES = ("input", "cached_input", "cache_write", "output", "reasoning", "per_request")
@@ -52,8 +52,8 @@ def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) ->
 
 
 def same_rates(a: Price, b: Price) -> bool:
-    """Whether two rows say the same of every class of tokens."""
-    return all(_rate(a, name) == _rate(b, name) for name in RATES)
+    """Whether two rows say the same of every class of tokens, however long the call."""
+    return a.tiers == b.tiers and all(_rate(a, name) == _rate(b, name) for name in RATES)
 
 
 def _rate(price: Price, name: str) -> Decimal | None:
@@ -73,6 +73,10 @@ def _absurd(found: Price, *, may_be_free: bool) -> str | None:
             return f"{name} is {value}"
         if value > DEAREST and name != "per_request":
             return f"{name} is {value:f} USD per million tokens; {_UNITS}"
+    for tier in found.tiers:
+        for rate in (tier.input, tier.output, tier.cached_input):
+            if rate is not None and not (rate.is_finite() and 0 <= rate <= DEAREST):
+                return f"above {tier.above} tokens a rate is {rate}"
     if found.free and not may_be_free:
         return "it would cost nothing"
     if found.per_request is not None and found.per_request > 10:
@@ -111,6 +115,16 @@ def price_json(price: Price, fetched_at: str | None = None) -> dict[str, Json]:
     for name in RATES:
         value: Decimal | None = getattr(price, name)
         row[name] = None if value is None else f"{value:f}"
+    if price.tiers:
+        row["tiers"] = [
+            {
+                "above": t.above,
+                "input": f"{t.input:f}",
+                "cached_input": None if t.cached_input is None else f"{t.cached_input:f}",
+                "output": f"{t.output:f}",
+            }
+            for t in price.tiers
+        ]
     row |= {"source": price.source, "origin": price.origin}
     return row if fetched_at is None else row | {"fetched_at": fetched_at}
 
@@ -137,6 +151,7 @@ def price_from(row: JsonObject) -> Price:
             source=str(row.get("source") or ""),
             valid_to=days.get("valid_to"),
             origin="override" if origin == "override" else "catalogue",
+            tiers=tuple(_tier(tier) for tier in mappings_of(row.get("tiers"))),
         )
     except KeyError as error:
         raise ValueError(f"{error.args[0]} is missing") from None
@@ -145,6 +160,23 @@ def price_from(row: JsonObject) -> Price:
     if why := _absurd(price, may_be_free=True):
         raise ValueError(why)
     return price
+
+
+def mappings_of(value: Json) -> list[JsonObject]:
+    """The objects in a list; none in anything else."""
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+
+
+def _tier(row: JsonObject) -> Tier:
+    above, cached = row["above"], row.get("cached_input")
+    if not isinstance(above, int) or above < 1:
+        raise ValueError("above is no number of tokens")
+    return Tier(
+        above,
+        Decimal(str(row["input"])),
+        Decimal(str(row["output"])),
+        None if cached is None else Decimal(str(cached)),
+    )
 
 
 def _text(row: JsonObject, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from nemocli.core.card import GpuRow, ModelCard, Offer, Weights
 from nemocli.core.faults import FaultKind
-from nemocli.core.money import Price, PriceOrigin
+from nemocli.core.money import Price, PriceOrigin, Tier
 from nemocli.core.provider import (
     Activity,
     Auth,
@@ -181,9 +181,16 @@ def _price(row: JsonObject, layer: Layer, **owner: str) -> Price:
             values[key] = Decimal(cast(int, value))
         elif value is not None and key in days:
             values[key] = date.fromisoformat(str(value))
+        elif key == "tiers":
+            values[key] = tuple(_tier(tier) for tier in _objects(row, key))
         else:
             values[key] = value
     return Price(**values)
+
+
+def _tier(row: JsonObject) -> Tier:
+    rates = {k: Decimal(cast(int, v)) for k, v in row.items() if k != "above" and v is not None}
+    return Tier(cast(int, row["above"]), **rates)
 
 
 def _error_rule(row: JsonObject) -> ErrorRule:

@@ -91,5 +91,6 @@ def _found(
         offer.variant,
         source=f"{url} ({today.isoformat()}{host})",
         origin="catalogue",
+        tiers=row.tiers,
     )
     return Found(price, offer.variant == "free" or offer.id.endswith(":free"))

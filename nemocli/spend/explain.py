@@ -68,6 +68,7 @@ def terms_of(usage: Usage, price: Price) -> Iterable[Term]:
     usage = superset(usage)
     if usage.input_tokens is None or usage.output_tokens is None:
         return
+    price = price.at(usage.input_tokens)
     cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
     reasoning = (usage.reasoning_tokens or 0) if price.reasoning is not None else 0
     yield _term("input", usage.input_tokens - cached - written, price.input)

@@ -35,9 +35,10 @@ svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font-size:12px
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:6px 10px;border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:500}th:first-child,td:first-child{text-align:left;
-overflow-wrap:anywhere}td.bar{width:22%;text-align:left}
+overflow-wrap:anywhere;min-width:150px}td.bar{width:22%;text-align:left}
 td.bar i{display:block;height:10px;border-radius:3px;background:#4477aa;min-width:1px}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.scroll svg{min-width:640px}
+@media(max-width:600px){body{padding:20px 14px}td.bar{display:none}th,td{padding:6px 5px}}
 """.replace("\n", "")
 
 
@@ -160,8 +161,9 @@ def _days(summary: Summary) -> str:
         for n in names
     )
     return (
-        f"<svg viewBox='0 0 {WIDE} {HIGH + FOOT}' role=img aria-label='Cost by day'>"
-        f"{''.join(drawn)}</svg><div class=key>{key}</div>"
+        f"<div class=scroll><svg viewBox='0 0 {WIDE} {HIGH + FOOT}' role=img"
+        f" aria-label='Cost by day'>"
+        f"{''.join(drawn)}</svg></div><div class=key>{key}</div>"
     )
 
 

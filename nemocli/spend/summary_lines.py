@@ -64,9 +64,17 @@ def _table(
     """Names to the left, numbers to the right, the last name cut where it is too wide; bars where
     there is room for them."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > width and len(cells[0]) > names + 5:
+        spare = names + HEAD.index("cached")  # of all columns, the one that is missed least
+        fewer = [(*row[:spare], *row[spare + 1 :]) for row in cells]
+        return _table(fewer, width, names, shares)
     over = sum(widths) + 2 * (len(widths) - 1) - width
     last = names - 1
-    widths[last] = min(widths[last], max(widths[last] - max(over, 0), _NARROWEST))
+    most = max(widths[last] - max(over, 0), min(widths[last], _NARROWEST))
+    over -= widths[last] - most
+    widths[last] = most
+    if over > 0:
+        widths[-1] = max(widths[-1] - over, 1)
     left = (*range(names), len(widths) - 1)
     room = shares and over + _BAR + 2 <= 0
     bars = [""] + [bar(share, _BAR) for share in shares] if room else [""] * len(cells)
@@ -121,7 +129,9 @@ def _total(summary: Summary) -> str:
 
 def _gpus(summary: Summary) -> list[str]:
     lines = [
-        f"GPU lease {lease.name}: {usd_short(lease.pico)}, of which {usd_short(lease.idle)} idle"
+        f"GPU lease {lease.name} ({lease.start.astimezone():%m-%d %H:%M} to"
+        f" {lease.stop.astimezone():%m-%d %H:%M}): {usd_short(lease.pico)},"
+        f" of which {usd_short(lease.idle)} idle"
         if lease.stop is not None
         else f"GPU lease {lease.name}: {usd_short(lease.pico)} so far, not yet shared among calls"
         for lease in summary.leases

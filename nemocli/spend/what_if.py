@@ -88,9 +88,12 @@ def traffic_of(model: str, totals: Iterable[Total], hours: Decimal) -> Traffic:
 
 
 def paths_for(traffic: Traffic, held: Iterable[Price]) -> list[Path]:
-    """Cheapest first. The tokens are billed in one sum, and a price per request for each call."""
+    """Cheapest first. The tokens are billed in one sum, at the rates for a call of mean length, and
+    a price per request for each call."""
     found = []
-    for price in held:
+    each = (traffic.usage.input_tokens or 0) // max(traffic.calls, 1)
+    for row in held:
+        price = row.at(each)
         once = table_cost(traffic.usage, price)
         if once is None:
             continue

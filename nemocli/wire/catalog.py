@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.money import Tier
 from nemocli.core.provider import StructuredOutput
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject, count
@@ -34,6 +35,7 @@ class Listed:
     cache_write_usd: Decimal | None = None
     reasoning_usd: Decimal | None = None
     request_usd: Decimal | None = None
+    tiers: tuple[Tier, ...] = ()
 
 
 def hosts(body: bytes) -> tuple[Listed, ...]:
@@ -127,6 +129,7 @@ def _plain(name: str, data: JsonObject) -> Listed:
         _price(pricing, "input_cache_write", "cache_write"),
         _price(pricing, "internal_reasoning", "reasoning"),
         (usd(pricing.get("request")) or None) if "prompt" in pricing else None,
+        _tiers(pricing),
     )
 
 
@@ -169,6 +172,17 @@ def _price(pricing: JsonObject, per_token: str, *per_million: str) -> Decimal | 
     if (price := usd(pricing.get(per_token))) is not None:
         return (price * _MILLION).normalize() + 0
     return next((p for name in per_million if (p := usd(pricing.get(name))) is not None), None)
+
+
+def _tiers(pricing: JsonObject) -> tuple[Tier, ...]:
+    """OpenRouter's `overrides` for long prompts; those for hours of the day are passed over."""
+    found = []
+    for row in mappings(pricing.get("overrides")):
+        above = count(row.get("min_prompt_tokens"))
+        given, made = _price(row, "prompt"), _price(row, "completion")
+        if above and given is not None and made is not None and "utc_start" not in row:
+            found.append(Tier(above - 1 or 1, given, made, _price(row, "input_cache_read")))
+    return tuple(found)
 
 
 def _structured(parameters: list[Json]) -> StructuredOutput:

@@ -345,7 +345,9 @@ def test_a_lease_is_shared_among_its_calls(home: Home) -> None:
     whole = cost(home, "--json").json()
     assert (whole["gpu"]["idle_usd"], whole["total"]["usd"]) == ("8", "16.000000000001")
     assert whole["usd_with_idle"] == "24.000000000001"
-    assert "GPU lease night: $24.00, of which $8.00 idle" in cost(home).text
+    assert re.search(
+        r"GPU lease night \(.+ to .+\): \$24.00, of which \$8.00 idle", cost(home).text
+    )
     assert cost(home, *add).code == 2, "there is one of that name"
     shown = cost(home, "gpu", "show", "night").text
     assert "$12.00 loaded" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.budget import LEAST_OUTPUT, Bound, RunBudget, bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind
-from nemocli.core.money import Pico, Price, table_cost
+from nemocli.core.money import Pico, Price, Tier, table_cost
 from nemocli.core.usage import Usage
 
 rates = st.decimals("0", "100", places=6)
@@ -30,6 +31,9 @@ prices = st.builds(
     reasoning=maybe_rates,
     per_request=st.none() | st.decimals("0", "0.01", places=6),
 )
+tiers = st.lists(
+    st.builds(Tier, st.integers(1, 10**6), some_rates, some_rates, maybe_rates), max_size=3
+).map(tuple)
 PRICE = Price("seller", "ultra", date(2026, 1, 1), Decimal("0.60"), Decimal("2.40"))
 ONE_CENT = 10**10
 
@@ -152,3 +156,19 @@ def test_a_call_that_cost_more_than_it_promised_stops_the_next() -> None:
     budget.settle(60, 150)
     assert budget.left == -50
     assert not budget.reserve(1)
+
+
+@given(
+    prices,
+    tiers,
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.integers(0, 10**5),
+)
+def test_no_length_up_to_the_feared_one_costs_more_than_was_held(
+    price: Price, some: tuple[Tier, ...], feared: int, shorter: int, made: int
+) -> None:
+    tiered = replace(price, tiers=some)
+    fits = bound(10**18, tiered, feared, max(1, made), None)
+    assert isinstance(fits, Bound)
+    assert dearest(tiered, min(feared, shorter), made) <= fits.worst

@@ -16,6 +16,7 @@ from nemocli.core.money import (
     Cost,
     Pico,
     Price,
+    Tier,
     cost_of,
     pico_from_usd,
     price_on,
@@ -283,3 +284,22 @@ def test_a_free_row_is_nobodys_list_price() -> None:
 
 def test_a_price_is_named_after_seller_model_variant_and_day() -> None:
     assert FREE.id == "seller/ultra:free@2026-10-19"
+
+
+def test_a_long_call_is_billed_whole_at_the_rates_of_its_tier() -> None:
+    tiered = replace(
+        PRICE,
+        tiers=(Tier(100, Decimal(2), Decimal(6), Decimal(1)), Tier(1000, Decimal(4), Decimal(8))),
+    )
+    for read, cached, made, usd in (
+        (100, 0, 10, 100 * Decimal("0.60") + 10 * Decimal("2.40")),
+        (101, 0, 10, 101 * 2 + 10 * 6),
+        (101, 50, 10, 51 * 2 + 50 * 1 + 10 * 6),
+        (1001, 1, 10, 1001 * 4 + 10 * 8),
+    ):
+        assert table_cost(Usage(read, cached, None, made), tiered) == pico_from_usd(
+            usd / Decimal(10**6)
+        )
+    assert cost_of(Usage(1001, 1, None, 10), tiered).flags == ("cached_rate_missing",)
+    assert cost_of(Usage(101, 1, None, 10), tiered).flags == ()
+    assert tiered.id == PRICE.id

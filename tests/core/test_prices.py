@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
-from nemocli.core.money import Price
+from nemocli.core.money import Price, Tier
 from nemocli.core.prices import judged, price_from, price_json, same_rates
 from nemocli.io.price_file import add_prices, read_prices
 
@@ -88,6 +88,7 @@ rows = st.builds(
     valid_to=st.none() | st.dates(date(2030, 1, 1)),
     source=st.text(),
     origin=st.sampled_from(["catalogue", "override"]),
+    tiers=st.lists(st.builds(Tier, st.integers(1), rates, rates, st.none() | rates)).map(tuple),
 )
 
 
@@ -125,6 +126,12 @@ GOOD = {
         (json.dumps(GOOD | {"valid_from": "soon"}), "Invalid isoformat"),
         (json.dumps(GOOD | {"seller": 3}), "seller is no text"),
         (json.dumps(GOOD | {"input": "-1"}), "input is -1"),
+        (json.dumps(GOOD | {"tiers": [{"above": 0}]}), "above is no number of tokens"),
+        (json.dumps(GOOD | {"tiers": [{"above": 1, "input": "1"}]}), "output is missing"),
+        (
+            json.dumps(GOOD | {"tiers": [{"above": 1, "input": "1", "output": "inf"}]}),
+            "above 1 tokens a rate is Infinity",
+        ),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, why: str) -> None:

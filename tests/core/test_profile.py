@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import FaultKind
+from nemocli.core.money import Tier
 from nemocli.core.profile import card_from, extended, merged, overlaid, provider_from, stamped
 from nemocli.core.provider import Auth, Provider
 from nemocli.core.values import JsonObject
@@ -214,3 +215,12 @@ def test_a_card_that_extends_another_is_not_found_under_its_names_or_prices() ->
     assert card.prices == ()
     assert card.offers[0].id == "a/m"
     assert card.context == 100
+
+
+def test_a_price_row_may_have_other_rates_for_long_calls() -> None:
+    row = {
+        "seller": "shop", "valid_from": "2026-01-01", "input": 1, "output": 2,
+        "tiers": [{"above": 1000, "input": Decimal("1.5"), "output": 3, "cached_input": None}],
+    }  # fmt: skip
+    card = card_from({"name": "m", "prices": [row]}, file="m.yaml")
+    assert card.prices[0].tiers == (Tier(1000, Decimal("1.5"), Decimal(3)),)

@@ -545,7 +545,8 @@ def test_reading_sums_loads_nothing_heavy(ledger: SqliteLedger, path: Path) -> N
 import sys
 from pathlib import Path
 from nemocli.io.ledger import SqliteLedger
-from nemocli.spend.summary import summarise, summary_lines
+from nemocli.spend.summary import summarise
+from nemocli.spend.summary_lines import summary_lines
 ledger = SqliteLedger(Path(sys.argv[1]))
 lines = summary_lines(summarise(ledger.totals()))
 ledger.close()

@@ -155,7 +155,7 @@ def test_a_new_budget_knows_what_its_period_has_seen(ledger: SqliteLedger) -> No
 
 
 LOOP = """
-import asyncio, random, sys
+import asyncio, os, random, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from nemocli.core.faults import NemoError
@@ -167,6 +167,7 @@ from nemocli.io.ledger import SqliteLedger
 path, number, worst = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 ledger, chance = SqliteLedger(path), random.Random(number)
 at = datetime.now(UTC)
+sent = os.open(path.with_name("sent"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
 async def worker(name):
     for n in range(10**6):
@@ -179,6 +180,7 @@ async def worker(name):
             ledger.reserve(Reservation(attempt_id, at, "alpha", "ultra", Pico(promise), "r"))
         except NemoError:
             continue
+        os.write(sent, attempt_id.encode() + b" ")
         await asyncio.sleep(chance.random() * 0.01)
         cost = Cost(Pico(chance.randint(promise // 10, promise)), "table")
         ledger.enter(Entry(attempt_id, "r", 1, at, "batch", "alpha", "ultra", "ultra", "ok",
@@ -214,7 +216,7 @@ def test_what_killed_processes_held_is_free_again_and_their_calls_are_listed(
     ledger.set_budget(Budget("cap", "total", cap), AT)
     processes = [racing(path, n, 40_000) for n in range(3)]
     while sum(t.calls for t in ledger.totals()) < 300:
-        pass
+        assert all(p.poll() is None for p in processes)
     for process in processes:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -228,6 +230,9 @@ def test_what_killed_processes_held_is_free_again_and_their_calls_are_listed(
     totals = ledger.totals()
     assert sum(t.calls for t in totals) == booked + len(left), "calls sent are calls booked"
     assert sum(t.unpriced for t in totals) == len(left)
+    sent = path.with_name("sent").read_text().split()
+    assert set(sent) <= {row.entry.attempt_id for row in ledger.rows()}
+    assert len(sent) > 300
 
 
 def test_a_ledger_of_the_first_version_is_brought_up_with_its_sums(path: Path) -> None:

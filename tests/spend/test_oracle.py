@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +26,14 @@ from nemocli.core.usage import Usage
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.io.ledger import SqliteLedger
 from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+from nemocli.spend.reprice import revalued
 
 CATALOGUE = catalogue(ProfileFolders(shipped_folder())).catalogue
 TARGET = CATALOGUE.target(CATALOGUE.provider("openrouter"), "nemotron-3-ultra")
 CHANGE = datetime(2026, 10, 19, tzinfo=UTC)
 REQUEST = Request("nemotron-3-ultra", (Message("user", "hello there"),))
+
+AUTUMN = date(2026, 10, 1)
 
 OLD = {"input": "0.50", "cached": "0.15", "output": "2.50"}
 NEW = {"input": "0.60", "cached": "0.12", "output": "2.40"}
@@ -121,8 +125,20 @@ def rounded(value: Fraction) -> int:
 
 
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_totals_are_those_of_a_second_bookkeeper(history: list[Call]) -> None:
+    check(history)
+
+
+@pytest.mark.slow
+@given(histories())
+@settings(max_examples=2000, deadline=None)
+def test_over_thousands_of_histories(history: list[Call]) -> None:
+    check(history)
+
+
+def check(history: list[Call]) -> None:
+    """Book it, settle it, value it anew, and compare."""
     with tempfile.TemporaryDirectory() as folder:
         book = SqliteLedger(Path(folder) / "ledger.db")
         for n, call in enumerate(history):
@@ -143,9 +159,17 @@ def test_totals_are_those_of_a_second_bookkeeper(history: list[Call]) -> None:
                     book.settle(Settled(f"a{n}", at, Pico(call.settled[number])))
         before, after = (sum_of(book, None, CHANGE), sum_of(book, CHANGE, None))
         whole = sum_of(book, None, None)
+        number = book.add_valuation(CHANGE, "2026-10-01", "")
+        worth = [(r.entry.attempt_id, *revalued(r, TARGET, AUTUMN)) for r in book.rows()]
+        book.value(number, worth)
+        assert sum_of(book, None, None) == whole, "a valuation changes nothing"
         by_call = {r.entry.attempt_id: r.entry.cost.pico for r in book.rows()}
         book.close()
     assert by_call == {f"a{n}": oracle(call) for n, call in enumerate(history)}
+    assert {n: pico for n, pico, _ in worth} == {
+        f"a{n}": oracle(replace(c, at=CHANGE - timedelta(days=2), settled=[], reported=None))
+        for n, c in enumerate(history)
+    }
     known = [(c.at, oracle(c)) for c in history]
     assert whole == (sum(p or 0 for _, p in known), sum(p is None for _, p in known))
     assert before[0] == sum(p or 0 for at, p in known if at < CHANGE)

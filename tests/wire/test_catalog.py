@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
+from nemocli.core.money import Tier
 from nemocli.wire.catalog import Listed, hosts, listing
 from tests.wire.speaking import ID
 
@@ -160,3 +161,11 @@ def test_the_hosts_of_a_model_come_cheapest_first_without_those_that_are_down() 
     for body in (b"<html>", b"{}", b'{"data": []}'):
         with pytest.raises(NemoError, match="was asked for its models"):
             hosts(body)
+
+
+def test_rates_of_long_prompts_are_read_and_those_of_some_hours_are_not() -> None:
+    long = {"min_prompt_tokens": 200001, "prompt": "0.000001", "completion": "0.000004"}
+    night = {"min_prompt_tokens": 5, "prompt": "0", "completion": "0", "utc_start": "22:00"}
+    pricing = {"prompt": "0.0000005", "completion": "0.000002", "overrides": [night, long, {}]}
+    (model,) = listed({"data": [{"id": ID, "pricing": pricing}]})
+    assert model.tiers == (Tier(200_000, Decimal(1), Decimal(4)),)

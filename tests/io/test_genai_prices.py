@@ -1,0 +1,29 @@
+"""The table that others keep, as the installed package has it."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from nemocli.core.prices import judged
+from nemocli.io.genai_prices import bundled_prices, installed
+from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+
+CARDS = list(catalogue(ProfileFolders(shipped_folder())).catalogue.cards.values())
+ULTRA = next(card for card in CARDS if card.name == "nemotron-3-ultra")
+
+
+def test_its_rows_are_dated_and_sellers_are_those_of_the_cards() -> None:
+    assert installed()
+    rows = [p for p in bundled_prices(CARDS) if p.model == "nemotron-3-ultra"]
+    known = {(o.provider, o.variant) for o in ULTRA.offers}
+    assert {(p.seller, p.variant) for p in rows} <= known
+    paid = {p.valid_from: p for p in rows if p.seller == "openrouter" and p.variant is None}
+    change = paid[date(2026, 10, 19)]
+    assert (change.input, change.cached_input, change.output) == (
+        Decimal("0.6"),
+        Decimal("0.12"),
+        Decimal("2.4"),
+    )
+    assert judged(change, ULTRA.prices).verdict == "unchanged"
+    assert all(p.source.startswith("genai-prices ") for p in rows)
