@@ -176,7 +176,7 @@ def _from_package(setup: Setup, cards: list[ModelCard]) -> list[Judged]:
     if not installed():
         return []
     found = []
-    for price in bundled_prices(cards):
+    for price in bundled_prices(cards, datetime.now(UTC).date()):
         rows = _card(setup, price.model).prices
         free = price.variant == "free"
         found.append(judged(price, rows, may_be_free=free))

@@ -18,10 +18,11 @@ def installed() -> bool:
     return find_spec("genai_prices") is not None
 
 
-def bundled_prices(cards: Iterable[ModelCard]) -> Iterator[Price]:
-    """Its rows for models that the cards offer, each from its first day on. Sellers there are
-    called as here, or SELLER_VARIANT. Conditions other than a first day are passed over: they are
-    no price of every call."""
+def bundled_prices(cards: Iterable[ModelCard], today: date) -> Iterator[Price]:
+    """Its rows for models that the cards offer, each from its first day on; one without a day is
+    what holds now, and says nothing of the past. Sellers there are called as here, or
+    SELLER_VARIANT. Conditions other than a first day are passed over: they are no price of every
+    call."""
     from genai_prices.data_snapshot import get_snapshot
 
     said = f"genai-prices {metadata.version('genai-prices')}"
@@ -31,17 +32,15 @@ def bundled_prices(cards: Iterable[ModelCard]) -> Iterator[Price]:
         for offer in card.offers
     }
     for seller in get_snapshot().providers:
-        name, _, variant = seller.id.partition("_")
+        name, _, host = seller.id.partition("_")
         for model in seller.models:
             bare = _bare(model.id)
-            card = wanted.get((name, variant or None, bare))
-            if card is None and bare.endswith(":free"):
-                card = wanted.get((name, "free", bare))
-                variant = "free"
+            variant = "free" if bare.endswith(":free") else host or None
+            card = wanted.get((name, variant, bare))
             if card is None:
                 continue
-            for begin, rates in _dated(model.prices):
-                row = _row(rates, name, card, variant=variant or None, begin=begin, said=said)
+            for begin, rates in _dated(model.prices, today):
+                row = _row(rates, name, card, variant=variant, begin=begin, said=said)
                 if row is not None:
                     yield row
 
@@ -58,18 +57,15 @@ def _bare(name: str) -> str:
     return name.lower().rpartition("/")[2]
 
 
-_FIRST = date(2026, 6, 4)
-"""The model's first day: a row without one holds from there."""
-
-
-def _dated(prices: object) -> Iterator[tuple[date, _Rates]]:
+def _dated(prices: object, today: date) -> Iterator[tuple[date, _Rates]]:
     if not isinstance(prices, list):
-        yield _FIRST, cast(_Rates, prices)
+        yield today, cast(_Rates, prices)
         return
-    for one in prices:
-        begin = getattr(one.constraint, "start_date", None)
-        if one.constraint is None or begin is not None:
-            yield begin or _FIRST, one.prices
+    dated = [p for p in prices if getattr(p.constraint, "start_date", None) is not None]
+    for one in dated:
+        yield one.constraint.start_date, one.prices
+    if not dated:
+        yield from ((today, one.prices) for one in prices if one.constraint is None)
 
 
 def _row(

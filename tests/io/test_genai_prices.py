@@ -10,12 +10,14 @@ from nemocli.io.genai_prices import bundled_prices, installed
 from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
 
 CARDS = list(catalogue(ProfileFolders(shipped_folder())).catalogue.cards.values())
+TODAY = date(2026, 11, 24)
 ULTRA = next(card for card in CARDS if card.name == "nemotron-3-ultra")
 
 
 def test_its_rows_are_dated_and_sellers_are_those_of_the_cards() -> None:
     assert installed()
-    rows = [p for p in bundled_prices(CARDS) if p.model == "nemotron-3-ultra"]
+    found = list(bundled_prices(CARDS, TODAY))
+    rows = [p for p in found if p.model == "nemotron-3-ultra"]
     known = {(o.provider, o.variant) for o in ULTRA.offers}
     assert {(p.seller, p.variant) for p in rows} <= known
     paid = {p.valid_from: p for p in rows if p.seller == "openrouter" and p.variant is None}
@@ -26,4 +28,7 @@ def test_its_rows_are_dated_and_sellers_are_those_of_the_cards() -> None:
         Decimal("2.4"),
     )
     assert judged(change, ULTRA.prices).verdict == "unchanged"
+    assert min(paid) == date(2026, 10, 19), "what came before has no first day there"
+    undated = [p for p in rows if p.seller == "fireworks"]
+    assert [p.valid_from for p in undated] == [TODAY]
     assert all(p.source.startswith("genai-prices ") for p in rows)
