@@ -103,7 +103,19 @@ class RawServer:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0.01)  # closed transports say so to their sockets
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Abort what is left, a socket in mid-handshake included, and see it closed: only the loop
+        itself knows of those."""
+        for _ in range(100):
+            known = getattr(self._loop, "_transports", {}).values()
+            left = [t for t in known if t.get_extra_info("socket").fileno() >= 0]
+            if not left:
+                return
+            for transport in left:
+                transport.abort()
+            await asyncio.sleep(0.01)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
