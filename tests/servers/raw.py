@@ -97,25 +97,27 @@ class RawServer:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
+        # Nobody new first: what is accepted while a Server closes is dropped with its socket open.
+        self._loop.remove_reader(server.sockets[0].fileno())
+        await asyncio.sleep(0.005)
         server.close()
-        await asyncio.sleep(0)  # a handler that was cancelled before it began would close nothing
-        left = asyncio.all_tasks() - {asyncio.current_task()}  # also those still shaking hands
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        """Abort what is left, a socket in mid-handshake included, and see it closed: only the loop
-        itself knows of those."""
-        for _ in range(100):
-            known = getattr(self._loop, "_transports", {}).values()
+        """End every handler and connection, also those that are still being greeted: a socket in
+        the middle of that is known to the loop alone."""
+        for _ in range(200):
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            known = list(getattr(self._loop, "_transports", {}).values())
             left = [t for t in known if t.get_extra_info("socket").fileno() >= 0]
-            if not left:
+            if not tasks and not left:
                 return
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             for transport in left:
                 transport.abort()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
