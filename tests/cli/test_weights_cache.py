@@ -26,6 +26,8 @@ from tests.servers.content import Virtual
 from tests.servers.hub import Hub
 from tests.servers.repository import COMMIT, OTHER_COMMIT, Entry, Repo, enormous, small
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
 SNAPSHOT = """
 import sys

@@ -14,6 +14,8 @@ from tests.servers.content import Known
 from tests.servers.hub import TOKEN, Hub
 from tests.servers.repository import Entry, Repo
 
+pytestmark = pytest.mark.slow
+
 hf_xet = pytest.importorskip("hf_xet")
 
 DATA = random.Random(5).randbytes(3_000_000)

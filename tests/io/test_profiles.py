@@ -308,7 +308,7 @@ def replaced(value: Json, draw: st.DrawFn) -> Json:
 
 
 @given(data=st.data(), path=st.sampled_from(sorted(SHIPPED)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_a_users_file_says_it_is_used_or_told_and_nothing_else_breaks(
     data: st.DataObject, path: Path
 ) -> None:

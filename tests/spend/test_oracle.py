@@ -125,7 +125,7 @@ def rounded(value: Fraction) -> int:
 
 
 @given(histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_totals_are_those_of_a_second_bookkeeper(history: list[Call]) -> None:
     check(history)
 
