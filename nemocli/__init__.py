@@ -195,6 +195,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/faults              What can go wrong, as values, and the exit code of each
   core/layout              Where files lie: the shared cache as huggingface_hub writes it
   core/leases              GPUs of one's own by the hour: what a lease costs
+  core/moments             Points in time as the book keeps them and as others read them
   core/money               Prices with dates, costs in whole pico-dollars
   core/outcome             Whether a reply that ended well is an answer at all
   core/plan                From what the user typed to targets in order: provider, model id, card
@@ -212,6 +213,6 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/settings            Every setting there is, and which of its sources wins
   core/text                Text from elsewhere, made harmless for a terminal
   core/usage               Token counts. Totals include their parts: cached inside input
-  core/values              JSON as a type, and the two questions asked of a JSON tree
+  core/values              JSON as a type, and the few questions asked of a JSON tree
   core/weight_ports        The shapes of the outside that a pull needs. io/ fills them
 """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.setup import Setup
 from nemocli.core.faults import NemoError, usage_error
-from nemocli.core.money import price_on
+from nemocli.core.prices import holding
 
 if TYPE_CHECKING:
     from datetime import date
@@ -47,11 +47,7 @@ def prices_of(setup: Setup, model: str, provider: str) -> list[Price]:
 
 def held_on(rows: list[Price], day: date) -> list[Price]:
     """The row of each seller and variant that holds on a day, free ones left out."""
-    lines: dict[tuple[str, str | None], list[Price]] = {}
-    for price in rows:
-        lines.setdefault((price.seller, price.variant), []).append(price)
-    held = (price_on(line, day) for line in lines.values())
-    return [p for p in held if p is not None and not p.free]
+    return [p for p in holding(rows, day) if not p.free]
 
 
 def _meant(setup: Setup, call: str) -> list[Row]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from nemocli.cli.cost_views import day_named
 from nemocli.cli.setup import Setup
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
-from nemocli.core.money import Price, price_on
-from nemocli.core.prices import Judged, judged, price_from, price_json
+from nemocli.core.moments import utc_text
+from nemocli.core.money import Price
+from nemocli.core.prices import Judged, holding, judged, price_from, price_json
 
 if TYPE_CHECKING:
     from nemocli.core.card import ModelCard
@@ -25,9 +27,9 @@ def show_prices(
 ) -> None:
     """Rows that hold on a day, or all of them, seller by seller."""
     card = _card(setup, model)
-    day = _day(on or "today", "--on")
+    day = day_named(on or "today", "--on")
     rows = [p for p in card.prices if seller in (None, p.seller)]
-    held = {id(p) for p in _holding(rows, day)}
+    held = {id(p) for p in holding(rows, day)}
     shown = [p for p in rows if everything or id(p) in held]
     shown.sort(key=lambda p: (p.seller, p.variant or "", p.valid_from))
     if json:
@@ -49,7 +51,7 @@ def show_prices(
 
     lines: list[tuple[str, ...]] = [
         (
-            p.seller + (f":{p.variant}" if p.variant else ""),
+            p.listing,
             _rate(p.input),
             _rate(p.cached_input),
             _rate(p.output),
@@ -112,8 +114,7 @@ def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: 
     if new and not dry_run:
         from nemocli.io.price_file import add_prices
 
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        add_prices(setup.paths.prices, new, at)
+        add_prices(setup.paths.prices, new, utc_text(datetime.now(UTC), "seconds"))
     _said(setup, verdicts, failed, dry_run=dry_run, json=json)
 
 
@@ -135,7 +136,7 @@ def set_price(
         "seller": seller,
         "model": card.name,
         "variant": variant,
-        "valid_from": _day(begin, "--from").isoformat(),
+        "valid_from": day_named(begin, "--from").isoformat(),
         "source": "set by hand",
         "origin": "override",
         **{name: value for name, value in rates.items() if value is not None},
@@ -144,8 +145,7 @@ def set_price(
         price = price_from(row)
     except ValueError as error:
         raise usage_error(f"not a price: {error}", "USD per million tokens: 0.60") from None
-    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    add_prices(setup.paths.prices, [price], at)
+    add_prices(setup.paths.prices, [price], utc_text(datetime.now(UTC), "seconds"))
     setup.err.dim(f"{price.id}: {_rates(price)} USD per million tokens, from you")
 
 
@@ -225,27 +225,11 @@ def _said(
     setup.err.dim(f"{new} new rows {kept}, {unchanged} unchanged")
 
 
-def _holding(rows: Iterable[Price], day: date) -> list[Price]:
-    lines: dict[tuple[str, str | None], list[Price]] = {}
-    for row in rows:
-        lines.setdefault((row.seller, row.variant), []).append(row)
-    return [p for line in lines.values() if (p := price_on(line, day)) is not None]
-
-
 def _card(setup: Setup, model: str) -> ModelCard:
     card = setup.catalogue.card(model)
     if card is None:
         raise usage_error(f"no card is called {model!r}", "`nemocli models ls` lists them")
     return card
-
-
-def _day(text: str, flag: str) -> date:
-    if text == "today":
-        return datetime.now(UTC).date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise usage_error(f"{flag} {text!r} is no date", "write 2026-11-01, or today") from None
 
 
 def _rate(rate: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -131,6 +131,7 @@ async def _days(
     from nemocli.core.money import pico_from_usd
     from nemocli.core.ports import Key
     from nemocli.engine.discover import get
+    from nemocli.spend.summary import summarise
     from nemocli.wire.activity import day_sums
 
     activity = provider.activity
@@ -152,10 +153,8 @@ async def _days(
         )
     theirs = {s.day: s for s in day_sums(provider, body)}
     where = Where(provider=provider.name)
-    ours: dict[str, tuple[int, int]] = {}
-    for total in setup.ledger.totals(begin, end, where, ("day",), UTC):
-        pico, calls = ours.get(total.key[0], (0, 0))
-        ours[total.key[0]] = (pico + total.pico, calls + total.calls)
+    summed = summarise(setup.ledger.totals(begin, end, where, ("day",), UTC))
+    ours = {line.key[0]: (line.pico or 0, line.calls) for line in summed.lines}
     setup.ledger.close()
     first, last = begin.astimezone(UTC).date().isoformat(), end.astimezone(UTC).date().isoformat()
     rows = []
@@ -177,12 +176,12 @@ def reprice(
     json: bool,
 ) -> None:
     """Value every call of a period at the prices of a day, and keep that beside the book."""
-    from nemocli.cli.cost_views import moment
+    from nemocli.cli.cost_views import day_named, moment
     from nemocli.spend.reconciled import Valued, valued_json, valued_lines
     from nemocli.spend.reprice import revalued
 
     now = datetime.now(UTC)
-    day = _day(as_of, now)
+    day = day_named(as_of, "--as-of")
     begin, end = moment(since, now, "--since"), moment(until, now, "--until")
     result = Valued(day)
     if setup.paths.ledger.exists():
@@ -211,12 +210,3 @@ def _target(setup: Setup, entry: Entry) -> Target | None:
         return setup.catalogue.target(seller, entry.requested_model)
     except NemoError:
         return None
-
-
-def _day(text: str, now: datetime) -> date:
-    if text == "today":
-        return now.date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise usage_error(f"--as-of {text!r} is no date", "write 2026-10-19") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from nemocli.cli.setup import Setup
@@ -44,7 +44,7 @@ def show_summary(setup: Setup, asked: Asked, *, csv: bool, json: bool) -> None:
         for line in summary_lines(found, width):
             setup.out.line(line)
         if found.lines and not asked.by:
-            for line in _spark(setup, asked):
+            for line in _spark(setup, asked, found):
                 setup.out.line(line)
 
 
@@ -70,7 +70,7 @@ def summary_of(setup: Setup, asked: Asked) -> Summary:
         by=by,
         whole=ledger.totals(begin, end, where, ("command",)) if overlapping else None,
         leases=tuple(ledger.leases(now, begin, end)) if where == Where() else (),
-        pruned=_unseen(setup, asked, begin),
+        pruned=_unseen(setup, asked, by, begin),
     )
     ledger.close()
     return found
@@ -95,10 +95,13 @@ def where_of(asked: Asked) -> Where:
     return Where(provider=asked.provider, model=asked.model, project=project, tag=asked.tag)
 
 
-def _unseen(setup: Setup, asked: Asked, begin: datetime | None) -> int:
+def _unseen(
+    setup: Setup, asked: Asked, by: tuple[Dimension, ...] | None, begin: datetime | None
+) -> int:
     """Calls that are in no sum of single calls, because only rollups remember them."""
-    single = {"tag", "session", "run", "command"} & {p for n in asked.by for p in n.split(",")}
-    if not single and asked.tag is None:
+    from nemocli.io.ledger_sums import SINGLE
+
+    if asked.tag is None and not SINGLE.keys() & set(by or ()):
         return 0
     edge, calls = setup.ledger.pruned()
     return calls if begin is None or begin.timestamp() * 10**6 < edge else 0
@@ -107,20 +110,19 @@ def _unseen(setup: Setup, asked: Asked, begin: datetime | None) -> int:
 SPARK_DAYS = 30
 
 
-def _spark(setup: Setup, asked: Asked) -> list[str]:
+def _spark(setup: Setup, asked: Asked, found: Summary) -> list[str]:
     """Each day's cost as a mark, for the last days of the period."""
+    from nemocli.spend.summary import summarise
     from nemocli.spend.summary_lines import sparkline
 
     zone = zone_named(asked.zone)
-    end = moment(asked.until, datetime.now(UTC), "--until") or datetime.now(UTC)
+    end = found.until or datetime.now(UTC)
     last = (end - timedelta(microseconds=1)).astimezone(None if zone is LOCAL else zone).date()
     begin = end - timedelta(days=SPARK_DAYS + 1)
-    since = moment(asked.since, datetime.now(UTC), "--since")
-    totals = setup.ledger.totals(max(begin, since or begin), end, where_of(asked), ("day",), zone)
+    since = max(begin, found.since or begin)
+    totals = setup.ledger.totals(since, end, where_of(asked), ("day",), zone)
     setup.ledger.close()
-    days: dict[str, int] = {}
-    for total in totals:
-        days[total.key[0]] = days.get(total.key[0], 0) + total.pico
+    days = {line.key[0]: line.pico or 0 for line in summarise(totals).lines}
     if sum(pico > 0 for pico in days.values()) < 2:
         return []
     first = max(min(days), (last - timedelta(days=SPARK_DAYS - 1)).isoformat())
@@ -191,6 +193,16 @@ def _own_zone() -> tzinfo:
         return ZoneInfo(name) if name else LOCAL
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return LOCAL
+
+
+def day_named(text: str, flag: str) -> date:
+    """A date, or `today` (of UTC). Raises a usage fault."""
+    if text == "today":
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise usage_error(f"{flag} {text!r} is no date", "write 2026-11-01, or today") from None
 
 
 def moment(text: str | None, now: datetime, flag: str) -> datetime | None:

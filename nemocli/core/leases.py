@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
 from nemocli.core.usage import Usage
 from nemocli.core.values import Json
@@ -144,13 +145,9 @@ def lease_json(lease: Lease) -> dict[str, Json]:
         "gpu": lease.gpu,
         "usd_per_gpu_hour": usd_text(lease.pico_per_hour),
         "price_source": lease.price_source,
-        "start": _iso(lease.start),
-        "stop": None if lease.stop is None else _iso(lease.stop),
+        "start": utc_text(lease.start, "seconds"),
+        "stop": None if lease.stop is None else utc_text(lease.stop, "seconds"),
         "weights": {"input": lease.input_weight, "output": lease.output_weight},
         "usd": usd_text(lease.pico),
         "idle_usd": None if lease.stop is None else usd_text(lease.idle),
     }
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -85,6 +85,11 @@ class Price:
         return f"{self.seller}/{model}@{self.valid_from.isoformat()}"
 
     @property
+    def listing(self) -> str:
+        """The seller, and which of its variants: `openrouter:free`."""
+        return f"{self.seller}:{self.variant}" if self.variant else self.seller
+
+    @property
     def free(self) -> bool:
         """Whether nothing on this row costs anything."""
         rates = (

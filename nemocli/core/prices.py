@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from nemocli.core.money import Price, Tier, price_on
-from nemocli.core.values import Json, JsonObject
+from nemocli.core.values import Json, JsonObject, mappings
 
 RATES = ("input", "cached_input", "cache_write", "output", "reasoning", "per_request")
 JUMP = 100
@@ -49,6 +49,14 @@ def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) ->
     if held is not None and same_rates(held, found):
         return Judged(found, "unchanged", "", held)
     return Judged(found, "new", "", held)
+
+
+def holding(rows: Iterable[Price], day: date) -> list[Price]:
+    """Of the rows of one model those that hold on a day: one for each seller and variant."""
+    lines: dict[tuple[str, str | None], list[Price]] = {}
+    for row in rows:
+        lines.setdefault((row.seller, row.variant), []).append(row)
+    return [p for line in lines.values() if (p := price_on(line, day)) is not None]
 
 
 def same_rates(a: Price, b: Price) -> bool:
@@ -151,7 +159,7 @@ def price_from(row: JsonObject) -> Price:
             source=str(row.get("source") or ""),
             valid_to=days.get("valid_to"),
             origin="override" if origin == "override" else "catalogue",
-            tiers=tuple(_tier(tier) for tier in mappings_of(row.get("tiers"))),
+            tiers=tuple(_tier(tier) for tier in mappings(row.get("tiers"))),
         )
     except KeyError as error:
         raise ValueError(f"{error.args[0]} is missing") from None
@@ -160,11 +168,6 @@ def price_from(row: JsonObject) -> Price:
     if why := _absurd(price, may_be_free=True):
         raise ValueError(why)
     return price
-
-
-def mappings_of(value: Json) -> list[JsonObject]:
-    """The objects in a list; none in anything else."""
-    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
 
 
 def _tier(row: JsonObject) -> Tier:

@@ -1,4 +1,4 @@
-"""JSON as a type, and the two questions asked of a JSON tree."""
+"""JSON as a type, and the few questions asked of a JSON tree."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def merge(base: JsonObject, patch: JsonObject) -> dict[str, Json]:
         else:
             out[key] = value
     return out
+
+
+def mappings(value: Json) -> list[JsonObject]:
+    """The objects of a list, without anything else that is in it."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def count(value: Json) -> int | None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from nemocli.core.budget import Budget, Use
-from nemocli.io.ledger_sums import HALF, microseconds
+from nemocli.core.moments import microseconds
+from nemocli.io.ledger_sums import HALF
 from nemocli.io.store import Connection
 
 if TYPE_CHECKING:

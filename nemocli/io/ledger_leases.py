@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.leases import Lease, Work, shares
+from nemocli.core.moments import microseconds, moment_of, utc_text
 from nemocli.core.usage import Usage
-from nemocli.io.ledger_sums import microseconds
 from nemocli.io.store import Connection, Record
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _UNPAID = "cost_source IN ('free', 'unknown', 'gpu_hours')"
 """Calls that nobody else has a bill for."""
@@ -60,13 +58,12 @@ def stop_lease(book: Connection, name: str, stop: datetime) -> Lease:
         "INSERT INTO lease_shares (lease_id, attempt_id, pico, full_pico) VALUES (?, ?, ?, ?)",
         [(record["id"], call, pico, parts.full[call]) for call, pico in parts.busy.items()],
     )
-    at = stop.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     # Two leases at once share the calls of their provider: a call costs its parts of both.
     book.execute(
         "INSERT INTO settlements (attempt_id, at, at_us, cost_pico, source) "
         "SELECT attempt_id, ?, ?, SUM(pico), 'gpu_hours' FROM lease_shares WHERE attempt_id IN "
         "(SELECT attempt_id FROM lease_shares WHERE lease_id = ?) GROUP BY attempt_id",
-        (at, stop_us, record["id"]),
+        (utc_text(stop), stop_us, record["id"]),
     )
     return _lease(book.execute("SELECT * FROM leases WHERE name = ?", (name,)).fetchone(), stop)
 
@@ -105,7 +102,7 @@ def _served(book: Connection, lease: Lease, stop: datetime) -> Iterator[Work]:
     ):
         yield Work(
             record["attempt_id"],
-            _EPOCH + timedelta(microseconds=record["at_us"]),
+            moment_of(record["at_us"]),
             record["total_s"] or 0.0,
             Usage(record["input_tokens"], output_tokens=record["output_tokens"]),
         )
@@ -120,8 +117,8 @@ def _lease(record: Record, now: datetime) -> Lease:
         record["gpu"],
         record["pico_per_hour"],
         record["price_source"],
-        _EPOCH + timedelta(microseconds=record["start_us"]),
-        None if stop_us is None else _EPOCH + timedelta(microseconds=stop_us),
+        moment_of(record["start_us"]),
+        None if stop_us is None else moment_of(stop_us),
         record["input_weight"],
         record["output_weight"],
     )

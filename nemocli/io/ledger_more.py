@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from nemocli.io.ledger_sums import microseconds
+from nemocli.core.moments import microseconds
 from nemocli.io.store import Connection
 
 

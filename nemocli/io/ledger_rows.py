@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nemocli.core.calls import Row, Where
 from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.moments import microseconds, moment_of, utc_text
 from nemocli.core.money import Cost
 from nemocli.core.usage import Usage, superset
-from nemocli.io.ledger_sums import Scalar, Statement, microseconds, tests_of
+from nemocli.io.ledger_sums import Scalar, Statement, tests_of
 from nemocli.io.store import Record
 
 if TYPE_CHECKING:  # sums need no single calls, nor all that a call is made of
@@ -25,7 +26,7 @@ def insert_attempt(entry: Entry) -> Statement:
         "attempt_id": entry.attempt_id,
         "run_id": entry.run_id,
         "attempt": entry.attempt,
-        "at": _iso(entry.at),
+        "at": utc_text(entry.at),
         "at_us": microseconds(entry.at),
         "command": entry.command,
         "provider": entry.provider,
@@ -60,7 +61,7 @@ def insert_settlement(settled: Settled) -> Statement:
     """Put it beside the attempt it is about."""
     values: dict[str, Scalar] = {
         "attempt_id": settled.attempt_id,
-        "at": _iso(settled.at),
+        "at": utc_text(settled.at),
         "at_us": microseconds(settled.at),
         "cost_pico": settled.cost_pico,
         "upstream": settled.upstream,
@@ -130,7 +131,7 @@ def row_from(record: Record) -> Row:
         attempt_id=record["attempt_id"],
         run_id=record["run_id"],
         attempt=record["attempt"],
-        at=_moment(record["at_us"]),
+        at=moment_of(record["at_us"]),
         command=record["command"],
         provider=record["provider"],
         model=record["model"],
@@ -159,7 +160,7 @@ def row_from(record: Record) -> Row:
         request_id=record["request_id"],
     )
     settled_us = record["settled_at_us"]
-    return Row(entry, booked, None if settled_us is None else _moment(settled_us))
+    return Row(entry, booked, None if settled_us is None else moment_of(settled_us))
 
 
 def reservation_from(record: Record) -> Reservation:
@@ -168,7 +169,7 @@ def reservation_from(record: Record) -> Reservation:
 
     return Reservation(
         record["attempt_id"],
-        _moment(record["at_us"]),
+        moment_of(record["at_us"]),
         record["provider"],
         record["model"],
         record["pico"],
@@ -205,17 +206,6 @@ def _fault_from(record: Record) -> Fault | None:
         status=record["http_status"],
         request_id=record["request_id"],
     )
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _moment(at_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at_us)
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _usage_values(usage: Usage) -> dict[str, Scalar]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.core.calls import BUCKETS, Dimension, Total, Where
 from nemocli.core.faults import usage_error
+from nemocli.core.moments import microseconds
 
 if TYPE_CHECKING:
     from nemocli.io.store import Record
@@ -56,7 +57,7 @@ SUMS = {
 }
 """What a call adds to its rollups, as expressions over `calls`."""
 
-_RAW: Mapping[Dimension, str] = {
+SINGLE: Mapping[Dimension, str] = {
     "session": "COALESCE(session, '')",
     "run": "run_id",
     "command": "command",
@@ -77,7 +78,7 @@ def select_totals(
     first = None if since is None else microseconds(since)
     last = None if until is None else microseconds(until)
     alone = (where.session, where.run_id, where.command, where.tag)
-    if any(name in _RAW for name in by) or any(alone):
+    if any(name in SINGLE for name in by) or any(alone):
         spans: tuple[int, ...] = ()
     elif any(name in ("day", "week", "month") for name in by) and zone is not UTC:
         spans = (QUARTER,)
@@ -181,7 +182,7 @@ def _rollups(span: int, tests: Sequence[str]) -> str:
 def _calls(by: Sequence[Dimension], tests: Sequence[str]) -> str:
     """Call by call. A call with two tags counts under both."""
     named: dict[str, str] = {**NAMES, **SUMS}
-    named |= {name: _RAW[name] for name in by if name in _RAW}
+    named |= {name: SINGLE[name] for name in by if name in SINGLE}
     columns = ", ".join(("at_us / 1000000 AS start", *(f"{e} AS {n}" for n, e in named.items())))
     tags = """ LEFT JOIN json_each(CASE tags WHEN '[]' THEN '[""]' ELSE tags END) AS tagged"""
     source = "calls" + (tags if "tag" in by else "")
@@ -228,11 +229,3 @@ def _offset(zone: tzinfo) -> str:
 def _east(at: datetime, zone: tzinfo) -> int:
     found = at.astimezone(zone).utcoffset()
     return 0 if found is None else int(found.total_seconds())
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970, exactly; `at` must know its time zone."""
-    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from nemocli.core.calls import Row
+from nemocli.core.moments import utc_text
 from nemocli.core.money import Price, differs, table_cost, usd_text
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, superset
@@ -55,8 +55,7 @@ def explained(row: Row, prices: Iterable[Price], held: Sequence[Price]) -> Expla
     for one in held:
         pico = table_cost(usage, one)
         if pico is not None and one.id != (price.id if price is not None else None):
-            name = one.seller + (f":{one.variant}" if one.variant else "")
-            others.append(Other(name, one, pico))
+            others.append(Other(one.listing, one, pico))
     others.sort(key=lambda o: (o.pico, o.seller))
     terms = () if price is None else tuple(terms_of(usage, price))
     table = None if price is None else table_cost(usage, price)
@@ -188,26 +187,18 @@ def _cost(found: Explained) -> str:
 def explained_json(found: Explained) -> dict[str, Json]:
     """One item of `nemocli.explain/1`; money as decimal strings in USD."""
     entry, cost = found.row.entry, found.row.entry.cost
-    usage = entry.usage
     return {
         "id": entry.attempt_id,
         "run": entry.run_id,
         "attempt": entry.attempt,
-        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": utc_text(entry.at),
         "command": entry.command,
         "status": entry.status,
         "provider": entry.provider,
         "upstream": entry.upstream,
         "model": entry.model,
         "served_model": entry.served_model,
-        "usage": {
-            "input_tokens": usage.input_tokens,
-            "cached_input_tokens": usage.cached_input_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "output_tokens": usage.output_tokens,
-            "reasoning_tokens": usage.reasoning_tokens,
-            "source": usage.source,
-        },
+        "usage": asdict(entry.usage),
         "cost": {
             "usd": usd_text(cost.pico),
             "source": cost.source,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from nemocli.core.calls import Row, Total
 from nemocli.core.leases import Lease
+from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
 from nemocli.core.values import Json
 
@@ -32,7 +33,7 @@ def call_record(row: Row) -> dict[str, Json]:
         "id": e.attempt_id,
         "run": e.run_id,
         "attempt": e.attempt,
-        "at": iso(e.at),
+        "at": utc_text(e.at),
         "command": e.command,
         "provider": e.provider,
         "upstream": e.upstream,
@@ -55,7 +56,7 @@ def call_record(row: Row) -> dict[str, Json]:
         "cost_flags": list(cost.flags),
         "booked_usd": usd_text(row.booked.pico),
         "booked_source": row.booked.source,
-        "settled_at": None if row.settled_at is None else iso(row.settled_at),
+        "settled_at": None if row.settled_at is None else utc_text(row.settled_at),
         "ttft_s": e.ttft_s,
         "total_s": e.total_s,
         "project": e.project,
@@ -277,11 +278,6 @@ def _about(total: Total, begin: datetime, end: datetime) -> dict[str, Json]:
 
 def _attribute(name: str, value: str) -> dict[str, Json]:
     return {"key": name, "value": {"stringValue": value}}
-
-
-def iso(at: datetime) -> str:
-    """UTC with microseconds."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _text(value: int | None) -> str:

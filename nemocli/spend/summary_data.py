@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nemocli.core.calls import Dimension
 from nemocli.core.leases import lease_json
+from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
 from nemocli.core.values import Json
 from nemocli.spend.summary import Line, Summary
@@ -68,7 +69,7 @@ def _line_json(line: Line) -> dict[str, Json]:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if at is None else utc_text(at, "auto")
 
 
 _COLUMNS = (

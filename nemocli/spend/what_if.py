@@ -11,6 +11,7 @@ from nemocli.core.leases import INPUT_WEIGHT, OUTPUT_WEIGHT
 from nemocli.core.money import Price, table_cost, usd_short, usd_text
 from nemocli.core.usage import Usage
 from nemocli.core.values import Json
+from nemocli.spend.summary import summarise
 from nemocli.spend.summary_lines import tokens_text
 
 
@@ -73,18 +74,15 @@ class Own:
 
 def traffic_of(model: str, totals: Iterable[Total], hours: Decimal) -> Traffic:
     """Sums of one model in a period."""
-    parts = list(totals)
-    calls = sum(t.calls for t in parts)
-    unpriced = sum(t.unpriced for t in parts)
+    whole = summarise(totals).total
     usage = Usage(
-        sum(t.input_tokens for t in parts),
-        sum(t.cached_input_tokens for t in parts),
-        sum(t.cache_write_tokens for t in parts),
-        sum(t.output_tokens for t in parts),
-        sum(t.reasoning_tokens for t in parts),
+        whole.input_tokens,
+        whole.cached_input_tokens,
+        whole.cache_write_tokens,
+        whole.output_tokens,
+        whole.reasoning_tokens,
     )
-    pico = None if 0 < unpriced == calls else sum(t.pico for t in parts)
-    return Traffic(model, calls, usage, pico, unpriced, sum(t.uncounted for t in parts), hours)
+    return Traffic(model, whole.calls, usage, whole.pico, whole.unpriced, whole.uncounted, hours)
 
 
 def paths_for(traffic: Traffic, held: Iterable[Price]) -> list[Path]:
@@ -98,9 +96,8 @@ def paths_for(traffic: Traffic, held: Iterable[Price]) -> list[Path]:
         if once is None:
             continue
         requests = int((price.per_request or 0) * 10**12) * max(traffic.calls - 1, 0)
-        name = price.seller + (f":{price.variant}" if price.variant else "")
         full = bool(traffic.usage.cached_input_tokens) and price.cached_input is None
-        found.append(Path(name, price, once + requests, full))
+        found.append(Path(price.listing, price, once + requests, full))
     return sorted(found, key=lambda p: (p.pico, p.seller))
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import Provider
-from nemocli.core.values import count, dig
-from nemocli.wire.jsontext import mapping, mappings, parse, string, usd
+from nemocli.core.values import count, dig, mappings
+from nemocli.wire.jsontext import mapping, parse, string, usd
 
 
 class DaySum(NamedTuple):

@@ -10,9 +10,9 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Tier
 from nemocli.core.provider import StructuredOutput
 from nemocli.core.text import one_line
-from nemocli.core.values import Json, JsonObject, count
+from nemocli.core.values import Json, JsonObject, count, mappings
 from nemocli.wire.complaint import read_body
-from nemocli.wire.jsontext import mapping, mappings, parse, string, usd
+from nemocli.wire.jsontext import mapping, parse, string, usd
 
 _CONTEXT = ("context_length", "max_model_len", "max_context_length", "context_window")
 _OUTPUT = ("max_completion_tokens", "max_output_tokens", "max_tokens")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from nemocli.core.events import Event, Failed, Finish, Finished, Reasoning, Started, Text
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
-from nemocli.core.values import Json, JsonObject, dig
+from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.http import complains, fault_inside, unexpected
-from nemocli.wire.jsontext import mappings, string
+from nemocli.wire.jsontext import string
 from nemocli.wire.meter import Meter
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags

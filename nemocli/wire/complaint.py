@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nemocli.core.text import one_line
-from nemocli.core.values import Json, JsonObject
-from nemocli.wire.jsontext import mapping, mappings, parse, string, usd
+from nemocli.core.values import Json, JsonObject, mappings
+from nemocli.wire.jsontext import mapping, parse, string, usd
 
 LONGEST_MESSAGE = 240
 MOST_TEXT = 64 * 1024

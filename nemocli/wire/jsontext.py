@@ -77,11 +77,6 @@ def mapping(value: Json) -> JsonObject:
     return value if isinstance(value, Mapping) else _NOTHING
 
 
-def mappings(value: Json) -> list[JsonObject]:
-    """The objects of a list, without anything else that is in it."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
 def string(value: Json) -> str | None:
     """The text, or None where something else or nothing stands."""
     return value if isinstance(value, str) and value else None

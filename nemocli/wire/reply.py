@@ -13,9 +13,9 @@ from nemocli.core.events import Event, Failed, Finished
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import Provider
 from nemocli.core.text import one_line
-from nemocli.core.values import Json, JsonObject
+from nemocli.core.values import Json, JsonObject, mappings
 from nemocli.wire.http import complains, fault_inside, unexpected
-from nemocli.wire.jsontext import mappings, parse, parse_each, parse_first
+from nemocli.wire.jsontext import parse, parse_each, parse_first
 from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
 from nemocli.wire.surrogates import Halves
 

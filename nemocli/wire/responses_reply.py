@@ -21,10 +21,10 @@ from nemocli.core.events import (
 )
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider, UsageWire
-from nemocli.core.values import Json, JsonObject, dig
+from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.functioncalls import FunctionCalls
 from nemocli.wire.http import complains, fault_inside, unexpected
-from nemocli.wire.jsontext import mapping, mappings, string
+from nemocli.wire.jsontext import mapping, string
 from nemocli.wire.meter import Meter
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -50,18 +49,6 @@ def entry(attempt_id: str = "a1", **changed: object) -> Entry:
 
 def reservation(attempt_id: str = "a1", at: datetime = AT) -> Reservation:
     return Reservation(attempt_id, at, "alpha", "nemotron-3-ultra", Pico(5_000_000))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[SqliteLedger]:
-    book = SqliteLedger(path)
-    yield book
-    book.close()
 
 
 def by_hand(path: Path, statement: str) -> list[tuple[object, ...]]:

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,18 +42,6 @@ def entry(attempt_id: str, pico: int | None, **changed: Any) -> Entry:
         "usage": Usage(1, 0, 0, 1, 0), "cost": cost,
     }  # fmt: skip
     return Entry(**(usual | changed))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[SqliteLedger]:
-    book = SqliteLedger(path)
-    yield book
-    book.close()
 
 
 def spent(ledger: SqliteLedger, at: datetime = AT) -> dict[str, tuple[int, int]]:
