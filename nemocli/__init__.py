@@ -67,6 +67,25 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/weights_verify       `nemocli weights verify`: read it all, name what is bad
   cli/world                The composition root: the one place that puts real parts into the ports
 
+batch/
+  batch/asking             One row asked of one target: its body in that provider's words
+  batch/attempt            One attempt at a row, and what follows from how it ended
+  batch/estimate           What a job will come to, before it is started: tokens, money, time
+  batch/feed               Records to rows, less those that are over
+  batch/gate               Limits and budget over all calls of a job, in one process
+  batch/lines              Lines of the output: the OpenAI Batch shape
+  batch/ports              The shapes of the outside that a job needs beyond the engine's
+  batch/progress           How far a job has come: what is counted, and what it means for the rest
+  batch/recall             Answers that are known already: from an earlier job
+  batch/remote             Rows handed to a provider's own batches, and their answers fetched
+  batch/remote_lines       The answers of a batch as output lines
+  batch/report             Output lines as people and tables read them
+  batch/rows               From a record of the input to a row that can be asked
+  batch/sampling           A few rows asked for what they tell about the rest
+  batch/shard              The rows of a job, or of one share of it, asked until each is over
+  batch/spec               What every row of a job has in common, as far as it decides what is asked
+  batch/terms              How a job is done, a row on its way through it, and the steps it may take
+
 spend/
   spend/explain            One call's cost: tokens times price, where every number comes from
   spend/export             Every call, for other programs: JSON lines, CSV, FOCUS 1.2, OpenTelemetry
@@ -111,6 +130,17 @@ weights/
 
 io/ THE WORLD: one resource and one third-party package per module; fills the ports.
   io/alive                 Which process made a promise, and whether it still lives
+  io/answers               Answers kept by what was asked: one SQLite file
+  io/batch_arrived         Lines on their way to the writer
+  io/batch_child           A keeper in a process of its own
+  io/batch_files           The files a job grows: one that is only added to
+  io/batch_index           Which rows of a job are over: 24 bytes a row in one file
+  io/batch_job             A job on the disk: its files, who works on it
+  io/batch_join            Outputs of shares joined into one
+  io/batch_keeper          The files of a job, brought forward a group at a time: output, errors
+  io/batch_lines           The lines of an output file, whole ones only
+  io/batch_results         Where rows end up, for an event loop
+  io/batch_under_way       Which attempts are on record, and which of them were sent
   io/bodies                Large bodies over plain sockets, straight into a buffer: for files
   io/clock                 The machine's clock and chance
   io/command_runtime       Servers that another program starts and lists
@@ -121,6 +151,7 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/gpus                  The GPUs of this machine, as the driver's own tool lists them
   io/hub_token             The token that huggingface_hub would use: of the environment
   io/inputs                What is piped in and what is attached: text, whole
+  io/jinja                 Templates in Jinja2, where it is installed. They are the user's own
   io/keyfile               Two small private files: the keys of those without a keyring
   io/ledger                The book in SQLite: one append-only row per attempt
   io/ledger_budgets        Budgets in the book: checked and held in the transaction that reserves
@@ -131,7 +162,9 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/ledger_schema         The ledger's tables, as numbered migrations: a statement here is added
   io/ledger_sums           Sums of the book by SQL: rollups where they are exact
   io/llama                 The embedded engine: llama.cpp's server in this process
+  io/loop                  An event loop for very many calls at once, where one is installed
   io/oskeyring             The operating system's keyring, which may be locked, absent
+  io/parquet               Parquet, where pyarrow is installed: rows in, a table out
   io/paths                 Where things are kept on this machine
   io/pinned                Pinned weights: what a file must be, and whether it is on this machine
   io/price_file            Prices that were refreshed or set by hand
@@ -139,6 +172,9 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/profile_check         What is wrong with a profile file, said so that its writer can mend it
   io/profile_files         Profile files to layered mappings: read, check, cover, extend
   io/profiles              Every provider and model card this user has
+  io/ray_pool              Shares of a job in actors of a Ray cluster
+  io/rows_in               Rows out of files and pipes, one at a time: JSONL, CSV, TSV
+  io/rows_piped            Records out of a pipe, read by a thread
   io/schema                JSON Schema: what `--schema` was given
   io/secrets               Keys: found in the environment, the keyring
   io/servers               Servers that must be started before they can be asked
@@ -146,6 +182,8 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/store                 SQLite files that are private
   io/threads               Blocking work beside the event loop
   io/transport             HTTP over one pooled client: deadlines, redirects, proxies
+  io/volley                HTTP for very many calls at once: connections kept warm
+  io/volley_lane           The connections to one address, each with llhttp's parser
   io/weight_carry          Weights carried from machine to machine: a folder
   io/weight_find           Weights that are on this machine already, whoever brought them
   io/weight_folder         Files by their names, for a check or an export: of a plain folder
@@ -166,6 +204,8 @@ engine/ The only loop around calls; async, through ports only.
 
 wire/ PURE: bytes to values and back, one module per dialect.
   wire/activity            Sums by day, as a seller keeps them
+  wire/batches             A provider's own batches: how they are handed over
+  wire/bulk                JSON in bulk: a million lines in, a million lines out. orjson
   wire/catalog             Listings of models, in the shapes that servers answer GET /models with
   wire/chat                The chat-completions dialect: how to ask. How to read is in `chat_reply`
   wire/chat_reply          Chat-completions payloads to events
@@ -177,6 +217,7 @@ wire/ PURE: bytes to values and back, one module per dialect.
   wire/jsontext            JSON from a wire: exact numbers
   wire/kinds               Codes to kinds of failure
   wire/meter               Token counts and money, from where the provider's profile says they are
+  wire/plain               A whole chat completion of the usual kind, read at once
   wire/reply               The body of a good reply to events
   wire/responses           The responses dialect: how to ask. How to read is in `responses_reply`
   wire/responses_reply     Payloads of the responses dialect to events
@@ -198,6 +239,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/moments             Points in time as the book keeps them and as others read them
   core/money               Prices with dates, costs in whole pico-dollars
   core/outcome             Whether a reply that ended well is an answer at all
+  core/pacing              How fast a server may be asked, learned from what it says
   core/plan                From what the user typed to targets in order: provider, model id, card
   core/policy              Retry, move on, or stop: one pure decision over what has happened so far
   core/ports               The shapes of the outside world. io/ fills them
@@ -206,6 +248,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/prompt              One message out of what was typed, piped and attached
   core/provider            What a provider is: one access path, as a value
   core/quantities          Amounts of bytes and time, for people
+  core/records             Records of an input, how they ended, and the attempts in between as JSON
   core/redact              Keys and passwords, taken out of whatever is about to be shown or written
   core/repository          A repository of weights at one commit: its files
   core/request             What the user asked, free of any provider's spelling

@@ -113,6 +113,7 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
         },
         "free": provider.free,
         "reports_cost": provider.usage.cost is not None,
+        "batches": provider.batches is not None,
         "settles_later": provider.settlement is not None,
         "structured_output": provider.structured_output,
         "reasoning": [e for e in EFFORTS if e in provider.reasoning.request],

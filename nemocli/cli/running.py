@@ -13,10 +13,16 @@ T = TypeVar("T")
 _STOP = ("SIGTERM", "SIGHUP")
 
 
-def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_async(main: Callable[[], Coroutine[Any, Any, T]], *, many: bool = False) -> T:
     """Run to the end. The first Ctrl-C (or SIGTERM, or the terminal's end) cancels the task, which
-    may still book and show what it has; a second one raises KeyboardInterrupt at once."""
-    with asyncio.Runner() as runner:
+    may still book and show what it has; a second one raises KeyboardInterrupt at once. `many` calls
+    at once are worth a faster loop, where one is installed."""
+    factory = None
+    if many:
+        from nemocli.io.loop import fast_loop
+
+        factory = fast_loop()
+    with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(_listening(main))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from nemocli.cli.setup import Setup
-from nemocli.core.ports import Endpoint, World
+from nemocli.core.ports import Endpoint, Transport, World
 from nemocli.io.clock import SystemClock
 from nemocli.io.transport import HttpTransport
 from nemocli.version import __version__
@@ -23,10 +23,20 @@ USER_AGENT = f"nemocli/{__version__}"
 
 
 @asynccontextmanager
-async def world_of(setup: Setup) -> AsyncIterator[World]:
-    """The outside for one command; whatever it opened or started is closed at the end."""
+async def world_of(setup: Setup, *, many: bool = False) -> AsyncIterator[World]:
+    """The outside for one command; whatever it opened or started is closed at the end. `many` calls
+    at once get a transport made for them."""
     debug = setup.err.debug if setup.globals.debug else None
-    async with HttpTransport(USER_AGENT, setup.offline, debug) as transport:
+    many = many and debug is None
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(
+            HttpTransport(USER_AGENT, setup.offline, debug, rarely=many)
+        )
+        transport: Transport = http
+        if many:
+            from nemocli.io.volley import Volley
+
+            transport = await stack.enter_async_context(Volley(http, USER_AGENT))
         servers = _Servers(setup)
         try:
             yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)

@@ -25,6 +25,10 @@ What is done about it
   leases        GPUs of one's own by the hour, and each call's part of them
   calls         calls as the book shows them
 
+What is asked a million times
+  records       records of an input, how they ended, and their attempts as JSON
+  pacing        the pace a server allows, learned from how it refuses
+
 What is fetched
   repository    weights at one commit: files, sizes, digests, contents
   layout        where they lie, in the shared cache and in a plain folder

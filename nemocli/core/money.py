@@ -141,8 +141,9 @@ def usd_text(pico: int | None) -> str | None:
     """An exact decimal string without exponent or trailing zeros (`0.0000123`), or None."""
     if pico is None:
         return None
-    text = f"{usd_from_pico(pico):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    whole, part = divmod(abs(pico), PICO_PER_USD)
+    sign = "-" if pico < 0 else ""
+    return f"{sign}{whole}.{part:012d}".rstrip("0").rstrip(".") if part else f"{sign}{whole}"
 
 
 def usd_short(pico: int) -> str:

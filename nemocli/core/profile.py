@@ -17,6 +17,7 @@ from nemocli.core.money import Price, PriceOrigin, Tier
 from nemocli.core.provider import (
     Activity,
     Auth,
+    Batches,
     ErrorRule,
     Layer,
     Limits,
@@ -43,6 +44,7 @@ _PARTS: Mapping[str, type] = {
     "timeouts": Timeouts,
     "settlement": Settlement,
     "activity": Activity,
+    "batches": Batches,
     "runtime": Runtime,
 }
 

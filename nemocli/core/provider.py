@@ -144,6 +144,23 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """The provider's own batches: many calls handed over at once, answered within a day, for less.
+
+    `kind` says how: `inline` in one JSON document with its results in the answer to a question
+    after it, or as `files` that are uploaded and downloaded. `paths` are tried in order (`/x` from
+    `base_url` on, `../x` beside its last part); `files` is where files go. `most_rows` and
+    `most_bytes` bound one batch.
+    """
+
+    kind: Literal["inline", "files"]
+    paths: tuple[str, ...] = ("/batches",)
+    files: str = "/files"
+    most_rows: int = 5000
+    most_bytes: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """A server that has to be started (`kind` names the mechanism) before it can be asked."""
 
@@ -183,6 +200,7 @@ class Provider:
     free: bool = False
     settlement: Settlement | None = None
     activity: Activity | None = None
+    batches: Batches | None = None
     lists_prices: bool = False
     errors: tuple[ErrorRule, ...] = ()
     limits: Limits = Limits()

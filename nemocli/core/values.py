@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
 
 
+@lru_cache(maxsize=1024)
+def _split(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 def dig(data: Json, path: str) -> Json:
     """The value at a dotted path (`usage.cost`), None where any step is missing."""
-    for key in path.split("."):
-        if not isinstance(data, Mapping):
+    for key in _split(path):
+        if type(data) is not dict and not isinstance(data, Mapping):
             return None
         data = data.get(key)
     return data
@@ -40,7 +46,9 @@ def mappings(value: Json) -> list[JsonObject]:
 
 def count(value: Json) -> int | None:
     """A token count as servers spell it: a non-negative whole number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if type(value) is int:
+        return value if value >= 0 else None
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return int(value) if value >= 0 and value == int(value) else None
 

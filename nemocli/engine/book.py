@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Protocol
 
 from nemocli.core.events import Failed, Finished, Fold
 from nemocli.core.faults import Fault, FaultKind
@@ -11,7 +12,6 @@ from nemocli.core.money import NOTHING, Cost, cost_of
 from nemocli.core.outcome import shortfall
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry, EntryStatus
-from nemocli.core.request import Request
 from nemocli.core.usage import Usage, estimated
 
 
@@ -32,10 +32,20 @@ class Times:
     total_s: float
 
 
+class Asked(Protocol):
+    """What a row of the ledger says of a request: the model as it was typed, and the length of the
+    input in characters, for estimates."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def chars(self) -> int: ...
+
+
 def entry_for(
     plan: Plan,
     target: Target,
-    request: Request,
+    request: Asked,
     fold: Fold,
     *,
     attempt: AttemptId,
@@ -73,7 +83,7 @@ def entry_for(
     )
 
 
-def usage_of(request: Request, fold: Fold) -> Usage:
+def usage_of(request: Asked, fold: Fold) -> Usage:
     """What the server counted; else, where tokens must have been made, our marked estimate."""
     if fold.metered is not None and fold.metered.usage.known:
         return fold.metered.usage

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _RANDOM_BITS = 80
 
 
@@ -43,4 +44,4 @@ class SystemClock:
         fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | chance
         with self._lock:
             self._last = number = max(fresh, self._last + 1)
-        return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -6,11 +6,15 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nemocli.core.faults import NemoError, config_error
+
+if TYPE_CHECKING:
+    import mmap
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -48,6 +52,39 @@ def write_private(path: Path, data: bytes | str) -> None:
         _sync_folder(target.parent)
     except OSError as error:
         raise file_error("cannot write", path, error) from error
+
+
+def shared_file(path: Path, size: int, *, fresh: bool = True) -> mmap.mmap:
+    """So many bytes of a file as memory that a kill does not take back; `fresh` without what was in
+    it. Raises OSError where the disk has no room: a page without would end the process."""
+    import mmap
+
+    flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if fresh else 0)
+    file = os.open(path, flags, PRIVATE_FILE)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file, 0, size)
+        else:
+            os.ftruncate(file, size)
+        return mmap.mmap(file, size)
+    finally:
+        os.close(file)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write an ordinary file whole or not at all, line by line; how many. Raises NemoError."""
+    beside, count = path.with_name(f".{path.name}.part"), 0
+    try:
+        with beside.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            for line in lines:
+                file.write(line)
+                count += 1
+        beside.replace(path)
+    except OSError as error:
+        raise file_error("cannot write", path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
 
 
 def read_text(path: Path) -> str | None:

@@ -67,18 +67,10 @@ class SqliteLedger:
         and returns the warnings of those nearly used up."""
         attempt_id = reservation.attempt_id
         with self._writing("not reserved", f"attempt {attempt_id} has a reservation") as book:
-            covering = Covering(book, reservation)
-            if covering and _refused(covering, reservation.pico):
-                for dead in _orphans(book, reservation.at):  # they may hold what is wanted
-                    _bury(book, dead)
-                refused = _refused(covering, reservation.pico)
-                if refused is not None:
-                    raise NemoError(refusal(refused, reservation.pico))
-            book.execute(*sql.insert_reservation(reservation, os.getpid(), self._birth))
-            if not covering:
-                return ()
-            covering.charge(attempt_id, reservation.pico or 0, held=True)
-            return tuple(line for use in covering.uses() if (line := warning(use)) is not None)
+            said = _reserved(book, reservation, self._birth)
+            if isinstance(said, Fault):
+                raise NemoError(said)
+            return said
 
     def enter(self, entry: Entry) -> None:
         """Book an attempt and release its reservation. A second entry of one attempt is refused.
@@ -94,6 +86,42 @@ class SqliteLedger:
         with self._writing("the answers were not booked", "one of them is booked") as book:
             for entry in entries:
                 _enter(book, entry)
+
+    def group(
+        self,
+        entries: Sequence[Entry],
+        reservations: Sequence[Reservation],
+        dropped: Sequence[str] = (),
+    ) -> list[tuple[str, ...] | Fault]:
+        """Book attempts, then note others about to be made, all in one transaction. For each
+        reservation the warnings of budgets, or why a hard budget refuses it. `dropped` are
+        reservations of attempts that were never made."""
+        with self._writing("the answers were not booked", "one of them is booked") as book:
+            plain = book.execute("SELECT NOT EXISTS (SELECT 1 FROM budgets)").fetchone()[0]
+            fresh = [sql.insert_attempt(entry) for entry in entries]
+            if fresh:
+                book.executemany(fresh[0][0], [values for _, values in fresh])
+                gone = [(entry.attempt_id,) for entry in entries]
+                book.executemany("DELETE FROM reservations WHERE attempt_id = ?", gone)
+            for attempt_id in dropped:
+                release(book, attempt_id, 0)
+                book.execute("DELETE FROM reservations WHERE attempt_id = ?", (attempt_id,))
+            if plain:
+                noted = [sql.insert_reservation(r, os.getpid(), self._birth) for r in reservations]
+                if noted:
+                    book.executemany(noted[0][0], [values for _, values in noted])
+                return [()] * len(noted)
+            for entry in entries:
+                if not release(book, entry.attempt_id, entry.cost.pico):
+                    Covering(book, entry).charge(entry.attempt_id, entry.cost.pico or 0, held=False)
+            return [_reserved(book, r, self._birth) for r in reservations]
+
+    def booked(self, attempt_ids: Iterable[str]) -> set[str]:
+        """Those of some attempts that are in the book."""
+        with told(self.path):
+            book = self._book()
+            ask = "SELECT 1 FROM attempts WHERE attempt_id = ?"
+            return {i for i in attempt_ids if book.execute(ask, (i,)).fetchone()}
 
     def settle(self, settled: Settled) -> None:
         """Record what the seller said afterwards; of several, the one with the latest `at` holds.
@@ -284,6 +312,25 @@ def _refused(covering: Covering, pico: int | None) -> Use | None:
     return next((use for use in hard if pico is None or pico > use.left), None)
 
 
+def _reserved(
+    book: Connection, reservation: Reservation, birth: str | None
+) -> tuple[str, ...] | Fault:
+    """Hold what an attempt may cost; the warnings of its budgets, or the fault of one that does not
+    allow it."""
+    covering = Covering(book, reservation)
+    if covering and _refused(covering, reservation.pico):
+        for dead in _orphans(book, reservation.at):  # they may hold what is wanted
+            _bury(book, dead)
+        refused = _refused(covering, reservation.pico)
+        if refused is not None:
+            return refusal(refused, reservation.pico)
+    book.execute(*sql.insert_reservation(reservation, os.getpid(), birth))
+    if not covering:
+        return ()
+    covering.charge(reservation.attempt_id, reservation.pico or 0, held=True)
+    return tuple(line for use in covering.uses() if (line := warning(use)) is not None)
+
+
 def _enter(book: Connection, entry: Entry) -> None:
     book.execute(*sql.insert_attempt(entry))
     kept = book.execute("DELETE FROM reservations WHERE attempt_id = ?", (entry.attempt_id,))
@@ -306,10 +353,10 @@ def _orphans(book: Connection, now: datetime) -> list[Reservation]:
 def _bury(book: Connection, dead: Reservation) -> None:
     """Book an attempt whose process was killed, and let go of what it held."""
     release(book, dead.attempt_id, 0)
-    _enter(book, _killed(dead))
+    _enter(book, killed(dead))
 
 
-def _killed(reservation: Reservation) -> Entry:
+def killed(reservation: Reservation) -> Entry:
     """All that is known of it. It may have been billed, so its cost is unknown, not nothing."""
     from nemocli.core.ports import Entry
 

@@ -33,18 +33,28 @@ class HttpTransport:
     """Fills `core.ports.Transport`; an async context manager that owns its connections.
 
     `offline` refuses every address that is not this machine before a socket is opened. Loopback
-    addresses never go through a proxy. `debug` gets lines without secrets.
+    addresses never go through a proxy. `debug` gets lines without secrets. `rarely`: most calls
+    will go another way, and what they need is loaded when one comes.
     """
 
-    def __init__(self, user_agent: str, offline: bool = False, debug: Debug | None = None) -> None:
+    def __init__(
+        self,
+        user_agent: str,
+        offline: bool = False,
+        debug: Debug | None = None,
+        *,
+        rarely: bool = False,
+    ) -> None:
+        self._rarely = rarely
         self._user_agent = user_agent
-        self._offline = offline
+        self.offline = offline
         self._debug = debug
         self._clients: dict[tuple[bool, bool], httpx2.AsyncClient] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
-        import httpx2  # noqa: F401 - now, so that no call's time to first token pays for it
+        if not self._rarely:
+            import httpx2  # noqa: F401 - now, so that no call's time to first token pays for it
 
         return self
 
@@ -133,7 +143,7 @@ class HttpTransport:
         return url
 
     def _check_near(self, url: httpx2.URL) -> None:
-        if self._offline and not loopback(str(url)):
+        if self.offline and not loopback(str(url)):
             raise NemoError(offline_fault(origin_of(str(url))))
 
     def _client(self, url: httpx2.URL) -> httpx2.AsyncClient:
@@ -150,7 +160,7 @@ class HttpTransport:
 
         # Reading the certificate store takes longer than a local call; a context that trusts
         # nobody stands in where no TLS is spoken.
-        context = self._tls_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = self.tls_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.AsyncClient(
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip, deflate"},
@@ -171,7 +181,8 @@ class HttpTransport:
                 )
             ) from error
 
-    def _tls_context(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
+        """The certificates that are trusted here. Raises NemoError when they cannot be read."""
         import httpx2
 
         if self._tls is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 
 from nemocli.core.calls import Row
 from nemocli.core.moments import utc_text
 from nemocli.core.money import Price, differs, table_cost, usd_text
+from nemocli.core.records import cost_json, usage_json
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, superset
 from nemocli.core.values import Json
@@ -198,15 +199,8 @@ def explained_json(found: Explained) -> dict[str, Json]:
         "upstream": entry.upstream,
         "model": entry.model,
         "served_model": entry.served_model,
-        "usage": asdict(entry.usage),
-        "cost": {
-            "usd": usd_text(cost.pico),
-            "source": cost.source,
-            "price_id": cost.price_id,
-            "list_usd": usd_text(cost.list_pico),
-            "list_price_id": cost.list_price_id,
-            "flags": list(cost.flags),
-        },
+        "usage": usage_json(entry.usage),
+        "cost": cost_json(cost),
         "booked": {"usd": usd_text(found.row.booked.pico), "source": found.row.booked.source},
         "table_usd": usd_text(found.table_pico),
         "terms": [

@@ -9,7 +9,9 @@ Asking and reading
 
 From the bytes of a reply to payloads
   reply            stream, document or web page; exactly one end, whatever comes
+  plain            a whole chat completion of the usual kind, read at once
   sse              bytes to server-sent events under any cut
+  bulk             JSON in bulk
   jsontext         JSON with exact numbers, and questions that no answer can make fail
 
 From payloads to events
@@ -30,4 +32,5 @@ Beside the call itself
   catalog          listings of models
   settle           the final cost of one reply, asked for after it
   activity         sums by day, as a seller keeps them
+  batches          many calls handed over at once, and what is said of them afterwards
 """

@@ -11,6 +11,7 @@ from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import string
 from nemocli.wire.meter import Meter
+from nemocli.wire.plain import plain_events
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags
 from nemocli.wire.toolcalls import ToolCallPieces
@@ -100,6 +101,10 @@ class ChatReader:
             return
         yield from self.take(payload)
         yield from self.eof()
+
+    def usual(self, payload: JsonObject) -> list[Event] | None:
+        """A completion of the usual kind, read at once."""
+        return plain_events(payload, self._provider)
 
     def done(self) -> Iterator[Event]:
         """`[DONE]`. Without a finish reason it still ends an answer that was begun."""

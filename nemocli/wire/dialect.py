@@ -38,6 +38,9 @@ class Decoder(Protocol):
     def close(self) -> Iterator[Event]:
         """The connection is over; what is missing without an announced end is a failure."""
 
+    def whole(self, body: bytes) -> list[Event]:
+        """The events of a body that is here to its end: `feed` and `close` in one."""
+
 
 class Dialect(Protocol):
     """One way of asking and answering."""

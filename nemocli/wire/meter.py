@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from nemocli.core.events import Metered
 from nemocli.core.provider import UsageWire
@@ -20,6 +21,9 @@ COUNTS = (
 )
 
 
+_NONE = [None] * len(COUNTS)
+
+
 class Meter:
     """Reads one provider's usage; made once per reply."""
 
@@ -27,9 +31,7 @@ class Meter:
 
     def __init__(self, wire: UsageWire) -> None:
         self._wire = wire
-        self._paths = {name: str(getattr(wire, name)) for name in COUNTS}
-        places = [*self._paths.values(), *((wire.cost,) if wire.cost else ())]
-        self._roots = tuple({path.partition(".")[0] for path in places})
+        self._paths, self._roots = _places(wire)
 
     def read(self, data: JsonObject) -> Metered | None:
         """The counts and the sum in a payload; None when it says neither."""
@@ -52,16 +54,19 @@ class Meter:
         return None if upstream is None else cost + upstream
 
 
+@lru_cache(maxsize=64)
+def _places(wire: UsageWire) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Where the counts are, and the fields at the top that hold them."""
+    paths = {name: str(getattr(wire, name)) for name in COUNTS}
+    places = [*paths.values(), *((wire.cost,) if wire.cost else ())]
+    return paths, tuple({path.partition(".")[0] for path in places})
+
+
 def counted(data: Json, paths: Mapping[str, str], *, disjoint: bool) -> Usage | None:
     """The token classes at the paths, as supersets; None when none of them is there."""
-    counts = {name: count(dig(data, paths[name])) for name in COUNTS if name in paths}
-    if all(value is None for value in counts.values()):
+    counts = [count(dig(data, paths[name])) if name in paths else None for name in COUNTS]
+    if counts == _NONE:
         return None
-    usage = Usage(
-        counts.get("input_tokens"),
-        counts.get("cached_input_tokens"),
-        counts.get("cache_write_tokens"),
-        counts.get("output_tokens"),
-        counts.get("reasoning_tokens"),
-    )
+    taken, cached, written, made, thought = counts
+    usage = Usage(taken, cached, written, made, thought)
     return superset(from_disjoint(usage) if disjoint else usage)

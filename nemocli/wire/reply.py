@@ -45,6 +45,9 @@ class Reader(Protocol):
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """The one payload of a reply that was not streamed."""
 
+    def usual(self, payload: JsonObject) -> list[Event] | None:
+        """The same where it is short work, for a reader that has read nothing yet; else None."""
+
     def done(self) -> Iterator[Event]:
         """`[DONE]` came."""
 
@@ -121,6 +124,27 @@ class ReplyDecoder:
             yield from self._last()
         if not self._over:
             yield from self._end(Failed(self._cut()))
+
+    def whole(self, body: bytes) -> list[Event]:
+        """All the events of a body that is here to its end; the same as fed, and sooner."""
+        if body[:1] == b"{" and b"\\u" not in body and len(body) <= LONGEST:
+            try:
+                payload = parse(body.decode())
+            except ValueError:
+                payload = None
+            if isinstance(payload, dict):
+                self._began = self._over = True
+                usual = self._reader.usual(payload)
+                if usual is not None:
+                    return usual
+                events = list(self._reader.whole(payload))
+                ends = bool(events) and isinstance(events[-1], _ENDS)
+                return [
+                    *events[: len(events) - ends],
+                    *self._reader.rest(),
+                    events[-1] if ends else Failed(self._cut()),
+                ]
+        return [*self.feed(body), *self.close()]
 
     def _sniffed(self, chunk: bytes) -> bytes:
         """The bytes that count; sets the form as soon as the first of them is there."""

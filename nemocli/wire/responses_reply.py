@@ -93,6 +93,10 @@ class ResponsesReader:
         else:
             yield from self._part(name, payload)
 
+    def usual(self, payload: JsonObject) -> list[Event] | None:
+        """No reply of this dialect is short work."""
+        return None
+
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """A response that was not streamed."""
         status = string(payload.get("status"))

@@ -20,6 +20,7 @@ from nemocli.core.money import Price
 from nemocli.core.plan import Catalogue
 from nemocli.core.provider import (
     Auth,
+    Batches,
     ErrorRule,
     Limits,
     Provider,
@@ -91,6 +92,7 @@ def keys(name: str, *path: str) -> set[str]:
         (ReasoningWire, ("reasoning",), set(), set()),
         (UsageWire, ("usage",), set(), set()),
         (Settlement, ("settlement",), set(), set()),
+        (Batches, ("batches",), set(), set()),
         (ErrorRule, ("errors", "items"), set(), set()),
         (Limits, ("limits",), set(), set()),
         (Timeouts, ("timeouts",), set(), set()),

@@ -72,7 +72,8 @@ class Stub:
         self.on("*", *behaviours)
 
     def on(self, path: str, *behaviours: Behaviour | Answer) -> None:
-        """The same for one path (`/v1/models`), in place of what the stub does by itself."""
+        """The same for one path (`/v1/models`), or for all of them (empty), in place of what the
+        stub does by itself."""
         with self._news:
             self._scripts[path] = [Reply(b) if isinstance(b, Answer) else b for b in behaviours]
 
@@ -124,7 +125,8 @@ class Stub:
 
     def _behaviour(self, request: Request) -> Behaviour:
         answers = request.method == "POST" and request.path.endswith(ANSWERING)
-        queue = self._scripts.get(request.path) or (self._scripts["*"] if answers else [])
+        mine = self._scripts.get(request.path) or self._scripts.get("")
+        queue = mine or (self._scripts["*"] if answers else [])
         if queue:
             return queue.pop(0) if len(queue) > 1 else queue[0]
         path = request.path.removeprefix("/v1")

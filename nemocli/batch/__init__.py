@@ -1,0 +1,1 @@
+"""Scripted calls at scale: a million rows, killed twice, paid once."""

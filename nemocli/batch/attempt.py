@@ -1,0 +1,315 @@
+"""One attempt at a row, and what follows from how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from nemocli.batch.asking import Reply, Speller, completion_of, reply_to
+from nemocli.batch.lines import answered_line, attempt_line, failed_line
+from nemocli.batch.ports import Gate, Outcome, Results
+from nemocli.batch.progress import Tally
+from nemocli.batch.recall import Recall
+from nemocli.batch.rows import Row, limit_in
+from nemocli.batch.terms import STOPPING, Admitted, Again, Halt, Over, Question, Step, Terms, Work
+from nemocli.core.budget import bound
+from nemocli.core.events import Failed, Fold
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.pacing import Word
+from nemocli.core.plan import Plan, Target
+from nemocli.core.ports import Call, Entry, Validator, World
+from nemocli.core.prompt import first_code_block
+from nemocli.core.records import Begun
+from nemocli.core.values import JsonObject
+from nemocli.engine.book import AttemptId, Times, entry_for
+from nemocli.engine.call import Door, opened
+
+_BUSY = frozenset({503, 529})
+_MOST_COMPLAINTS = 8
+_NO_COST: JsonObject = {"usd": "0", "source": "free", "price_id": None}
+
+
+class Asker:
+    """Makes attempts. Whatever happens to one, it is booked and its place at the gate free."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        world: World,
+        gate: Gate,
+        results: Results,
+        tally: Tally,
+        *,
+        check: Validator | None = None,
+        recall: Recall | None = None,
+        warn: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.terms = terms
+        self.back: Callable[[Work], None] = lambda work: None
+        self._world = world
+        self._gate = gate
+        self._results = results
+        self._tally = tally
+        self._check = check
+        self._recall = recall
+        self._warn = warn
+        self._doors: dict[tuple[int, str | None], tuple[Door, Speller]] = {}
+        self._opening = asyncio.Lock()
+        told = terms.told
+        self._plan = Plan(
+            terms.targets,
+            timeout_s=terms.timeout_s,
+            run_id=told.run_id,
+            command=told.command,
+            tags=told.tags,
+            project=told.project,
+        )
+
+    def _worst(self, row: Row, target: Target) -> int:
+        """What a call for the row may cost, in pico-USD; 0 where money is not counted. Raises
+        NemoError (budget) where a price is unknown."""
+        if not self.terms.capped or target.free:
+            return 0
+        day = self._world.clock.now().date()
+        size, most = row.chars // 2 + 64, limit_in(row.body)
+        fits = bound(1 << 62, target.price(day), size, most, target.output_limit)
+        if isinstance(fits, Fault):
+            raise NemoError(fits)
+        return fits.worst
+
+    async def attempt(self, work: Work, index: int, admitted: Admitted) -> Step:
+        """Put the attempt on record, wait to be let through, call, book; then what is next.
+
+        It is on record before it waits, so that no call waits for the disk.
+        """
+        clock, terms, row = self._world.clock, self.terms, work.row
+        attempt = AttemptId(clock.new_id(), len(work.entries) + 1, clock.now())
+        try:
+            door, speller = await self._door(index, row.model)
+            call = speller.call(row)
+            if self._recall is not None and self._recalled(self._recall, call, work, index):
+                return Over()
+            worst = await self._reserve(attempt, door.target, work)
+        except NemoError as error:
+            return self._unmade(work, index, attempt, error.fault)
+        try:
+            grant = await admitted(index, row.chars // 4 + terms.output_tokens, worst)
+        except BaseException:
+            self._results.dropped(attempt.id)
+            raise
+        self._results.sent(attempt.id)
+        target, began = door.target, clock.monotonic()
+        question = Question(row.model or terms.spec.model or target.name, row.chars)
+        reply = Reply(Fold())
+        try:
+            await reply_to(call, door, self._world, reply)
+        finally:
+            times = Times(None, clock.monotonic() - began)
+            entry = entry_for(
+                self._plan, target, question, reply.fold, attempt=attempt, times=times
+            )
+            self._tally.attempt(entry)
+            self._gate.leave(grant, _outcome(entry, reply))
+            if reply.fold.end is None:
+                self._results.attempted(attempt_line(entry, terms.told))
+                self._results.ended(attempt.id)
+        work.entries.append(entry)
+        if work.repairs:
+            self._tally.repair_pico += entry.cost.pico or 0
+        step = self._judged(work, reply, target)
+        self._results.ended(attempt.id)
+        return step
+
+    def _recalled(self, recall: Recall, call: Call, work: Work, index: int) -> bool:
+        """Whether the row needs no call, because its answer is known or on its way."""
+        if work.repairs or work.name is not None:
+            return False
+        name = recall.name(call, work.row)
+        if name is None:
+            return False
+        body = recall.known(name)
+        if body is not None:
+            self._answer_again(work, body, index)
+            return True
+        if recall.join(name, work):
+            return True
+        work.name = name
+        return False
+
+    def _answer_again(self, work: Work, body: bytes, index: int) -> None:
+        provider = self.terms.targets[index].provider.name
+        more: JsonObject = {"cached": True, "provider": provider, "cost": _NO_COST}
+        line = answered_line(work.row, body, (), self.terms.told, status="cached", more=more)
+        self._results.answered(line)
+        self._tally.cached += 1
+        self._tally.answered(cut=False)
+
+    def _release(self, work: Work, body: bytes | None = None) -> None:
+        """Those who waited for this row get its answer, or ask for themselves."""
+        if self._recall is None or work.name is None:
+            return
+        if body is not None:
+            self._recall.keep(work.name, body)
+        for other in self._recall.waiting(work.name):
+            if body is None:
+                self.back(other)
+            else:
+                self._answer_again(other, body, work.targets[0])
+
+    def _unmade(self, work: Work, index: int, attempt: AttemptId, fault: Fault) -> Step:
+        """No call was made: nothing can have been billed."""
+        target = self.terms.targets[index]
+        fault = fault.at(target.provider.name)
+        if fault.kind in STOPPING:
+            return Halt(fault)
+        fold = Fold()
+        fold.add(Failed(fault))
+        question = Question(work.row.model or target.name, work.row.chars)
+        entry = entry_for(
+            self._plan,
+            target,
+            question,
+            fold,
+            attempt=attempt,
+            times=Times(None, 0.0),
+            begun=False,
+        )
+        work.entries.append(entry)
+        return self._failed(work, Reply(fold), fault)
+
+    async def _door(self, index: int, model: str | None) -> tuple[Door, Speller]:
+        found = self._doors.get((index, model))
+        if found is not None:
+            return found
+        async with self._opening:
+            if (index, model) not in self._doors:
+                target = self.terms.targets[index]
+                if model is not None:
+                    target = self.terms.named(target, model)
+                door = await opened(target, self._world)
+                timeouts = door.target.provider.timeouts.within(self.terms.timeout_s)
+                self._doors[index, model] = door, Speller(door, self.terms.spec, timeouts)
+        return self._doors[index, model]
+
+    async def _reserve(self, attempt: AttemptId, target: Target, work: Work) -> int:
+        """Hold what it may cost, in pico-USD; 0 where money is not counted."""
+        worst = self._worst(work.row, target)
+        begun = Begun(
+            attempt.id,
+            attempt.at,
+            target.provider.name,
+            target.name,
+            worst if self.terms.capped or target.free else None,
+            work.row.ordinal,
+            work.row.chars,
+        )
+        for line in await self._results.reserve(begun):
+            self._warn(line)
+        return worst
+
+    def _judged(self, work: Work, reply: Reply, target: Target) -> Step:
+        entry = work.entries[-1]
+        fault = entry.fault
+        if fault is None or (fault.kind is FaultKind.TRUNCATED and reply.fold.text_chars):
+            return self._answered(work, reply, target)
+        return self._failed(work, reply, fault)
+
+    def _answered(self, work: Work, reply: Reply, target: Target) -> Step:
+        told, entries, row = self.terms.told, work.entries, work.row
+        wrong = self._check(_json_in(reply.fold.text)) if self._check is not None else []
+        if wrong:
+            if work.repairs < self.terms.repairs:
+                work.repairs += 1
+                self._tally.repairs += 1
+                work.row = repaired(row, reply.fold.text, wrong)
+                self._results.attempted(attempt_line(entries[-1], told))
+                return Again(0.0)
+            message = f"the answer does not fit the schema: {wrong[0]}"
+            self._give_up(work, str(FaultKind.SCHEMA), message, reply)
+            return Over()
+        cut = entries[-1].fault is not None
+        body = reply.body
+        if body is None or row.kind != target.provider.dialect:
+            body = completion_of(reply.fold, target.model)
+        status = "truncated" if cut else "ok"
+        self._results.answered(answered_line(row, body, entries, told, status=status))
+        self._tally.answered(cut=cut)
+        self._release(work, None if cut or work.repairs else body)
+        return Over()
+
+    def _failed(self, work: Work, reply: Reply, fault: Fault) -> Step:
+        last = work.targets[0]
+        others = tuple(t for t in range(len(self.terms.targets)) if t > last)
+        if fault.kind is FaultKind.RATE and work.refusals < self.terms.patience:
+            work.refusals += 1
+            self._tally.refused += 1
+            return self._again(work, 0.0)
+        if fault.kind in STOPPING:
+            if others and not self.terms.spread:
+                work.targets = others[:1]
+                return self._again(work, 0.0)
+            self._results.attempted(attempt_line(work.entries[-1], self.terms.told))
+            return Halt(fault)
+        work.failures += 1
+        if fault.retryable and work.failures < self.terms.tries:
+            wait = fault.retry_after_s
+            if wait is None:
+                wait = self.terms.base_s * 2 ** (work.failures - 1)
+                wait *= 0.5 + self._world.clock.jitter() / 2
+            return self._again(work, min(wait, self.terms.longest_s))
+        if others and not self.terms.spread and fault.kind is not FaultKind.REQUEST:
+            work.targets, work.failures = others[:1], 0
+            return self._again(work, 0.0)
+        self._give_up(work, str(fault.kind), fault.message, reply)
+        return Over()
+
+    def _again(self, work: Work, seconds: float) -> Step:
+        self._tally.retries += 1
+        self._results.attempted(attempt_line(work.entries[-1], self.terms.told))
+        return Again(seconds)
+
+    def _give_up(self, work: Work, code: str, message: str, reply: Reply) -> None:
+        line = failed_line(work.row, code, message, work.entries, self.terms.told, body=reply.body)
+        self._results.failed(line)
+        self._tally.failed += 1
+        self._release(work)
+
+
+def _outcome(entry: Entry, reply: Reply) -> Outcome:
+    fault = entry.fault
+    tokens = (entry.usage.input_tokens or 0) + (entry.usage.output_tokens or 0)
+    word: Word = "other"
+    if reply.fold.answered or fault is None:
+        word = "ok"
+    elif fault.kind is FaultKind.RATE:
+        word = "overloaded" if fault.status in _BUSY else "refused"
+    elif fault.status in _BUSY:
+        word = "overloaded"
+    elif fault.kind is FaultKind.TIMEOUT and fault.sent:
+        word = "lost"
+    wait = fault.retry_after_s if fault is not None else None
+    return Outcome(word, wait, tokens, entry.cost.pico, reply.remaining, reply.reset_s)
+
+
+def repaired(row: Row, text: str, wrong: list[str]) -> Row:
+    """The same question with the wrong answer and what is wrong with it."""
+    listed = "\n".join(f"- {w}" for w in wrong[:_MOST_COMPLAINTS])
+    ask = (
+        "That does not satisfy the JSON Schema:\n"
+        f"{listed}\n"
+        "Answer again with the corrected JSON value and nothing else."
+    )
+    what = "messages" if row.kind == "chat" else "input"
+    turns = row.body.get(what)
+    before: list[Any] = (
+        [{"role": "user", "content": turns}] if isinstance(turns, str) else list(cast(Any, turns))
+    )
+    after = [*before, {"role": "assistant", "content": text}, {"role": "user", "content": ask}]
+    return replace(row, body={**row.body, what: after})
+
+
+def _json_in(text: str) -> str:
+    block = first_code_block(text)
+    return (text if block is None else block).strip()

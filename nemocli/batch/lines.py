@@ -1,0 +1,185 @@
+"""Lines of the output: the OpenAI Batch shape, and beside it all that is known of the row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nemocli.batch.rows import Bad, Row
+from nemocli.core.faults import Fault
+from nemocli.core.money import usd_text
+from nemocli.core.ports import Entry
+from nemocli.core.records import BAD, DONE, FAILED, Settled, attempt_json, entry_from
+from nemocli.core.values import Json, JsonObject
+from nemocli.wire.bulk import dumps, loads
+
+SCHEMA = "nemocli.batch/1"
+_ANSWERED = b',"error":null,"x_nemocli":'
+_CONTROL = bytes(range(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the lines of one run have in common, besides its attempts."""
+
+    run_id: str
+    command: str = "batch"
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def about(self) -> dict[str, Json]:
+        """As `entry_from` wants it."""
+        return {
+            "run": self.run_id,
+            "command": self.command,
+            "project": self.project,
+            "tags": self.tags,
+        }
+
+
+def answered_line(
+    row: Row,
+    body: bytes,
+    entries: Sequence[Entry],
+    told: Told,
+    *,
+    status: str,
+    more: JsonObject | None = None,
+) -> bytes:
+    """A row that was answered. `body` is one JSON document, kept as it came where that fits on a
+    line. `entries` are all attempts; those before the last are in the book. `more` is added to
+    `x_nemocli`."""
+    last = entries[-1] if entries else None
+    name = last.attempt_id if last is not None else row.key.hex()
+    request_id = last.request_id if last is not None else None
+    about = {**_about(row, entries, told, status), **(more or {})}
+    return b"".join(
+        (
+            b'{"id":"batch_req_',
+            name.encode(),
+            b'","custom_id":',
+            dumps(row.custom_id),
+            b',"response":{"status_code":200,"request_id":',
+            dumps(request_id),
+            b',"body":',
+            _on_one_line(body),
+            b'},"error":null,"x_nemocli":',
+            dumps(about),
+            b"}\n",
+        )
+    )
+
+
+def failed_line(
+    row: Row | Bad,
+    code: str,
+    message: str,
+    entries: Sequence[Entry],
+    told: Told,
+    *,
+    body: bytes | None = None,
+    more: JsonObject | None = None,
+) -> bytes:
+    """A row that was given up, or never was one; with what had come of an answer."""
+    last = entries[-1] if entries else None
+    response: Json = None
+    if last is not None and last.http_status is not None:
+        response = {
+            "status_code": last.http_status,
+            "request_id": last.request_id,
+            "body": _document(body),
+        }
+    status = "bad_row" if isinstance(row, Bad) else "failed"
+    said = {
+        "id": f"batch_req_{last.attempt_id if last is not None else f'row_{row.ordinal + 1}'}",
+        "custom_id": row.custom_id,
+        "response": response,
+        "error": {"code": code, "message": message},
+        "x_nemocli": {**_about(row, entries, told, status), **(more or {})},
+    }
+    return dumps(said) + b"\n"
+
+
+def attempt_line(entry: Entry, told: Told) -> bytes:
+    """One attempt of a row that goes on."""
+    return dumps({"about": told.about(), "attempt": attempt_json(entry)})
+
+
+def attempt_of(line: bytes) -> Entry:
+    """`attempt_line` back. Raises ValueError."""
+    said = cast(Any, loads(line))
+    return entry_from(said["attempt"], said["about"])
+
+
+def settled_of(line: bytes) -> Settled:
+    """What an output line settled. Raises ValueError for one that this program did not write."""
+    try:
+        about: Mapping[str, Any]
+        at = line.rfind(_ANSWERED)
+        if at > 0:  # nothing else of an answer's line has to be read
+            about, error = cast(Any, loads(line[at + len(_ANSWERED) : -2])), None
+        else:
+            said = cast(Any, loads(line))
+            about, error = said["x_nemocli"], said["error"]
+        record, key = (bytes.fromhex(part) for part in about["key"].split(":"))
+        if about["schema"] != SCHEMA or len(record) != 8 or len(key) != 8:
+            raise ValueError("of another version")
+        state = DONE if error is None else BAD if about["status"] == "bad_row" else FAILED
+        entries = tuple(entry_from(a, about) for a in about["attempts"])
+        return Settled(int(about["ordinal"]), record, key, state, entries)
+    except (KeyError, TypeError, AttributeError, RecursionError) as why:
+        raise ValueError(f"no line of a batch: {why}") from why
+
+
+def _about(row: Row | Bad, entries: Sequence[Entry], told: Told, status: str) -> dict[str, Json]:
+    """`x_nemocli`. The last attempt's facts stand at the top; all attempts come whole."""
+    key = row.key.hex() if isinstance(row, Row) else "00" * 8
+    said: dict[str, Json] = {
+        "schema": SCHEMA,
+        "ordinal": row.ordinal,
+        "key": f"{row.raw.hex()}:{key}",
+        "where": row.where,
+        "status": status,
+        **told.about(),
+    }
+    if entries:
+        last = entries[-1]
+        known = [e.cost.pico for e in entries if e.cost.pico is not None]
+        whole = len(known) == len(entries)
+        said |= {
+            "provider": last.provider,
+            "upstream": last.upstream,
+            "served_model": last.served_model,
+            "cost": {
+                "usd": usd_text(sum(known)) if whole else None,
+                "source": last.cost.source if whole else "unknown",
+                "price_id": last.cost.price_id,
+            },
+            "timing": {"total_s": None if last.total_s is None else round(last.total_s, 4)},
+        }
+    said["attempts"] = [attempt_json(entry) for entry in entries]
+    return said
+
+
+def error_of(fault: Fault) -> tuple[str, str]:
+    """The stable code and the line of a fault."""
+    return str(fault.kind), fault.message
+
+
+def _on_one_line(body: bytes) -> bytes:
+    """A JSON document without raw line ends, and without what JSON does not allow in it."""
+    if len(body.translate(None, _CONTROL)) == len(body):
+        return body
+    return json.dumps(json.loads(body, strict=False), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _document(body: bytes | None) -> Json:
+    if not body:
+        return None
+    try:
+        value: Json = json.loads(body, strict=False)
+    except (ValueError, RecursionError):
+        return body[:4000].decode("utf-8", "replace")
+    return value

@@ -1,0 +1,105 @@
+"""How a job is done, a row on its way through it, and the steps it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from nemocli.batch.lines import Told
+from nemocli.batch.ports import Grant
+from nemocli.batch.rows import Row
+from nemocli.batch.spec import Spec
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.plan import Target
+from nemocli.core.ports import Entry
+
+STOPPING = frozenset(
+    {
+        FaultKind.QUOTA,
+        FaultKind.AUTH,
+        FaultKind.OFFLINE,
+        FaultKind.CONFIG,
+        FaultKind.UNAVAILABLE,
+        FaultKind.TLS,
+        FaultKind.REFUSED,
+        FaultKind.BUDGET,
+    }
+)
+"""Kinds that every other row would meet too: the job stops, to be gone on with later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a job is done.
+
+    `tries` are failed calls a row may have; refusals for coming too often are not counted, until
+    there are `patience` of them for one row. Waits in seconds double from `base_s` up to
+    `longest_s`. `capped`: money is counted before a call. `repairs` are answers sent back for not
+    fitting the schema, `output_tokens` a guess for limits of tokens per minute. `named` is the
+    same provider's target for a model that a row names; it may raise NemoError.
+    """
+
+    targets: tuple[Target, ...]
+    spec: Spec
+    told: Told
+    spread: bool = False
+    tries: int = 4
+    patience: int = 100
+    base_s: float = 0.5
+    longest_s: float = 30.0
+    timeout_s: float | None = None
+    capped: bool = False
+    output_tokens: int = 1024
+    repairs: int = 1
+    fail_fast: bool = False
+    named: Callable[[Target, str], Target] = lambda target, model: replace(
+        target, model=model, card=None, offer=None
+    )
+
+
+@dataclass(slots=True)
+class Work:
+    """A row under way: its attempts so far, the targets it may be asked of next, and the name its
+    answer is kept under, where it is."""
+
+    row: Row
+    targets: tuple[int, ...]
+    entries: list[Entry] = field(default_factory=list)
+    failures: int = 0
+    refusals: int = 0
+    repairs: int = 0
+    name: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A row as the ledger sees it."""
+
+    model: str
+    chars: int
+
+
+Admitted = Callable[[int, int, int], Awaitable[Grant]]
+"""Waits until a call to a target (index), of so many tokens and pico-USD at most, may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The row is done, given up, or waits for another row's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The row is asked once more after so many seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The whole job stops; the row is asked again when it goes on."""
+
+    fault: Fault
+
+
+Step = Over | Again | Halt

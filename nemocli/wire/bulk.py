@@ -1,0 +1,42 @@
+"""JSON in bulk: a million lines in, a million lines out. orjson, and the standard library wherever
+that one is stricter than JSON files in the wild."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import cast
+
+import orjson
+
+from nemocli.core.values import Json
+
+
+def loads(data: bytes) -> Json:
+    """The value of a JSON text. Raises ValueError with the standard library's words and place."""
+    try:
+        return cast(Json, orjson.loads(data))
+    except orjson.JSONDecodeError:
+        return cast(Json, json.loads(data.decode("utf-8")))
+
+
+def dumps(value: object, *, ordered: bool = False) -> bytes:
+    """Compact UTF-8; `ordered` by keys. Raises ValueError for what JSON cannot say."""
+    try:
+        return orjson.dumps(value, _plain, orjson.OPT_SORT_KEYS if ordered else None)
+    except TypeError:  # half a character, an integer above 64 bits
+        try:
+            text = json.dumps(value, sort_keys=ordered, separators=(",", ":"), default=_plain)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        return text.encode("ascii")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    if hasattr(value, "items"):
+        return dict(value.items())
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,64 @@
+"""A whole chat completion of the usual kind, read at once.
+
+Nine replies in ten hold one message of text, a finish reason and counts. What they mean is what
+`chat_reply` says they mean; whatever is not quite so is left to it.
+"""
+
+from __future__ import annotations
+
+from nemocli.core.events import Event, Finished, Metered, Started, Text
+from nemocli.core.provider import Provider
+from nemocli.core.values import JsonObject, dig
+from nemocli.wire.jsontext import string
+from nemocli.wire.meter import Meter
+
+_TOP = frozenset(
+    {
+        "id",
+        "object",
+        "created",
+        "model",
+        "provider",
+        "choices",
+        "usage",
+        "system_fingerprint",
+        "service_tier",
+    }
+)
+_CHOICE = frozenset({"index", "finish_reason", "native_finish_reason", "logprobs", "message"})
+_MESSAGE = frozenset({"role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls"})
+_BESIDE = ("refusal", "reasoning", "reasoning_content", "tool_calls")
+_EMPTY: tuple[object, ...] = (None, "", [])
+
+
+def plain_events(payload: JsonObject, provider: Provider) -> list[Event] | None:
+    """All its events, or None where it is not of the usual kind."""
+    content = _content(payload)
+    if not content or ("<" in content and provider.reasoning.tags):
+        return None
+    upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
+    started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
+    events: list[Event] = [started, Text(content)]
+    metered: Metered | None = Meter(provider.usage).read(payload)
+    if metered is not None:
+        events.append(metered)
+    events.append(Finished("stop"))
+    return events
+
+
+def _content(payload: JsonObject) -> str | None:
+    """The text of the only message, where there is nothing beside it."""
+    choices = payload.get("choices")
+    if not payload.keys() <= _TOP or type(choices) is not list or len(choices) != 1:
+        return None
+    choice = choices[0]
+    if type(choice) is not dict or not choice.keys() <= _CHOICE:
+        return None
+    message = choice.get("message")
+    if choice.get("finish_reason") != "stop" or type(message) is not dict:
+        return None
+    content = message.get("content")
+    if not message.keys() <= _MESSAGE or type(content) is not str:
+        return None
+    beside = any(message.get(name) not in _EMPTY for name in _BESIDE)
+    return None if beside else content

@@ -1,0 +1,121 @@
+"""The pace at which servers are asked: close to what they allow, without being told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemocli.core.pacing import Pacer, Pinned, Word
+from tests.core.flow_servers import SERVERS, Bucket, Slots, Window, simulate
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_server_is_used_and_hardly_ever_refuses(name: str, seed: int) -> None:
+    make, rate, latency = SERVERS[name]
+    run = simulate(make(), latency=latency, seed=seed)
+    limit = rate or 48 / (latency * math.exp(0.125))
+    assert run.accepted / (limit * 3600) >= 0.92
+    assert run.refused / (run.refused + run.accepted) <= 0.04
+
+
+@pytest.mark.parametrize(
+    ("server", "per_s"),
+    [
+        (Bucket(600, False, 600), 10),
+        (Window(1000, False), 1000 / 60),
+        (Window(40, False, 6.0), 40 / 6),
+        (Slots(5), 5 / (4 * math.exp(0.125))),
+    ],
+    ids=["deep bucket", "wide window", "short window", "few slots"],
+)
+def test_other_limits_are_found_too(server, per_s: float) -> None:
+    run = simulate(server)
+    assert run.accepted / (per_s * 3600) >= 0.9
+    assert run.refused / (run.refused + run.accepted) <= 0.05
+
+
+def test_what_is_pinned_is_kept() -> None:
+    pacer = Pacer(Pinned(rpm=60, cap=3))
+    assert [pacer.wait(0.0) for _ in range(2)] == [0.0, 0.0]
+    tickets = [pacer.sent(0.0)]
+    assert 0.9 <= pacer.wait(0.0) <= 1.0
+    for at in (1.0, 2.0):
+        assert pacer.wait(at) == 0
+        tickets.append(pacer.sent(at))
+    assert pacer.wait(10.0) == math.inf  # three are under way
+    pacer.ended(tickets[0], 10.0, "ok")
+    assert pacer.wait(10.0) == 0
+
+
+def test_tokens_a_minute_are_kept() -> None:
+    pacer, now, sent = Pacer(Pinned(tpm=60_000, cap=1000)), 0.0, 0
+    while now < 300:
+        wait = pacer.wait(now, 1000)
+        if wait:
+            now += wait
+            continue
+        ticket = pacer.sent(now, 1000)
+        sent += 1
+        pacer.ended(ticket, now, "ok", tokens=1000)
+    assert 0.95 <= sent / 300 <= 1.1
+
+
+def test_retry_after_is_obeyed() -> None:
+    pacer = Pacer()
+    ticket = pacer.sent(5.0)
+    pacer.ended(ticket, 5.1, "refused", 7.0)
+    assert pacer.wait(5.1) == pytest.approx(7.0, abs=0.01)
+
+
+def test_a_server_that_only_queues_is_not_given_ever_more() -> None:
+    """Four at a time, whatever is sent: the others wait in line there."""
+    import heapq
+
+    pacer, now, ends, done = Pacer(), 0.0, [], 0
+    free = [0.0] * 4
+    while now < 600:
+        wait = pacer.wait(now)
+        if wait == 0:
+            at = heapq.heappop(free)
+            end = max(at, now) + 1.0
+            heapq.heappush(free, end)
+            heapq.heappush(ends, (end, done, pacer.sent(now)))
+            done += 1
+            continue
+        now, _, ticket = heapq.heappop(ends)
+        pacer.ended(ticket, now, "ok")
+    assert pacer.under_way <= 40
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-100, 100),
+            st.sampled_from(["ok", "refused", "overloaded", "lost", "other"]),
+            st.none() | st.floats(0, 1000),
+        ),
+        max_size=60,
+    )
+)
+def test_a_clock_that_jumps_back_stops_nothing(
+    steps: list[tuple[float, Word, float | None]],
+) -> None:
+    """The job's clock never does; if it did, calls would still go on, and none be counted twice."""
+    now, pacer, out = 1000.0, Pacer(now=1000.0), []
+    for jump, word, wait_s in steps:
+        now += jump
+        wait = pacer.wait(now)
+        assert wait >= 0
+        if wait == 0:
+            out.append(pacer.sent(now))
+        elif out:
+            pacer.ended(out.pop(), now, word, wait_s)
+        assert pacer.under_way == len(out)
+    for ticket in out:
+        pacer.ended(ticket, now, "ok")
+    assert pacer.under_way == 0
+    assert pacer.wait(now + 10_000) == 0
