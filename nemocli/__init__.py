@@ -13,6 +13,17 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/ask                  `nemocli ask`: one answer, scriptable
   cli/asking               From what was typed to a plan and a request
   cli/auth                 `nemocli auth`: keys, from where and to where
+  cli/batch                `nemocli batch`: scripted calls at scale
+  cli/batch_again          `batch retry` and `merge`: rows asked once more, and outputs joined
+  cli/batch_estimate       `batch estimate` and `batch run --dry-run`: what a job will come to
+  cli/batch_jobs           `batch status` and `ls`: what becomes of jobs after they were started
+  cli/batch_plan           What a command line comes to
+  cli/batch_ray            `batch run --engine ray`: the same shares as `--shard`
+  cli/batch_remote         `batch run --remote`: rows handed to a provider's own batches
+  cli/batch_run            From a plan to its rows, and from their end to an exit code
+  cli/batch_show           `batch show`: results for people, and as tables for other programs
+  cli/batch_shown          A job as it is shown: a line on a terminal
+  cli/body_options         What commands that ask have in common: their options as settings
   cli/checks               What `doctor` looks at: each check one line
   cli/choice               Which paths a call takes when nobody said, and in which order
   cli/completion           `nemocli completion`: the shell's side of completion

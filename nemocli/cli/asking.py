@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from nemocli.cli.body_options import effort_of, settled_options
 from nemocli.cli.choice import Choice, chosen
 from nemocli.cli.running import run_async
 from nemocli.cli.setup import Setup
@@ -15,8 +16,8 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
-from nemocli.core.request import EFFORTS, Effort, Message, Request
-from nemocli.core.values import Json, JsonObject
+from nemocli.core.request import Message, Request
+from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
 
 if TYPE_CHECKING:
@@ -116,18 +117,7 @@ def _interrupted(answer: Answer) -> Fault:
 
 def job_of(setup: Setup, wish: Wish) -> Job:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
-    setup.flags(
-        provider=list(wish.providers) or None,
-        model=wish.model,
-        system=wish.system,
-        reasoning=wish.reasoning,
-        max_tokens=wish.max_tokens,
-        timeout_s=wish.timeout,
-        max_cost_usd=wish.max_cost,
-        fallback=wish.fallback,
-    )
-    options, ours = _options(wish.options)
-    setup.flags(**ours)
+    options = settled_options(setup, wish, fallback=wish.fallback)
     settings = setup.settings
     text = _prompt(wish)
     model = settings.text("model")
@@ -136,7 +126,7 @@ def job_of(setup: Setup, wish: Wish) -> Job:
     request = Request(
         model=model or choice.targets[0].name,
         messages=_messages(settings.text("system"), text),
-        reasoning=_effort(settings.text("reasoning")),
+        reasoning=effort_of(settings.text("reasoning")),
         max_tokens=settings.count("max_tokens"),
         options=options,
         schema=schema,
@@ -210,44 +200,6 @@ def _prompt(wish: Wish) -> str:
 def _messages(system: str | None, text: str) -> tuple[Message, ...]:
     user = Message("user", text)
     return (Message("system", system), user) if system else (user,)
-
-
-def _effort(word: str | None) -> Effort | None:
-    for effort in EFFORTS:
-        if word == effort:
-            return effort
-    return None
-
-
-def _options(given: tuple[str, ...]) -> tuple[JsonObject, dict[str, Json]]:
-    """`k=v` as body fields, JSON where it reads as JSON, `a.b=v` inside objects; and the one that
-    is a setting of this program instead."""
-    import json
-
-    fields: dict[str, Json] = {}
-    own: dict[str, Json] = {}
-    for item in given:
-        name, equals, raw = item.partition("=")
-        if not name or not equals:
-            raise usage_error(f"-o takes `name=value`, not {item!r}")
-        try:
-            value: Json = json.loads(raw)
-        except ValueError:
-            value = raw
-        if name == "model_path":
-            own["embedded.model_path"] = raw
-        else:
-            _put(fields, name.split("."), value)
-    return fields, own
-
-
-def _put(fields: dict[str, Json], path: list[str], value: Json) -> None:
-    for key in path[:-1]:
-        inner = fields.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise usage_error(f"-o {'.'.join(path)}: {key!r} has a value already")
-        fields = inner
-    fields[path[-1]] = value
 
 
 def _schema(wish: Wish) -> tuple[JsonObject | None, Check | None]:

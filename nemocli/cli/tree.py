@@ -18,6 +18,7 @@ class CommandRow:
 
 COMMANDS: tuple[CommandRow, ...] = (
     CommandRow("ask", "ask", "One answer, for people and scripts", "Ask"),
+    CommandRow("batch", "batch", "Very many calls: resumable, priced, at the pace allowed", "Ask"),
     CommandRow("models", "models", "Which models there are, and which really answer", "Paths"),
     CommandRow("providers", "providers", "The paths to a model, their order, and tests", "Paths"),
     CommandRow("auth", "auth", "Keys: store, check, remove", "Paths", alias="keys"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -90,6 +91,9 @@ def settle_in(home: Home, url: str) -> None:
     (home.cwd / "notes.txt").write_text("the moon is far\n")
     (home.cwd / "key.txt").write_text(KEY + "\n")
     (home.cwd / "schema.json").write_text('{"type": "object"}')
+    (home.cwd / "prompts.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
+    for share in ("1-of-2", "2-of-2"):
+        (home.cwd / f"shares.{share}.jsonl").write_text("")
     subprocess.run(["git", "init", "-q"], cwd=home.cwd, check=True)
     subprocess.run(["git", "add", "notes.txt"], cwd=home.cwd, check=True)
 
@@ -105,7 +109,7 @@ def results(everyday: Home) -> dict[str, Done]:
     changing = [
         line
         for line in lines
-        if re.search(r"\b(login|logout|add|rm|set|order|trust|weights|cost)\b", line)
+        if re.search(r"\b(login|logout|add|rm|set|order|trust|weights|cost|batch)\b", line)
     ]
     with ThreadPoolExecutor(3) as pool:
         calm = [line for line in lines if line not in changing]
@@ -118,6 +122,24 @@ def test_an_example_does_what_it_says(name: str, line: str, results: dict[str, D
     done = results[line]
     assert done.code == 0, f"{line}\n{done.err}"
     assert "Traceback" not in done.err
+
+
+def test_the_walk_through_a_batch_ends_where_it_says(
+    everyday: Home, results: dict[str, Done]
+) -> None:
+    """Killed in the middle, on a real model: every row is there once, answered or given up."""
+    found = []
+    for name in ("greetings.jsonl", "greetings.jsonl.errors.jsonl"):
+        path = everyday.cwd / name
+        lines = path.read_text().splitlines() if path.exists() else []
+        found += [json.loads(line) for line in lines]
+    assert sorted(line["x_nemocli"]["ordinal"] for line in found) == list(range(6))
+    good = [line for line in found if line["error"] is None]
+    for line in good:
+        said = line["response"]["body"]["choices"][0]["message"]["content"]
+        assert set(json.loads(said)) == {"greeting"}
+    assert len(good) >= 3
+    assert "greeting" in (everyday.cwd / "greetings.csv").read_text()
 
 
 def test_every_command_has_an_example() -> None:

@@ -18,6 +18,7 @@ from nemocli.__main__ import main
 main()
 """
 HEAVY = {
+    "orjson", "httptools", "uvloop", "pyarrow", "jinja2", "ray",
     "typer", "rich", "httpx2", "yaml", "keyring", "sqlite3", "asyncio", "jsonschema", "xllamacpp",
     "platformdirs", "importlib.metadata", "decimal", "dataclasses", "prompt_toolkit", "pydantic",
 }  # fmt: skip
@@ -65,6 +66,8 @@ def loaded(home: Home, *args: str) -> set[str]:
         (("weights", "--help"), {"typer", "dataclasses"}),
         (("weights", "ls"), {"typer", "dataclasses", "decimal", "asyncio"}),
         (("weights", "status"), {"typer", "dataclasses", "decimal", "asyncio"}),
+        (("batch", "--help"), {"typer", "dataclasses"}),
+        (("batch", "ls"), {"typer", "dataclasses", "decimal"}),
         (("config", "path"), {"typer", "dataclasses", "decimal"}),
         (("auth", "status"), {"typer", "dataclasses", "decimal"}),
     ],
@@ -81,6 +84,17 @@ def test_a_question_loads_http_and_the_book_and_nothing_else(home: Home) -> None
     # httpx2 itself asks importlib.metadata for its version.
     assert found <= {
         "typer", "dataclasses", "decimal", "sqlite3", "asyncio", "httpx2", "importlib.metadata",
+    }  # fmt: skip
+
+
+def test_a_batch_loads_its_own_transport_and_no_other_client(home: Home) -> None:
+    with Stub(Answer("hi")) as stub:
+        home.provider("stub", stub.url)
+        (home.cwd / "in.jsonl").write_text('{"prompt": "hi"}\n')
+        line = ("batch", "run", "in.jsonl", "-o", "out.jsonl", "-p", "stub", "-m", "x/any")
+        found = loaded(home, *line)
+    assert found <= {
+        "typer", "dataclasses", "decimal", "sqlite3", "asyncio", "orjson", "httptools", "uvloop",
     }  # fmt: skip
 
 
