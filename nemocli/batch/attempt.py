@@ -20,14 +20,13 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.pacing import Word
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Call, Entry, Validator, World
-from nemocli.core.prompt import first_code_block
 from nemocli.core.records import Begun
 from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import Door, opened
+from nemocli.engine.structured import complaint, json_in
 
 _BUSY = frozenset({503, 529})
-_MOST_COMPLAINTS = 8
 _NO_COST: JsonObject = {"usd": "0", "source": "free", "price_id": None}
 
 
@@ -218,7 +217,7 @@ class Asker:
 
     def _answered(self, work: Work, reply: Reply, target: Target) -> Step:
         told, entries, row = self.terms.told, work.entries, work.row
-        wrong = self._check(_json_in(reply.fold.text)) if self._check is not None else []
+        wrong = self._check(json_in(reply.fold.text)) if self._check is not None else []
         if wrong:
             if work.repairs < self.terms.repairs:
                 work.repairs += 1
@@ -295,12 +294,7 @@ def _outcome(entry: Entry, reply: Reply) -> Outcome:
 
 def repaired(row: Row, text: str, wrong: list[str]) -> Row:
     """The same question with the wrong answer and what is wrong with it."""
-    listed = "\n".join(f"- {w}" for w in wrong[:_MOST_COMPLAINTS])
-    ask = (
-        "That does not satisfy the JSON Schema:\n"
-        f"{listed}\n"
-        "Answer again with the corrected JSON value and nothing else."
-    )
+    ask = complaint(wrong)
     what = "messages" if row.kind == "chat" else "input"
     turns = row.body.get(what)
     before: list[Any] = (
@@ -308,8 +302,3 @@ def repaired(row: Row, text: str, wrong: list[str]) -> Row:
     )
     after = [*before, {"role": "assistant", "content": text}, {"role": "user", "content": ask}]
     return replace(row, body={**row.body, what: after})
-
-
-def _json_in(text: str) -> str:
-    block = first_code_block(text)
-    return (text if block is None else block).strip()

@@ -70,14 +70,18 @@ def json_in(text: str) -> str:
 
 def repair(request: Request, text: str, wrong: list[str]) -> Request:
     """The same question with the wrong answer and what is wrong with it."""
+    turns = (*request.messages, Message("assistant", text), Message("user", complaint(wrong)))
+    return replace(request, messages=turns)
+
+
+def complaint(wrong: list[str]) -> str:
+    """What the model is told of an answer that does not fit."""
     listed = "\n".join(f"- {w}" for w in wrong[:MOST_COMPLAINTS])
-    ask = (
+    return (
         "That does not satisfy the JSON Schema:\n"
         f"{listed}\n"
         "Answer again with the corrected JSON value and nothing else."
     )
-    turns = (*request.messages, Message("assistant", text), Message("user", ask))
-    return replace(request, messages=turns)
 
 
 def _mismatch(wrong: list[str], answer: Answer) -> Fault:

@@ -284,7 +284,7 @@ def test_without_a_key_nothing_is_asked(home: Home, stub: Stub) -> None:
 
 
 def test_a_row_that_one_path_cannot_serve_goes_to_the_next(home: Home, stub: Stub) -> None:
-    with Stub(Status(503, "down")) as down:
+    with Stub(Status(500, "down")) as down:
         home.provider("down", down.url)
         line = ("batch", "run", "in.jsonl", "-o", "out.jsonl", "-p", "down", "-p", "stub")
         write_rows(home, prompts(4))
@@ -423,10 +423,10 @@ def test_an_estimate_may_ask_a_few(home: Home, stub: Stub) -> None:
     home.provider("stub", stub.url, prices=[price])
     write_rows(home, prompts(100))
     line = ("batch", "estimate", "in.jsonl", "-p", "stub", "-m", "x/anything", "--sample", "5")
-    said = run(*line, "--rpm", "60", "--json", home=home).json()
+    said = run(*line, "--rpm", "6000", "--json", home=home).json()
     assert (len(stub.requests), said["sampled"], said["lengths_from"]) == (5, 5, "sample")
     assert said["sample_usd"] == "0.0005"
-    assert (said["wall_s"], said["limit"]) == (100.0, "60 requests a minute")
+    assert (said["wall_s"], said["limit"]) == (1.0, "6000 requests a minute")
     usage = stub.requests and home.attempts()[0]
     assert said["output_tokens"]["p50"] == 100 * usage["output_tokens"]
     assert {row["command"] for row in home.attempts()} == {"batch estimate"}
