@@ -183,6 +183,7 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/profile_check         What is wrong with a profile file, said so that its writer can mend it
   io/profile_files         Profile files to layered mappings: read, check, cover, extend
   io/profiles              Every provider and model card this user has
+  io/programs              Programs of others: where they lie, where they start
   io/ray_pool              Shares of a job in actors of a Ray cluster
   io/rows_in               Rows out of files and pipes, one at a time: JSONL, CSV, TSV
   io/rows_piped            Records out of a pipe, read by a thread

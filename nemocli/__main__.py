@@ -9,6 +9,7 @@ from contextlib import suppress
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    _leave_working_folder()
     args = sys.argv[1:]
     if args == ["--version"]:
         from nemocli.version import __version__
@@ -29,6 +30,14 @@ def main() -> None:
     from nemocli.cli.app import main as run
 
     sys.exit(run(args))
+
+
+def _leave_working_folder() -> None:
+    """`python -m nemocli` puts the folder one stands in first on the module path: a `yaml.py` in a
+    cloned repository would run. The package itself is found already."""
+    with suppress(OSError):
+        here = os.getcwd()  # noqa: PTH109 - pathlib is not imported for this
+        sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
 
 
 if __name__ == "__main__":

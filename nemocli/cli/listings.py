@@ -114,7 +114,9 @@ async def _held(setup: Setup, name: str) -> tuple[Listed, ...]:
     from nemocli.io.command_runtime import CommandRuntime
     from nemocli.wire.catalog import Listed
 
-    runtime = CommandRuntime(setup.catalogue.provider(name), setup.env, notices(setup))
+    runtime = CommandRuntime(
+        setup.catalogue.provider(name), setup.env, notices(setup), setup.key_names()
+    )
     return tuple(Listed(m.name) for m in await runtime.models())
 
 

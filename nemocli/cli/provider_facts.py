@@ -62,7 +62,8 @@ def readiness(setup: Setup, provider: Provider) -> tuple[bool, str]:
 
 def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
     from importlib.util import find_spec
-    from shutil import which
+
+    from nemocli.io.programs import find_program
 
     assert provider.runtime is not None
     if provider.runtime.kind == "llama_cpp":
@@ -70,7 +71,7 @@ def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
     else:
         probe = provider.runtime.settings.get("probe")
         program = str(probe[0]) if isinstance(probe, list | tuple) and probe else ""
-        ready = which(program, path=setup.env.get("PATH")) is not None
+        ready = find_program(program, setup.env) is not None
     return ready, "starts when asked" if ready else "not installed"
 
 

@@ -123,7 +123,13 @@ class Setup:
         """The keys, each looked up when it is asked for."""
         from nemocli.io.secrets import KeyStore
 
-        return KeyStore(self.paths, self.env, self.settings.key_command, self.err.warn)
+        return KeyStore(
+            self.paths, self.env, self.settings.key_command, self.err.warn, self.key_names
+        )
+
+    def key_names(self) -> frozenset[str]:
+        """The environment variables that hold keys of providers: not for programs of others."""
+        return frozenset(n for p in self.catalogue.providers.values() for n in p.auth.env)
 
     @cached_property
     def ledger(self) -> SqliteLedger:

@@ -82,7 +82,7 @@ class _Desk:
         self._setup = setup
         self._held = held
         self._local_dir = local_dir
-        self._runtime = CommandRuntime(held.provider, setup.env, notices(setup))
+        self._runtime = CommandRuntime(held.provider, setup.env, notices(setup), setup.key_names())
 
     async def plan(self) -> ProgramPlan:
         """Ask the program, and the disk."""

@@ -70,6 +70,7 @@ class _Servers:
                 notices(setup),
                 offline=setup.offline,
                 model_path=setup.settings.text("embedded.model_path"),
+                key_names=setup.key_names,
             )
         return self._made
 

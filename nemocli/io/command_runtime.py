@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
@@ -17,6 +16,7 @@ from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject
 from nemocli.io.fetching import Teller
 from nemocli.io.process import run
+from nemocli.io.programs import find_program, without_keys
 
 Test = Callable[[str], bool]
 
@@ -62,8 +62,17 @@ class HeldFile:
 class CommandRuntime:
     """One provider's program: its commands and the fields of its answers are in the profile."""
 
-    def __init__(self, provider: Provider, env: Mapping[str, str], teller: Teller) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        env: Mapping[str, str],
+        teller: Teller,
+        key_names: Collection[str] = (),
+    ) -> None:
+        """`key_names` are the variables with keys of other providers: the program is not told
+        those."""
         assert provider.runtime is not None
+        self._allowed = without_keys(env, set(key_names) - set(provider.auth.env))
         self._provider = provider
         self._settings = provider.runtime.settings
         self._env = env
@@ -201,12 +210,12 @@ class CommandRuntime:
 
     async def _said(self, what: str, timeout_s: float, **names: str) -> bytes:
         argv = self._argv(what, **names)
-        program = shutil.which(argv[0], path=self._env.get("PATH"))
+        program = find_program(argv[0], self._env)
         if program is None:
             raise self._fault(f"`{argv[0]}` is not installed", None)
         shown = f"`{' '.join(argv)}`"
         try:
-            done = await run([program, *argv[1:]], {**self._env, "NO_COLOR": "1"}, timeout_s)
+            done = await run([program, *argv[1:]], {**self._allowed, "NO_COLOR": "1"}, timeout_s)
         except OSError as error:
             raise self._fault(f"{shown} cannot run: {error.strerror or error}", None) from error
         if done.code is None:

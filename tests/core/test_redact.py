@@ -165,4 +165,4 @@ def test_time_is_linear_in_the_text(text: str) -> None:
     redactor = Redactor([KEY, OTHER])
     start = time.perf_counter()
     redactor.text(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.perf_counter() - start < 5

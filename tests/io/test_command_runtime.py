@@ -240,7 +240,7 @@ def test_a_cancelled_program_ends_with_its_children(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc who lives")
 def test_a_program_that_takes_too_long_ends_with_its_children(tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    done = asyncio.run(run([*child(FAMILY), str(file)], os.environ, 1.5))
+    done = asyncio.run(run([*child(FAMILY), str(file)], os.environ, 5))
     assert done.code is None
     for pid in file.read_text().split():
         wait_gone(int(pid))
@@ -255,7 +255,7 @@ def test_a_server_left_running_with_our_stdout_is_not_waited_for(tmp_path: Path)
     done = asyncio.run(run(child(body), os.environ, 15))
     os.kill(int(done.out), 9)
     assert done.code == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 14
 
 
 def test_a_program_gets_no_stdin_and_cannot_flood() -> None:

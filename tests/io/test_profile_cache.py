@@ -115,7 +115,7 @@ def test_a_missing_folder_is_an_empty_one(tmp_path: Path) -> None:
     assert catalogue(folders, None).broken == {}
 
 
-def test_a_cached_load_imports_no_parser_and_is_fast(tmp_path: Path) -> None:
+def test_a_cached_load_imports_no_parser(tmp_path: Path) -> None:
     cache = tmp_path / "profiles.json"
     assert len(catalogue(ProfileFolders(shipped_folder()), cache).catalogue.providers) >= 17
     if not cache.exists():
@@ -136,4 +136,4 @@ print(least, *sorted({{"yaml", "jsonschema"}} & set(sys.modules)))
         cwd=Path(__file__).parents[2])  # fmt: skip
     seconds, *loaded = run.stdout.split()
     assert loaded == []
-    assert float(seconds) < 0.01
+    assert float(seconds) < 0.05  # takes 0.004
