@@ -23,7 +23,7 @@ def main() -> None:
         complete(args[1:])
         return
     if args == ["cost", "statusline"]:
-        from nemocli.cli.prompt import answered
+        from nemocli.cli.cost.statusline import answered
 
         if answered():
             return
@@ -33,11 +33,13 @@ def main() -> None:
 
 
 def _leave_working_folder() -> None:
-    """`python -m nemocli` puts the folder one stands in first on the module path: a `yaml.py` in a
-    cloned repository would run. The package itself is found already."""
+    """`python -m nemocli` and an empty entry of PYTHONPATH put the folder one stands in on the
+    module path: a `yaml.py` in a cloned repository would run. The package itself is found already.
+    """
     with suppress(OSError):
         here = os.getcwd()  # noqa: PTH109 - pathlib is not imported for this
-        sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
+        if here not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+            sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from nemocli.batch.asking import Reply, Speller, completion_of, reply_to
 from nemocli.batch.lines import answered_line, attempt_line, failed_line
+from nemocli.batch.options import STOPPING, Admitted, Again, Halt, Over, Question, Step, Terms, Work
 from nemocli.batch.ports import Gate, Outcome, Results
 from nemocli.batch.progress import Tally
-from nemocli.batch.recall import Recall
+from nemocli.batch.request import Reply, Speller, completion_of, reply_to
+from nemocli.batch.reuse import Recall
 from nemocli.batch.rows import Row, limit_in
-from nemocli.batch.terms import STOPPING, Admitted, Again, Halt, Over, Question, Step, Terms, Work
 from nemocli.core.budget import bound
 from nemocli.core.events import Failed, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError

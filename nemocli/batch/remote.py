@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar, cast
 from urllib.parse import urljoin
 
-from nemocli.batch.asking import Speller
+from nemocli.batch.request import Speller
 from nemocli.batch.rows import Row
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.ports import Call, World

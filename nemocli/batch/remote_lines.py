@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from nemocli.batch.lines import Told, answered_line, failed_line
+from nemocli.batch.options import Question
 from nemocli.batch.rows import Row
-from nemocli.batch.terms import Question
 from nemocli.core.events import Finished, Fold, Metered, Started
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry

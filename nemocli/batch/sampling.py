@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from nemocli.batch.estimate import Seen
 from nemocli.batch.lines import attempt_of, settled_of
+from nemocli.batch.options import Terms
 from nemocli.batch.rows import Row
-from nemocli.batch.terms import Terms
 from nemocli.core.money import Pico
 from nemocli.core.ports import Ledger, Reservation
 from nemocli.core.records import DONE, Begun

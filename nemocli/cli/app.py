@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nemocli.cli.helping import root_help
-from nemocli.cli.output import ReaderGone, Unwritable
-from nemocli.cli.setup import Globals, Setup
-from nemocli.cli.tree import BY_NAME, COMMANDS
+from nemocli.cli.commands import BY_NAME, COMMANDS
+from nemocli.cli.context import Globals, Setup
+from nemocli.cli.help.text import root_help
+from nemocli.cli.terminal.output import ReaderGone, Unwritable
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, usage_error
 
 SIGPIPE_EXIT = 141
@@ -86,7 +86,7 @@ def begin(
         setup.out.line(f"nemocli {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
-        from nemocli.cli.helping import short_help
+        from nemocli.cli.help.text import short_help
 
         setup.out.text(short_help(setup))
 
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _remember(setup: Setup) -> None:
     """Names for the next completion, where this command has read them anyway."""
     if setup.has_profiles:
-        from nemocli.cli.completion import refresh
+        from nemocli.cli.setup.completion import refresh
 
         refresh(setup)
 

@@ -14,7 +14,7 @@ from nemocli.core.plan import DEFAULT_MODEL, Target
 from nemocli.core.provider import Provider, loopback
 
 if TYPE_CHECKING:
-    from nemocli.cli.setup import Setup
+    from nemocli.cli.context import Setup
     from nemocli.core.card import ModelCard
 
 LISTENING_S = 0.15

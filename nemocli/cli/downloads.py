@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nemocli.cli.setup import Setup
+    from nemocli.cli.context import Setup
 
 EVERY_S = 0.1
 BAR = 24

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from nemocli.cli.setup import Setup
+from nemocli.cli.context import Setup
 from nemocli.core.ports import Endpoint, Transport, World
 from nemocli.io.clock import SystemClock
-from nemocli.io.transport import HttpTransport
+from nemocli.io.http.client import HttpTransport
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nemocli.core.plan import Target
-    from nemocli.io.pinned import Pin
-    from nemocli.io.servers import LocalServers
+    from nemocli.io.servers.pinned import Pin
+    from nemocli.io.servers.servers import LocalServers
 
 USER_AGENT = f"nemocli/{__version__}"
 
@@ -34,7 +34,7 @@ async def world_of(setup: Setup, *, many: bool = False) -> AsyncIterator[World]:
         )
         transport: Transport = http
         if many:
-            from nemocli.io.volley import Volley
+            from nemocli.io.http.batch_client import Volley
 
             transport = await stack.enter_async_context(Volley(http, USER_AGENT))
         servers = _Servers(setup)
@@ -60,7 +60,7 @@ class _Servers:
         """The real ones."""
         if self._made is None:
             from nemocli.cli.downloads import notices
-            from nemocli.io.servers import LocalServers
+            from nemocli.io.servers.servers import LocalServers
 
             setup = self._setup
             self._made = LocalServers(
@@ -77,7 +77,7 @@ class _Servers:
     async def _pull(
         self, url: str, pin: Pin, folder: Path, progress: Callable[[int], None]
     ) -> None:
-        from nemocli.cli.weights_pinned import pull_pinned
+        from nemocli.cli.weights.pinned import pull_pinned
 
         await pull_pinned(self._setup, url, pin, folder, progress)
 

@@ -21,18 +21,10 @@ What is done about it
   policy        again, next or stop
   budget        reserve before, settle after
   money         dated prices and exact costs
-  prices        price rows as lines, and doubts about new ones
-  leases        GPUs of one's own by the hour, and each call's part of them
-  calls         calls as the book shows them
 
 What is asked a million times
   records       records of an input, how they ended, and their attempts as JSON
   pacing        the pace a server allows, learned from how it refuses
-
-What is fetched
-  repository    weights at one commit: files, sizes, digests, contents
-  layout        where they lie, in the shared cache and in a plain folder
-  weight_ports  the shapes of the outside that a pull needs
 
 What everything stands on
   ports         the shapes of the outside world

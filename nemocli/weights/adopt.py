@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.repository import Blob
-from nemocli.core.weight_ports import Part, Store, Threads
-from nemocli.weights.abreast import abreast
+from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import CHUNK, Count, Stop, Whole, read_whole
 from nemocli.weights.journal import Journal, Verified
 from nemocli.weights.manifest import Entry
+from nemocli.weights.ports import Part, Store, Threads
+from nemocli.weights.repository import Blob
 from nemocli.weights.survey import survey
 from nemocli.weights.verify import Folder, blob_of
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.core.repository import Blob
-from nemocli.core.weight_ports import Bulk
 from nemocli.weights.digest import Count, Reading, Stop, read_whole
 from nemocli.weights.journal import Claims
-from nemocli.weights.terms import World
+from nemocli.weights.options import World
+from nemocli.weights.ports import Bulk
+from nemocli.weights.repository import Blob
 
 Place = Callable[[Blob, Reading], None]
 """A content that is what it should be has its seat; remember it. Called in a thread."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from zlib import crc32
 
-from nemocli.core.repository import Blob
-from nemocli.core.weight_ports import Part
+from nemocli.weights.ports import Part
+from nemocli.weights.repository import Blob
 from nemocli.weights.segments import SEGMENT, segment_span
 
 SUM_CHARS = 16

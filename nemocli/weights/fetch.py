@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.repository import Blob, Listing
-from nemocli.core.weight_ports import Ask, Body, Connections
-from nemocli.weights.abreast import abreast
-from nemocli.weights.again import ENOUGH, again
-from nemocli.weights.answers import host_of, read_opening
+from nemocli.weights.assembly import Work
+from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Stop, Stopped
+from nemocli.weights.file_response import host_of, read_opening
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Claims
+from nemocli.weights.options import Terms, World
 from nemocli.weights.pace import Watchdog
+from nemocli.weights.ports import Ask, Body, Connections
+from nemocli.weights.repository import Blob, Listing
+from nemocli.weights.retry import ENOUGH, again
 from nemocli.weights.segments import Board, Piece
 from nemocli.weights.stream import Streamer
-from nemocli.weights.terms import Terms, World
-from nemocli.weights.work import Work
 
 _OF_ONE_FILE = frozenset(
     {

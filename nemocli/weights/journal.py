@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nemocli.core.weight_ports import Stamp
+from nemocli.weights.ports import Stamp
 
 HEAD = b'{"schema": "nemocli.weights-journal/1"}\n'
 

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.repository import Blob, Listing, RemoteFile, check_path
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject, count
+from nemocli.weights.repository import Blob, Listing, RemoteFile, check_path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

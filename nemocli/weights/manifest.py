@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nemocli.core.faults import NemoError, config_error
-from nemocli.core.layout import check_repo
-from nemocli.core.repository import Listing, RemoteFile, check_path
+from nemocli.weights.hub_layout import check_repo
+from nemocli.weights.repository import Listing, RemoteFile, check_path
 from nemocli.weights.segments import SEGMENT, segment_count
 
 SCHEMA = "nemocli.weights-manifest/1"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nemocli.core.quantities import size_text, time_text
-from nemocli.core.repository import Blob, Listing
 from nemocli.core.values import Json
-from nemocli.core.weight_ports import Space
 from nemocli.weights.fit import Fit, Gpus, fit_json
-from nemocli.weights.gate import Need, lack
+from nemocli.weights.ports import Space
+from nemocli.weights.repository import Blob, Listing
+from nemocli.weights.space import Need, lack
 from nemocli.weights.survey import Survey
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from nemocli.core.quantities import size_text, time_text
 from nemocli.core.values import Json
-from nemocli.core.weight_ports import Space
-from nemocli.weights.gate import Need, lack
+from nemocli.weights.ports import Space
+from nemocli.weights.space import Need, lack
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.repository import Blob, Listing
 from nemocli.weights import journal as journals
-from nemocli.weights.abreast import abreast
+from nemocli.weights.assembly import Work
 from nemocli.weights.bulk import InBulk
+from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import SUM_CHARS, Count, Reading, Stop, Stopped, read_whole
 from nemocli.weights.fetch import Fetching
-from nemocli.weights.gate import Need, check_room
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Journal, Verified
 from nemocli.weights.listing import blobs_of, collisions
 from nemocli.weights.manifest import Entry, Manifest, manifest_json, read_manifest
+from nemocli.weights.options import Terms, World
 from nemocli.weights.progress import Doing, Phase, Progress, Rate, progress_json
+from nemocli.weights.repository import Blob, Listing
 from nemocli.weights.segments import all_of
+from nemocli.weights.space import Need, check_room
 from nemocli.weights.survey import Survey, survey
-from nemocli.weights.terms import Terms, World
-from nemocli.weights.work import Work
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nemocli.core.repository import Blob
+from nemocli.weights.repository import Blob
 
 SEGMENT = 16 * 1024 * 1024
 """Bytes between two checks that a later run can rely on."""

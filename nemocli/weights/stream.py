@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.weight_ports import Body
+from nemocli.weights.assembly import Work
 from nemocli.weights.digest import CHUNK, Stop
 from nemocli.weights.pace import Pace
+from nemocli.weights.ports import Body
 from nemocli.weights.segments import SEGMENT, Piece
-from nemocli.weights.work import Work
 
 
 class Meter:

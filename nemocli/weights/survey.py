@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nemocli.core.repository import Blob
-from nemocli.core.weight_ports import Stamp, Store
 from nemocli.weights.journal import Journal
+from nemocli.weights.ports import Stamp, Store
+from nemocli.weights.repository import Blob
 from nemocli.weights.segments import segment_count, segment_span
 
 

@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.quantities import size_text
-from nemocli.core.repository import Blob, RemoteFile
 from nemocli.core.values import Json
-from nemocli.core.weight_ports import Part, Threads
-from nemocli.weights.abreast import abreast
+from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Count, Reading, Stop, read_whole
 from nemocli.weights.manifest import Entry
+from nemocli.weights.ports import Part, Threads
+from nemocli.weights.repository import Blob, RemoteFile
 
 Problem = Literal["missing", "truncated", "too long", "damaged", "misplaced", "foreign"]
 

@@ -1,23 +1,16 @@
 """Bytes to values and back, with no I/O: the one floor that knows how servers speak.
 
-Asking and reading
+Asking and reading: a room for each dialect, chat/ and responses/
   dialect          the two questions a dialect answers, and the body that all of them share
-  chat             chat-completions: how to ask
-  chat_reply       chat-completions: payloads to events
-  responses        the responses dialect: how to ask
-  responses_reply  the responses dialect: payloads to events
 
 From the bytes of a reply to payloads
   reply            stream, document or web page; exactly one end, whatever comes
-  plain            a whole chat completion of the usual kind, read at once
   sse              bytes to server-sent events under any cut
   bulk             JSON in bulk
   jsontext         JSON with exact numbers, and questions that no answer can make fail
 
 From payloads to events
   think            `<think>` in the text of an answer
-  toolcalls        pieces of tool calls in chat-completions, one index per call
-  functioncalls    function calls of the responses dialect, passed on once
   sources          citations, each once
   surrogates       halves of characters, put together again
   meter            token counts and money

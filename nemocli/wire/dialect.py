@@ -15,7 +15,10 @@ from nemocli.core.provider import PATHS, Provider, plain
 from nemocli.core.request import Request
 from nemocli.core.values import Json, JsonObject, count, merge
 
-DIALECTS: Mapping[str, str] = {"chat": "nemocli.wire.chat", "responses": "nemocli.wire.responses"}
+DIALECTS: Mapping[str, str] = {
+    "chat": "nemocli.wire.chat.request",
+    "responses": "nemocli.wire.responses.request",
+}
 """Name in a provider's file to module; a module here fills `Dialect`."""
 
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")

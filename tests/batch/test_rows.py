@@ -12,7 +12,7 @@ from nemocli.batch.rows import Bad, Row, columns_of, filled, row_of
 from nemocli.batch.spec import Spec
 from nemocli.core.faults import NemoError
 from nemocli.core.records import Record
-from nemocli.io.rows_in import inputs_of
+from nemocli.io.batch.inputs import inputs_of
 
 CHAT = {"model": "x/any", "messages": [{"role": "user", "content": "hi"}]}
 ITEM = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}

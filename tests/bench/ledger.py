@@ -24,9 +24,9 @@ from nemocli.core.budget import Budget
 from nemocli.core.money import Cost, Pico
 from nemocli.core.ports import Entry, Reservation
 from nemocli.core.usage import Usage
-from nemocli.io.ledger import SqliteLedger
-from nemocli.io.ledger_rows import insert_attempt
-from nemocli.io.ledger_schema import MIGRATIONS
+from nemocli.io.ledger.ledger import SqliteLedger
+from nemocli.io.ledger.rows import insert_attempt
+from nemocli.io.ledger.schema import MIGRATIONS
 
 ROOT = Path(__file__).parents[2]
 GROUP = 500

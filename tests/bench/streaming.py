@@ -24,7 +24,7 @@ from nemocli.core.events import Finished, Fold
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider
 from nemocli.core.request import Message, Request
-from nemocli.io.transport import HttpTransport
+from nemocli.io.http.client import HttpTransport
 from nemocli.wire.dialect import dialect_named
 from tests.servers.process import launched
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from nemocli.cli.tree import COMMANDS
+from nemocli.cli.commands import COMMANDS
 from nemocli.version import __version__
 from tests.run import Home, argv, run, run_pty
 from tests.servers.answer import Answer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.io.test_pinned import DATA, PIN, indexed, wheel_with
+from tests.io.servers.test_pinned import DATA, PIN, indexed, wheel_with
 from tests.run import KEY, Done, Home, run
 from tests.servers.answer import Answer
 from tests.servers.stub import Stub

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from nemocli.cli.app import command_in
-from nemocli.cli.helping import root_help
-from nemocli.cli.tree import COMMANDS
+from nemocli.cli.commands import COMMANDS
+from nemocli.cli.help.text import root_help
 from tests.run import KEY, ROOT, Done, Home, run
 from tests.servers.answer import Answer
 from tests.servers.hub import Hub

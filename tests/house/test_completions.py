@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nemocli.cli.completion_scripts import generated
-from nemocli.cli.tree import COMMANDS
+from nemocli.cli.commands import COMMANDS
+from nemocli.cli.setup.completion_scripts import generated
 from tests.run import ROOT
 
 FOLDER = ROOT / "completions"
@@ -19,7 +19,7 @@ FILES = generated()
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_fresh(name: str) -> None:
-    again = "run `python -m nemocli.cli.completion_scripts`"
+    again = "run `python -m nemocli.cli.setup.completion_scripts`"
     assert (FOLDER / name).read_text("utf-8") == FILES[name], again
 
 

@@ -103,7 +103,7 @@ def test_the_floors_can_be_used_without_the_face() -> None:
     import sys
 
     code = (
-        "import nemocli.engine.run, nemocli.wire.chat, sys;"
+        "import nemocli.engine.run, nemocli.wire.chat.request, sys;"
         "print([m for m in ('typer', 'rich', 'httpx2', 'yaml', 'sqlite3') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nemocli.io.ledger import SqliteLedger
+from nemocli.io.ledger.ledger import SqliteLedger
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ def test_a_tilde_and_a_relative_home_are_understood(
 def test_nothing_else_is_imported_for_it() -> None:
     code = (
         "import sys\n"
-        "import nemocli.io.paths as p, nemocli.io.settings, nemocli.io.secrets, nemocli.io.files\n"
+        "import nemocli.io.paths as p, nemocli.io.settings, nemocli.io.keys.store\n"
+        "import nemocli.io.files\n"
         "p.paths_from({'HOME': '/x'})\n"
         "print([m for m in ('platformdirs', 'yaml', 'keyring', 'httpx2') if m in sys.modules])"
     )

@@ -33,8 +33,8 @@ from nemocli.core.provider import (
 )
 from nemocli.core.request import EFFORTS
 from nemocli.core.values import JsonObject
-from nemocli.io.profile_check import Checker
-from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.check import Checker
 from nemocli.io.yaml import read
 
 SHIPPED = shipped_folder()

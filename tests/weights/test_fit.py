@@ -6,7 +6,7 @@ import pytest
 
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import NemoError
-from nemocli.io.profiles import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
 from nemocli.weights.fit import fits, memory_of, parse_gpus
 
 

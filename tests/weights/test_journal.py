@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.core.weight_ports import Stamp
 from nemocli.weights import journal
 from nemocli.weights.journal import Journal, Verified
+from nemocli.weights.ports import Stamp
 
 NAMES = st.text("0123456789abcdef", min_size=40, max_size=64)
 CLAIMS = st.dictionaries(

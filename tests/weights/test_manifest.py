@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.core.repository import RemoteFile, check_path
 from nemocli.weights.manifest import Entry, Manifest, manifest_json, read_manifest
+from nemocli.weights.repository import RemoteFile, check_path
 from nemocli.weights.segments import SEGMENT, segment_count
 
 HEX40 = st.text("0123456789abcdef", min_size=40, max_size=40)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.core.repository import Blob
+from nemocli.weights.repository import Blob
 from nemocli.weights.segments import (
     LEAST_SHARED,
     SEGMENT,

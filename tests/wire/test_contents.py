@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["core", "wire"])
+@pytest.mark.parametrize("name", ["core", "wire", "wire.chat", "wire.responses"])
 def test_a_table_of_contents_names_every_module_once_and_imports_nothing(name: str) -> None:
     package = import_module(f"nemocli.{name}")
     page = Path(str(package.__file__))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nemocli.core.events import Event
 from nemocli.core.provider import Provider, UsageWire
-from nemocli.wire.chat_reply import ChatReader
-from nemocli.wire.plain import plain_events
+from nemocli.wire.chat.fast import plain_events
+from nemocli.wire.chat.reply import ChatReader
 
 PROVIDER = Provider(
     "p", "chat", "http://x", upstream="provider", usage=UsageWire(cost="usage.cost")

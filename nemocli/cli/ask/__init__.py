@@ -1,0 +1,1 @@
+"""`nemocli ask`: from what was typed to one answer, drawn."""

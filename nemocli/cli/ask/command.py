@@ -1,0 +1,93 @@
+"""`nemocli ask`: one answer, scriptable."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nemocli.cli import options
+from nemocli.cli.help.text import examples
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(
+    epilog=examples(
+        'nemocli ask "Name three uses of a paperclip."',
+        'git diff | nemocli ask "Write a commit message." -x',
+        'nemocli ask "Sum this up." -f notes.txt --max-tokens 200',
+        'nemocli ask "Invent a person." --schema "name, age int" --json',
+    )
+)
+def ask(
+    ctx: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; `-` reads stdin to its end.")
+    ] = None,
+    stdin: Annotated[str | None, typer.Argument(metavar="[-]", show_default=False)] = None,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    system: options.System = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", "-f", metavar="PATH", help="Attach a text file; repeatable."),
+    ] = None,
+    option: options.Option = None,
+    reasoning: options.Reasoning = None,
+    show_reasoning: Annotated[
+        bool, typer.Option("--show-reasoning", help="Show the reasoning on stderr as it comes.")
+    ] = False,
+    max_tokens: options.MaxTokens = None,
+    timeout: options.Timeout = None,
+    max_cost: options.MaxCost = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            metavar="SCHEMA",
+            help="JSON Schema (file or inline) or fields (`name, age int`) the answer must fit.",
+        ),
+    ] = None,
+    extract: Annotated[
+        bool, typer.Option("--extract", "-x", help="Print only the first code block.")
+    ] = False,
+    json: options.Json = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON event a line, as they come.")
+    ] = False,
+    fallback: Annotated[
+        bool | None,
+        typer.Option("--fallback/--no-fallback", help="Go on to the next provider on failure."),
+    ] = None,
+    tag: options.Tag = None,
+    no_log: options.NoLog = False,
+) -> None:
+    """Ask once and print the answer. A prompt and piped text are combined.
+
+    The answer goes to stdout; its receipt, notes and failures to stderr. The exit code is 0 only
+    for a complete answer (`nemocli help exit-codes`).
+    """
+    from nemocli.cli.ask.run import Wish, answer_once
+
+    wish = Wish(
+        prompt=prompt,
+        dash=stdin,
+        providers=tuple(provider or ()),
+        model=model,
+        system=system,
+        files=tuple(file or ()),
+        options=tuple(option or ()),
+        reasoning=reasoning,
+        show_reasoning=show_reasoning,
+        max_tokens=max_tokens,
+        timeout=timeout,
+        max_cost=max_cost,
+        schema=schema,
+        extract=extract,
+        form="jsonl" if jsonl else "json" if json else "text",
+        fallback=fallback,
+        tags=tuple(tag or ()),
+        log=not no_log,
+    )
+    raise typer.Exit(answer_once(ctx.obj, wish))

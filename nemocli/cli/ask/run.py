@@ -1,0 +1,230 @@
+"""From what was typed to a plan and a request, and from the answer to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from nemocli.cli.ask.render import Shown, shown_in
+from nemocli.cli.choice import Choice, chosen
+from nemocli.cli.context import Setup
+from nemocli.cli.event_loop import run_async
+from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.core.events import Fold
+from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
+from nemocli.core.money import pico_from_usd
+from nemocli.core.plan import Plan
+from nemocli.core.policy import Policy
+from nemocli.core.request import Message, Request
+from nemocli.core.values import JsonObject
+from nemocli.engine.run import Answer, run
+
+if TYPE_CHECKING:
+    from nemocli.core.ports import World
+    from nemocli.engine.structured import Check
+
+Form = Literal["text", "json", "jsonl"]
+
+SETTLE_TRIES_WHEN_INTERRUPTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The command line of `ask`."""
+
+    prompt: str | None = None
+    dash: str | None = None
+    providers: tuple[str, ...] = ()
+    model: str | None = None
+    system: str | None = None
+    files: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    reasoning: str | None = None
+    show_reasoning: bool = False
+    max_tokens: int | None = None
+    timeout: str | None = None
+    max_cost: str | None = None
+    schema: str | None = None
+    extract: bool = False
+    form: Form = "text"
+    fallback: bool | None = None
+    tags: tuple[str, ...] = ()
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that is needed to ask: nothing in it comes from outside any more."""
+
+    plan: Plan
+    request: Request
+    check: Check | None = None
+    notices: tuple[str, ...] = field(default=())
+
+
+def answer_once(setup: Setup, wish: Wish) -> int:
+    """Ask, show, book; the exit code."""
+    job = job_of(setup, wish)
+    for line in job.notices:
+        setup.err.warn(line)
+    return run_async(lambda: _answered(setup, wish, job))
+
+
+async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
+    from nemocli.cli.world import world_of
+
+    async with world_of(setup) as world:
+        shown = shown_in(setup, wish.form, job, show_reasoning=wish.show_reasoning)
+        answer = Answer(Fold(), job.plan.targets[0])
+        begun = world.clock.monotonic()
+        try:
+            async with shown:
+                await _run(job, world, shown, answer)
+        except asyncio.CancelledError:
+            answer.fault = _interrupted(answer)
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+        await _settle(answer, world, SETTLE_TRIES_WHEN_INTERRUPTED)
+        return shown.end(answer, world.clock.monotonic() - begun, extract=wish.extract)
+
+
+async def _run(job: Job, world: World, shown: Shown, answer: Answer) -> None:
+    if job.check is None:
+        await run(job.plan, job.request, world, shown.event, answer=answer)
+        return
+    from nemocli.engine.structured import run_checked
+
+    await run_checked(job.plan, job.request, world, shown.event, job.check, answer=answer)
+
+
+async def _settle(answer: Answer, world: World, tries: int) -> None:
+    """Ask for the final cost of an answer that stopped in the middle."""
+    from nemocli.engine.settle import settle_quietly, unsettled
+
+    last, provider = answer.last, answer.target.provider
+    stopped = last is not None and last.status in ("aborted", "cut")
+    if last is None or not stopped or not unsettled(last, provider):
+        return
+    if (settled := await settle_quietly(last, provider, world, tries)) is not None:
+        answer.entries[-1] = settled
+
+
+def _interrupted(answer: Answer) -> Fault:
+    message = "interrupted; what arrived is kept" if answer.fold.shown else "interrupted"
+    return Fault(FaultKind.INTERRUPTED, message, None, answer.target.provider.name)
+
+
+def job_of(setup: Setup, wish: Wish) -> Job:
+    """Settle everything that can be wrong before a call is made. Raises NemoError."""
+    options = settled_options(setup, wish, fallback=wish.fallback)
+    settings = setup.settings
+    text = _prompt(wish)
+    model = settings.text("model")
+    choice = chosen(setup, list(wish.providers), model)
+    schema, check = _schema(wish)
+    request = Request(
+        model=model or choice.targets[0].name,
+        messages=_messages(settings.text("system"), text),
+        reasoning=effort_of(settings.text("reasoning")),
+        max_tokens=settings.count("max_tokens"),
+        options=options,
+        schema=schema,
+    )
+    return Job(
+        _plan(setup, wish, choice, keep=_keeps(wish)), request, check, _notices(choice, model)
+    )
+
+
+def _keeps(wish: Wish) -> bool:
+    """Whether the text has to be held: shown as it comes, it need not be."""
+    return wish.form == "json" or wish.extract or wish.schema is not None
+
+
+def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
+    from nemocli.io.clock import SystemClock
+
+    settings = setup.settings
+    cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
+    several = len(wish.providers) > 1
+    fallback = settings.flag("fallback") if wish.fallback is None else wish.fallback
+    targets = choice.targets if several or fallback else choice.targets[:1]
+    return Plan(
+        targets,
+        _policy(setup, fallback=several if wish.fallback is None else wish.fallback or fallback),
+        timeout_s=float(timeout) if timeout is not None else None,
+        max_cost_pico=pico_from_usd(cap) if cap is not None else None,
+        run_id=SystemClock().new_id(),
+        command="ask",
+        tags=wish.tags,
+        project=setup.project,
+        keep=keep,
+    )
+
+
+def _policy(setup: Setup, *, fallback: bool) -> Policy:
+    """`NEMOCLI_RETRY_BASE_S` shortens the waits between retries, for tests and the impatient."""
+    policy = Policy(fallback=fallback)
+    raw = setup.env.get("NEMOCLI_RETRY_BASE_S")
+    if not raw:
+        return policy
+    try:
+        base_s = float(raw)
+    except ValueError:
+        base_s = -1
+    if not 0 <= base_s <= policy.longest_s:
+        raise NemoError(
+            Fault(FaultKind.CONFIG, f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}")
+        )
+    return replace(policy, base_s=base_s)
+
+
+def _prompt(wish: Wish) -> str:
+    from nemocli.core.prompt import assembled
+    from nemocli.io.stdin import read_attachment, read_stdin
+
+    if wish.dash not in (None, "-"):
+        raise usage_error(
+            f"one prompt is asked at a time, and {wish.dash!r} is a second one",
+            "put the prompt in quotes",
+        )
+    dash = wish.prompt == "-" or wish.dash == "-"
+    typed = None if wish.prompt == "-" else wish.prompt
+    piped = read_stdin(wanted=dash or (typed is None and not wish.files))
+    files = [read_attachment(path) for path in wish.files]
+    if not (typed and typed.strip()) and not (piped and piped.strip()) and not files:
+        raise usage_error("nothing to ask", '`nemocli ask "a question"`, or pipe one in')
+    return assembled(typed, piped, files)
+
+
+def _messages(system: str | None, text: str) -> tuple[Message, ...]:
+    user = Message("user", text)
+    return (Message("system", system), user) if system else (user,)
+
+
+def _schema(wish: Wish) -> tuple[JsonObject | None, Check | None]:
+    if wish.schema is None:
+        return None, None
+    from nemocli.engine.structured import Check
+    from nemocli.io.json_schema import schema_argument, validator
+
+    schema = schema_argument(wish.schema)
+    return schema, Check(validator(schema))
+
+
+def _notices(choice: Choice, model: str | None) -> tuple[str, ...]:
+    """What the user should know of the path before it is taken."""
+    said = [choice.notice] if choice.notice else []
+    for target in choice.targets:
+        away = target.provider.leaves_machine
+        if away and target.model.endswith(away):
+            said.append(
+                f"{target.model} is answered in the cloud of {target.provider.name},"
+                " although the address is local"
+            )
+    card = choice.targets[0].card
+    if model is not None and card is not None:
+        meant = {name.lower(): text for name, text in card.misnomers.items()}.get(model.lower())
+        if meant is not None:
+            said.append(f"{model}: {meant}; taken for {card.name}")
+    return tuple(said)

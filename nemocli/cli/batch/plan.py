@@ -1,0 +1,281 @@
+"""What a command line comes to: a plan in which nothing is left to go wrong but the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemocli.batch.limiter import SPREADS, Lane, Spread
+from nemocli.batch.lines import Told
+from nemocli.batch.options import Terms
+from nemocli.batch.rows import Renderer, columns_of
+from nemocli.batch.spec import Spec
+from nemocli.cli.choice import chosen
+from nemocli.cli.context import Setup
+from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.core.faults import usage_error
+from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
+from nemocli.core.pacing import Pinned
+from nemocli.core.ports import Entry
+from nemocli.io.batch.inputs import Inputs, inputs_of
+from nemocli.io.clock import SystemClock
+
+if TYPE_CHECKING:
+    from nemocli.core.ports import Validator
+    from nemocli.core.values import JsonObject
+
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The command line of `batch run`."""
+
+    inputs: tuple[str, ...]
+    out: str
+    providers: tuple[str, ...] = ()
+    model: str | None = None
+    system: str | None = None
+    template: str | None = None
+    jinja: bool = False
+    form: str | None = None
+    options: tuple[str, ...] = ()
+    reasoning: str | None = None
+    max_tokens: int | None = None
+    timeout: str | None = None
+    max_cost: str | None = None
+    schema: str | None = None
+    repairs: int = 1
+    jobs: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    spread: str | None = None
+    weights: tuple[str, ...] = ()
+    tries: int = 4
+    order: str = "completion"
+    shard: str | None = None
+    restart: bool = False
+    fail_fast: bool = False
+    progress: str = "auto"
+    tags: tuple[str, ...] = ()
+    cache: bool = False
+    cache_any: bool = False
+    dedupe: bool = False
+    remote: bool = False
+    engine: str = "local"
+    actors: int = 2
+    json: bool = False
+
+
+_NAMES = {"provider": "providers", "option": "options", "tag": "tags", "weight": "weights"}
+
+
+def wish_from(given: Mapping[str, Any]) -> Wish:
+    """The options of a command by name; those that are none of a job's are left out."""
+    known = {field_.name for field_ in fields(Wish)}
+    named = {_NAMES.get(name, name): value for name, value in given.items()}
+    made: dict[str, Any] = {"out": ""}
+    for name, value in named.items():
+        if name in known:
+            several = isinstance(value, list) or (value is None and name in _NAMES.values())
+            made[name] = tuple(value or ()) if several else value
+    return Wish(**made)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a job needs: nothing in it comes from outside any more."""
+
+    inputs: Inputs
+    out: Path
+    terms: Terms
+    pinned: Pinned
+    spread: Spread
+    cap: int | None
+    ordered: bool
+    check: Validator | None
+    jinja: Renderer | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def context(self) -> int | None:
+        """The smallest context of the models in question, in tokens."""
+        return min((t.context for t in self.terms.targets if t.context), default=None)
+
+
+def lanes_of(plan: Plan, clock: SystemClock) -> list[Lane]:
+    day = clock.now().date()
+    lanes = []
+    for target in plan.terms.targets:
+        price, limits = target.price(day), target.provider.limits
+        pinned = plan.pinned
+        if pinned.cap is None and limits.concurrency is not None:
+            pinned = replace(pinned, cap=limits.concurrency)
+        if pinned.tpm is None and limits.tokens_per_minute is not None:
+            pinned = replace(pinned, tpm=limits.tokens_per_minute)
+        rate = float(price.output) if price is not None else 0.0 if target.free else None
+        name = target.provider.name
+        lanes.append(
+            Lane(name, pinned, plan.weights.get(name, 1.0), rate, limits.requests_per_minute)
+        )
+    return lanes
+
+
+def price_of(setup: Setup, terms: Terms) -> Callable[[Entry], Cost]:
+    """What an attempt of estimated tokens is thought to have cost."""
+    by_name = {t.provider.name: t for t in terms.targets}
+
+    def price(entry: Entry) -> Cost:
+        target = by_name.get(entry.provider)
+        if target is None:
+            return UNKNOWN
+        if target.free:
+            return Cost(NOTHING.pico, "free")
+        if entry.model != target.name:
+            target = setup.catalogue.target(target.provider, entry.model)
+        return cost_of(entry.usage, target.price(entry.at.date()), None)
+
+    return price
+
+
+def plan_of(setup: Setup, wish: Wish) -> Plan:
+    """Settle everything that can be wrong before a call is made. Raises NemoError."""
+    given = settled_options(setup, wish)
+    settings = setup.settings
+    choice = chosen(setup, list(wish.providers), settings.text("model"))
+    schema, check = _schema(wish.schema)
+    spec = Spec(
+        settings.text("model"),
+        wish.model is not None,
+        settings.text("system"),
+        _template(wish),
+        wish.jinja,
+        given,
+        effort_of(settings.text("reasoning")),
+        settings.count("max_tokens"),
+        schema,
+    )
+    if wish.spread is not None and wish.spread not in SPREADS[1:]:
+        raise usage_error(f"--spread {wish.spread!r} is none", f"one of: {', '.join(SPREADS[1:])}")
+    if wish.engine not in ENGINES:
+        raise usage_error(f"--engine {wish.engine!r} is none", f"one of: {', '.join(ENGINES)}")
+    if wish.order not in ("completion", "input"):
+        raise usage_error(f"--order {wish.order!r} is none", "one of: completion, input")
+    cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
+    told = Told(SystemClock().new_id(), "batch", setup.project, wish.tags)
+    terms = Terms(
+        choice.targets if len(wish.providers) > 1 else choice.targets[:1],
+        spec,
+        told,
+        spread=wish.spread is not None,
+        tries=wish.tries,
+        base_s=_base_s(setup),
+        timeout_s=float(timeout) if timeout is not None else None,
+        capped=cap is not None or _budgeted(setup),
+        repairs=wish.repairs,
+        fail_fast=wish.fail_fast,
+        named=lambda target, model: setup.catalogue.target(target.provider, model),
+    )
+    share = _share(wish.shard)
+    return Plan(
+        inputs_of(wish.inputs, wish.form, share),
+        part_of(Path(wish.out), share),
+        terms,
+        Pinned(wish.rpm, wish.tpm, wish.jobs),
+        next((s for s in SPREADS if s == wish.spread), "order"),
+        pico_from_usd(cap) if cap is not None else None,
+        wish.order == "input",
+        check,
+        _jinja(spec),
+        _weights(wish, [t.provider.name for t in terms.targets]),
+        (choice.notice,) if choice.notice else (),
+    )
+
+
+def _base_s(setup: Setup) -> float:
+    raw = setup.env.get("NEMOCLI_RETRY_BASE_S")
+    try:
+        return float(raw) if raw else 0.5
+    except ValueError:
+        raise usage_error(f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}") from None
+
+
+def _budgeted(setup: Setup) -> bool:
+    """Whether any hard budget is set: then every call is counted before it is made."""
+    if not setup.paths.ledger.exists():
+        return False
+    return any(use.budget.hard for use in setup.ledger.budgets(SystemClock().now()))
+
+
+def _template(wish: Wish) -> str | None:
+    text = wish.template
+    if text is not None and text.startswith("@"):
+        from nemocli.io.files import read_text
+
+        text = read_text(Path(text[1:]))
+        if text is None:
+            raise usage_error(f"--template: no such file: {wish.template}")
+    if text is not None and not wish.jinja:
+        try:
+            columns_of(text)
+        except ValueError as error:
+            raise usage_error(f"--template: {error}") from error
+    return text
+
+
+def _weights(wish: Wish, names: list[str]) -> dict[str, float]:
+    """`NAME=N` for some of the providers."""
+    found = {}
+    for given in wish.weights:
+        name, _, number = given.partition("=")
+        if name not in names:
+            raise usage_error(f"--weight {given!r}: {name!r} is none of this job's providers")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = 0.0
+        if not 0 < found[name] < 1e9:
+            raise usage_error(f"--weight takes NAME=N with N above 0, not {given!r}")
+    if found and wish.spread != "weight":
+        raise usage_error("--weight is for `--spread weight`")
+    return found
+
+
+def _jinja(spec: Spec) -> Renderer | None:
+    if not spec.jinja:
+        return None
+    if spec.template is None:
+        raise usage_error("--jinja says how to read --template, and there is none")
+    from nemocli.io.batch.jinja import jinja
+
+    return jinja(spec.template)
+
+
+def _schema(given: str | None) -> tuple[JsonObject | None, Validator | None]:
+    if given is None:
+        return None, None
+    from nemocli.io.json_schema import schema_argument, validator
+
+    schema = schema_argument(given)
+    return schema, validator(schema)
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    """`I/N`, I from 1, as a place from 0 and a number."""
+    if text is None:
+        return None
+    first, _, count = text.partition("/")
+    if first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count):
+        return int(first) - 1, int(count)
+    raise usage_error(f"--shard takes I/N with I from 1 to N, not {text!r}")
+
+
+def part_of(out: Path, share: tuple[int, int] | None) -> Path:
+    """The file of a share: `out.jsonl` is `out.2-of-4.jsonl` for the second of four."""
+    if share is None:
+        return out
+    return out.with_name(f"{out.stem}.{share[0] + 1}-of-{share[1]}{out.suffix}")

@@ -1,0 +1,89 @@
+"""`batch retry` and `merge`: rows asked once more, and outputs joined."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemocli.batch.lines import settled_of
+from nemocli.cli.batch.plan import Plan, Wish
+from nemocli.cli.batch.progress import counted
+from nemocli.cli.batch.run import keeper_maker, run_batch
+from nemocli.core.faults import config_error
+from nemocli.io.batch.job import Job, recovered
+from nemocli.io.batch.join import in_order, joined
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+
+
+def wish_of(job: Job) -> tuple[Wish, str]:
+    """The command line a job was started with, and the folder it was typed in. Raises NemoError."""
+    said = job.facts() or {}
+    known = {field.name for field in fields(Wish)}
+    given = said.get("wish")
+    if not isinstance(given, dict) or not set(given) <= known or "inputs" not in given:
+        raise config_error(
+            f"{job.out}: nothing says how this job was started",
+            "type its `nemocli batch run` line again",
+        )
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    return Wish(**values), str(said.get("folder") or ".")
+
+
+def retry(setup: Setup, job: Job, *, bad: bool, progress: str, as_json: bool) -> int:
+    """Ask the failed rows of a job again, as it was started."""
+    import os
+    from dataclasses import replace
+
+    wish, folder = wish_of(job)
+    out = str(job.out.absolute())
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise config_error(f"{folder}: {error.strerror}", "the job was started there") from error
+    if wish.shard is None:
+        wish = replace(wish, out=out)  # wherever it lies by now
+    wish = replace(wish, progress=progress, json=as_json)
+
+    def prepare(plan: Plan, held: Job) -> None:
+        recovered(keeper_maker(setup, plan, held))
+        again = held.reopen(settled_of, bad=bad)
+        setup.err.dim(f"{counted(again, 'row')} asked again")
+
+    return run_batch(setup, wish, prepare=prepare)
+
+
+def merge(setup: Setup, out: Path, parts: list[Path], *, ordered: bool) -> None:
+    """Join outputs of shares into one, and book what this machine's ledger does not have."""
+    from nemocli.batch.lines import attempt_of
+    from nemocli.core.money import UNKNOWN
+    from nemocli.io.batch.writer import About, Words
+
+    job = Job(out)
+    words = Words(settled_of, attempt_of, lambda entry: UNKNOWN)
+    with job.held():
+        found = joined(job, parts, setup.paths.ledger, About("", "batch merge"), words)
+        if ordered:
+            in_order(out, settled_of)
+        job.register(setup.paths.state / "batches.jsonl")
+    said = f"{found.fresh:,} rows of {len(parts)} files are in {out}"
+    if found.known:
+        said += f"; {found.known:,} were there"
+    if found.replaced:
+        said += f"; {found.replaced:,} replace older ones"
+    if setup.json:
+        setup.out.json(
+            {
+                "schema": "nemocli.batch_merge/1",
+                "out": str(out),
+                "fresh": found.fresh,
+                "known": found.known,
+                "replaced": found.replaced,
+                "booked": found.booked,
+            }
+        )
+        return
+    setup.err.dim(said)
+    setup.err.dim(f"{found.booked:,} calls of other machines are in the ledger now")

@@ -1,0 +1,1 @@
+"""`nemocli cost`: what calls cost, caps on it, prices, and exports."""

@@ -1,0 +1,220 @@
+"""What is known of models, as rows: for tables, for `--json`, for people."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from nemocli.cli.providers.provider_facts import offer_json, price_text
+from nemocli.cli.terminal.tables import facts, table
+from nemocli.core.faults import NemoError, usage_error
+from nemocli.core.plan import Target
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+    from nemocli.core.card import ModelCard, Offer
+    from nemocli.core.provider import Provider
+    from nemocli.core.values import Json
+
+Rows = list[dict[str, "Json"]]
+
+
+def card_rows(setup: Setup) -> Rows:
+    """One row a card."""
+    return [_card_row(setup, card) for card in setup.catalogue.cards.values()]
+
+
+def _card_row(setup: Setup, card: ModelCard) -> dict[str, Json]:
+    offers = [offer_json(card, o, _provider(setup, o.provider)) for o in card.offers]
+    contexts = [o.context for o in card.offers if o.context is not None]
+    return {
+        "model": card.name,
+        "title": card.title,
+        "context": card.context or max(contexts, default=None),
+        "providers": list(dict.fromkeys(o.provider for o in card.offers)),
+        "aliases": list(card.aliases),
+        "cheapest": _cheapest(offers),
+        "free_at": list(dict.fromkeys(o.provider for o in card.offers if _unpaid(setup, card, o))),
+    }
+
+
+def _unpaid(setup: Setup, card: ModelCard, offer: Offer) -> bool:
+    provider = _provider(setup, offer.provider)
+    own = provider is not None and Target(provider, offer.id, card, offer).free
+    return own or _free(offer_json(card, offer, provider))
+
+
+def _cheapest(offers: Rows) -> Json:
+    """The paid offer at which a million tokens in and a million out cost least today."""
+    paid = [(o, p) for o in offers if isinstance(p := o["price"], dict) and not _free(o)]
+    if not paid:
+        return None
+    offer, price = min(paid, key=lambda row: _both(row[1]))
+    return {"provider": offer["provider"], "id": offer["id"], **price}
+
+
+def _both(price: dict[str, Json]) -> Decimal:
+    return Decimal(str(price["input"])) + Decimal(str(price["output"]))
+
+
+def _free(offer: dict[str, Json]) -> bool:
+    price = offer["price"]
+    return isinstance(price, dict) and not _both(price)
+
+
+def card_table(rows: Rows, width: int | None) -> list[str]:
+    """For people."""
+    headers = ("MODEL", "CONTEXT", "CHEAPEST, USD PER MILLION", "SINCE, SOURCE", "SERVED BY")
+    return table((*headers, "WHAT IT IS"), [_card_cells(row) for row in rows], width)
+
+
+def _card_cells(row: dict[str, Json]) -> tuple[str, ...]:
+    price, free = row["cheapest"], joined(row["free_at"])
+    shown, since = "-", "-"
+    if isinstance(price, dict):
+        shown = f"{price_text(price)} at {price['provider']}"
+        since = f"{price['valid_from']}, {price['source']}"
+    if free:
+        shown = f"free at {free}" if shown == "-" else f"{shown}; free at {free}"
+    served = joined(row["providers"]) or "-"
+    return str(row["model"]), tokens(row["context"]), shown, since, served, str(row["title"])
+
+
+def found_card(setup: Setup, name: str) -> ModelCard:
+    """The card a name means; a usage fault with the nearest names."""
+    from difflib import get_close_matches
+
+    card = setup.catalogue.card(name) or setup.catalogue.card(name.partition(":")[0])
+    if card is not None:
+        return card
+    cards = list(setup.catalogue.cards.values())
+    by_id = next((c for c in cards for o in c.offers if o.id == name), None)
+    if by_id is not None:
+        return by_id
+    known = [n for c in cards for n in (c.name, *c.aliases)]
+    near = get_close_matches(name.lower(), known, 2, 0.5)
+    hint = f"did you mean `{near[0]}`?" if near else "`nemocli models ls` lists them"
+    raise usage_error(f"no model {name!r}", hint)
+
+
+def card_info(setup: Setup, card: ModelCard) -> dict[str, Json]:
+    """The whole card, with the prices that hold today."""
+    return {
+        "model": card.name,
+        "title": card.title,
+        "description": card.description,
+        "parameters": card.parameters,
+        "context": card.context,
+        "output_limit": card.output_limit,
+        "aliases": list(card.aliases),
+        "reasoning": list(card.efforts),
+        "default_reasoning": card.default_effort,
+        "sampling": {k: str(v) for k, v in card.sampling.items()},
+        "tools": card.tools,
+        "licence": card.licence,
+        "released": card.released,
+        "offers": [offer_json(card, o, _provider(setup, o.provider)) for o in card.offers],
+        "weights": [
+            {
+                "repo": w.repo,
+                "precision": w.precision,
+                "size_bytes": w.size_bytes,
+                "gated": w.gated,
+                "source": w.source,
+            }
+            for w in card.weights
+        ],
+        "hardware": [
+            {
+                "gpu": h.gpu,
+                "memory_gb": h.memory_gb,
+                "precision": h.precision,
+                "count": h.count,
+                "tensor_parallel": h.tensor_parallel,
+                "nodes": h.nodes,
+                "source": h.source,
+            }
+            for h in card.hardware
+        ],
+        "notes": list(card.notes),
+        "file": card.file,
+    }
+
+
+def _provider(setup: Setup, name: str) -> Provider | None:
+    try:
+        return setup.catalogue.providers.get(name)
+    except NemoError:
+        return None
+
+
+def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
+    """For people."""
+    lines = facts(
+        [
+            ("model", f"{card.name} ({card.title})"),
+            ("what", card.description),
+            ("size", card.parameters),
+            ("context", f"{tokens(card.context)} tokens"),
+            ("reasoning", ", ".join(card.efforts) or "none"),
+            ("sampling", ", ".join(f"{k} {v}" for k, v in card.sampling.items())),
+            ("also", ", ".join(card.aliases)),
+            ("licence", card.licence),
+            ("released", card.released),
+        ]
+    )
+    offers = _rows(said["offers"])
+    cells = [
+        (str(o["provider"]), str(o["id"]), tokens(o["context"]), price_text(o["price"]), _when(o))
+        for o in offers
+    ]
+    if cells:
+        headers = (
+            "PROVIDER",
+            "ID THERE",
+            "CONTEXT",
+            "USD PER MILLION TOKENS",
+            "SINCE, SOURCE",
+        )
+        lines += ["", *table(headers, cells, None)]
+    if card.weights:
+        cells5 = [(w.repo, w.precision, gigabytes(w.size_bytes), w.source) for w in card.weights]
+        lines += ["", *table(("WEIGHTS", "PRECISION", "SIZE", "SOURCE"), cells5, None)]
+    if card.hardware:
+        cells6 = [
+            (f"{h.count} x {h.gpu}", f"{h.memory_gb} GB", h.precision, h.source)
+            for h in card.hardware
+        ]
+        lines += ["", *table(("RUNS ON", "MEMORY EACH", "PRECISION", "SOURCE"), cells6, None)]
+    return lines + [f"note: {n}" for n in card.notes]
+
+
+def _when(offer: dict[str, Json]) -> str:
+    price = offer["price"]
+    if offer["end_of_life"]:
+        return f"ends {offer['end_of_life']}"
+    return f"{price['valid_from']}, {price['source']}" if isinstance(price, dict) else "-"
+
+
+def _rows(value: Json) -> list[dict[str, Json]]:
+    return [r for r in value if isinstance(r, dict)] if isinstance(value, list) else []
+
+
+def tokens(value: Json) -> str:
+    """`262k`, `1M`: for reading, not for sums."""
+    if not isinstance(value, int):
+        return "-"
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return str(value)
+
+
+def gigabytes(size: int | None) -> str:
+    """Decimal gigabytes, as disks are sold."""
+    return "-" if size is None else f"{size / 1e9:,.1f} GB"
+
+
+def joined(value: Json) -> str:
+    """A list in one cell."""
+    return ", ".join(str(v) for v in value) if isinstance(value, list) else ""

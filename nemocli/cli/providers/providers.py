@@ -1,0 +1,252 @@
+"""`nemocli providers`: the paths to a model, which of them are ready, and tests of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nemocli.cli import options
+from nemocli.cli.context import Setup
+from nemocli.cli.help.text import examples
+from nemocli.cli.providers.auth import confirm
+from nemocli.core.faults import NemoError, config_error, usage_error
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The paths to a model, their order, and tests.",
+    epilog=examples("nemocli providers ls"),
+)
+
+LAYER = {"bundled": "comes with nemocli", "project": "is the project's"}
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")]
+
+
+@app.command(epilog=examples("nemocli providers ls", "nemocli providers ls --json"))
+def ls(ctx: typer.Context, json: options.Json = False) -> None:
+    """Every provider, and whether it is ready: a key at hand, a live server, or what it needs."""
+    from nemocli.cli.providers.provider_facts import provider_rows, ready_rows
+
+    setup: Setup = ctx.obj
+    rows = provider_rows(setup)
+    for fault in setup.profiles.broken.values():
+        setup.err.warn(fault.message)
+    if json:
+        setup.out.json([dict(row) for row in rows])
+        return
+    if setup.globals.quiet:
+        for row in rows:
+            setup.out.line(str(row["name"]))
+        return
+    for line in ready_rows(rows, setup.terminal.width if setup.terminal.stdout else None):
+        setup.out.line(line)
+
+
+@app.command(epilog=examples("nemocli providers info openrouter"))
+def info(ctx: typer.Context, name: Name, json: options.Json = False) -> None:
+    """What is known of one provider: address, key, limits, models and prices with their sources."""
+    from nemocli.cli.providers.provider_facts import provider_info, provider_lines
+
+    setup: Setup = ctx.obj
+    said = provider_info(setup, setup.catalogue.provider(name))
+    if json:
+        setup.out.json(said)
+        return
+    for line in provider_lines(said):
+        setup.out.line(line)
+
+
+@app.command(
+    epilog=examples("nemocli providers test openrouter", "nemocli providers test --all --json")
+)
+def test(
+    ctx: typer.Context,
+    names: Names = None,
+    model: options.Model = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every provider that is ready.")] = False,
+    json: options.Json = False,
+) -> None:
+    """A tiny real call: does the key work, does the model answer, how fast, for how much."""
+    from nemocli.cli.providers.probe import probe_providers
+
+    raise typer.Exit(probe_providers(ctx.obj, list(names or ()), model, every=all_))
+
+
+@app.command(
+    epilog=examples("nemocli providers order", "nemocli providers order nvidia openrouter")
+)
+def order(
+    ctx: typer.Context,
+    names: Names = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Back to the built-in order.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Show or set the order in which providers are tried when none is named."""
+    setup: Setup = ctx.obj
+    if names and clear:
+        raise usage_error("either names or `--clear`")
+    if names or clear:
+        wanted = list(dict.fromkeys(names or ()))
+        _set_order(setup, wanted)
+        if json:
+            setup.out.json({"order": wanted, "origin": str(setup.loaded.config_file)})
+        return
+    given = setup.settings.words("provider")
+    if json:
+        setup.out.json({"order": list(given), "origin": setup.settings.origin("provider")})
+        return
+    for name in given:
+        setup.out.line(name)
+    if not given:
+        setup.err.dim("none set: the first with a key or a live local server is asked")
+
+
+def _set_order(setup: Setup, names: list[str]) -> None:
+    from nemocli.cli.setup.config import warn_if_hidden
+    from nemocli.io.settings import set_value, unset_value
+
+    for name in names:
+        setup.catalogue.provider(name)
+    file = setup.loaded.config_file
+    if names:
+        set_value(file, "provider", list(names))
+        setup.err.dim(f"provider: {', '.join(names)} in {file}")
+    else:
+        said = "taken out of" if unset_value(file, "provider") else "not set in"
+        setup.err.dim(f"provider: {said} {file}")
+    warn_if_hidden(setup, "provider")
+
+
+@app.command(
+    epilog=examples(
+        "nemocli providers add mine --base-url https://llm.example.org/v1 --env MINE_API_KEY",
+        "nemocli providers add near --base-url http://localhost:9000/v1 --local",
+    )
+)
+def add(
+    ctx: typer.Context,
+    name: Name,
+    base_url: Annotated[str, typer.Option("--base-url", metavar="URL", help="Up to `/v1`.")],
+    extends: Annotated[
+        str | None,
+        typer.Option("--extends", metavar="PROVIDER", help="Inherit dialect and quirks."),
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="VAR", help="Variable with its key.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="What people call it.")] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="A server of yours: no key, models are asked for.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace your file of that name.")] = False,
+) -> None:
+    """Write a provider's file. Everything else it can say: `nemocli config schema provider`."""
+    from nemocli.io.files import write_private
+
+    setup: Setup = ctx.obj
+    file = _file(setup, name)
+    if file.exists() and not force:
+        raise config_error(f"{file} is there already", "`--force` replaces it")
+    if not force and name in setup.catalogue.providers:
+        raise config_error(
+            f"there is a provider {name} already", "another name, or `--force` to change that one"
+        )
+    if extends is not None:
+        setup.catalogue.provider(extends)
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word) for word in env or ()):
+        # Not repeated: it may be the key itself.
+        raise usage_error("`--env` takes the name of a variable, such as MINE_API_KEY")
+    text = _yaml(name, base_url, extends=extends, env=env or [], title=title, local=local)
+    _check(setup, name, text)
+    write_private(file, text)
+    setup.out.line(str(file))
+    first = "" if local and not env else f"{_key_step(name, env)}, then "
+    setup.err.dim(f"next: {first}`nemocli providers test {name}`")
+
+
+def _check(setup: Setup, name: str, text: str) -> None:
+    """Read the file back among all others before it is theirs. Raises NemoError."""
+    from tempfile import TemporaryDirectory
+
+    from nemocli.io.profiles.catalogue import profile_files
+    from nemocli.io.profiles.files import problem_in
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder, f"{name}.yaml")
+        file.write_text(text, "utf-8")
+        folders = setup.profile_folders
+        fault = problem_in(file, folders.shipped / "schemas", profile_files(folders))
+    if fault is not None:
+        raise usage_error(fault.message.partition(": ")[2] or fault.message, fault.hint)
+
+
+def _key_step(name: str, env: list[str] | None) -> str:
+    stored = f"`nemocli auth login {name}`"
+    return f"set {env[0]} or type {stored}" if env else stored
+
+
+def _yaml(
+    name: str,
+    base_url: str,
+    *,
+    extends: str | None,
+    env: list[str],
+    title: str | None,
+    local: bool,
+) -> str:
+    import json
+
+    lines = ["schema: nemocli.provider/1", f"name: {json.dumps(name)}"]
+    lines.append(f"extends: {extends}" if extends else "dialect: chat")
+    lines.append(f"base_url: {json.dumps(base_url.rstrip('/'))}")
+    if title:
+        lines.append(f"title: {json.dumps(title, ensure_ascii=False)}")
+    if local:
+        lines += ["local: true", "discover: true", "free: true"]
+    if env:
+        lines += ["auth:", f"  env: {json.dumps(env)}"]
+    elif local:
+        lines.append("auth: {required: false}")
+    return "\n".join(lines) + "\n"
+
+
+@app.command(epilog=examples("nemocli providers rm near --yes"))
+def rm(ctx: typer.Context, name: Name, yes: options.Yes = False) -> None:
+    """Remove your file for a provider, and its stored key; a built-in provider of that name shows
+    through again and keeps its key."""
+    from nemocli.io.files import file_error
+
+    setup: Setup = ctx.obj
+    file = _file(setup, name)
+    if not file.is_file():
+        layer = setup.catalogue.provider(name).layer
+        raise usage_error(f"{name} {LAYER.get(layer, 'is not yours')} and cannot be removed")
+    confirm(setup, f"Remove {file}?", yes=yes)
+    if not (setup.profile_folders.shipped / "providers" / file.name).is_file():
+        _forget_key(setup, name)
+    try:
+        file.unlink()
+    except OSError as error:
+        raise file_error("cannot remove", file, error) from error
+    setup.err.dim(f"removed {file}")
+
+
+def _forget_key(setup: Setup, name: str) -> None:
+    """Once its provider is gone, no command could name the key any more."""
+    try:
+        provider = setup.catalogue.provider(name)
+    except NemoError:  # its file is broken: then it is the file that has to go
+        return
+    if setup.keys.forget(provider):
+        setup.err.dim(f"removed the stored key of {name}")
+
+
+def _file(setup: Setup, name: str) -> Path:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise usage_error(f"{name!r} is no provider's name", "small letters, digits, `-` and `_`")
+    return setup.paths.profiles / "providers" / f"{name}.yaml"

@@ -1,0 +1,1 @@
+"""`nemocli config`, `doctor`, `completion` and `version`: this installation."""

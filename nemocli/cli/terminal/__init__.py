@@ -1,0 +1,1 @@
+"""The terminal: the only writers to stdout and stderr, and plain tables."""

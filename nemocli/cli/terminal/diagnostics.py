@@ -1,0 +1,110 @@
+"""The only writer to stderr: what happened, to whom, and what to type next."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+from nemocli.cli.terminal.output import json_text
+from nemocli.core.faults import Fault
+from nemocli.core.text import neutral
+
+if TYPE_CHECKING:
+    from nemocli.core.values import Json
+
+_CODES = {"error": "1;31", "hint": "36", "warning": "33", "dim": "2"}
+
+
+class Diagnostics:
+    """Lines for people; with `json` the failure is an object for programs, on the last line.
+
+    `quiet` leaves only failures. A broken stderr is nobody's failure.
+    """
+
+    def __init__(
+        self, stream: IO[str] | None, colour: bool, *, quiet: bool = False, json: bool = False
+    ) -> None:
+        self._stream = stream
+        self.colour = colour
+        self.quiet = quiet
+        self.json = json
+
+    def error(self, fault: Fault) -> None:
+        """A failure."""
+        if self.json:
+            self._line(json_text({"error": error_json(fault)}))
+            return
+        self._line(self._styled("error", "nemocli:") + " " + neutral(_named(fault)))
+        if fault.advice:
+            self._line(self._styled("hint", "hint:") + " " + neutral(fault.advice))
+        if fault.request_id:
+            self._line(self._styled("dim", f"request id {neutral(fault.request_id)}"))
+
+    def warn(self, text: str) -> None:
+        """Something that should be known, and did not stop anything."""
+        if not self.quiet:
+            self._line(self._styled("warning", "note:") + " " + neutral(text))
+
+    def dim(self, text: str) -> None:
+        """A receipt, progress."""
+        if not self.quiet:
+            self._line(self._styled("dim", neutral(text)))
+
+    def ask(self, text: str) -> None:
+        """A question, without the newline, so that the answer follows it."""
+        self._write(neutral(text) + " ")
+
+    def debug(self, text: str) -> None:
+        """A line of the debug log, whatever else is silenced."""
+        self._line(self._styled("dim", neutral(text)))
+
+    def piece(self, text: str) -> None:
+        """Part of a dim text that comes bit by bit."""
+        self._write(self._styled("dim", neutral(text)))
+
+    def transient(self, text: str) -> None:
+        """A line that the next one replaces; needs a terminal that obeys."""
+        self._write(f"\r\x1b[2K\x1b[2m{neutral(text)}\x1b[0m" if text else "\r\x1b[2K")
+
+    def _styled(self, style: str, text: str) -> str:
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour else text
+
+    def _line(self, text: str) -> None:
+        self._write(text + "\n")
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        with suppress(OSError, ValueError):
+            self._stream.write(text.encode("utf-8", "replace").decode())
+            self._stream.flush()
+
+
+def _named(fault: Fault) -> str:
+    """The message with the provider in it."""
+    if fault.provider is None or fault.provider.lower() in fault.message.lower():
+        return fault.message
+    return f"{fault.provider}: {fault.message}"
+
+
+def error_json(fault: Fault) -> dict[str, Json]:
+    """The failure as `--json` prints it."""
+    said: dict[str, Json] = {
+        "code": str(fault.kind),
+        "exit_code": int(fault.exit_code),
+        "message": fault.message,
+        "hint": fault.advice,
+        "provider": fault.provider,
+        "retryable": fault.retryable,
+    }
+    if fault.status is not None:
+        said["http_status"] = fault.status
+    if fault.request_id is not None:
+        said["request_id"] = fault.request_id
+    return said
+
+
+def stderr(colour: bool, *, quiet: bool = False, json: bool = False) -> Diagnostics:
+    """The process's own."""
+    return Diagnostics(sys.stderr, colour, quiet=quiet, json=json)

@@ -1,0 +1,1 @@
+"""`nemocli weights`: plan, pull, verify, move and remove repositories of weights."""

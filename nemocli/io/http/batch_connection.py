@@ -1,0 +1,233 @@
+"""The connections to one address, each with llhttp's parser, and one timer over them all."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import cast
+from urllib.parse import urlsplit
+
+from nemocli.core.faults import NemoError
+from nemocli.core.ports import Call
+from nemocli.core.provider import origin_of
+from nemocli.io.http.exchange import Exchange, config_fault, fault_of, timeout_fault
+
+SWEEP_S = 0.1
+"""How exact a deadline is."""
+IDLE_S = 15.0
+"""A connection is not used again after so long: its server may be about to close it."""
+MOST_HEAD = 64 * 1024
+_INFORMED = frozenset({100, 102, 103})
+
+
+class Lane:
+    """The connections to one address."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None, user_agent: str) -> None:
+        parts = urlsplit(url)
+        self.origin = origin_of(url)
+        self.tls = tls
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if tls else 80)
+        self.idle: deque[Connection] = deque()
+        self.busy: set[Connection] = set()
+        self.loop = asyncio.get_running_loop()
+        self._sweeper: asyncio.TimerHandle | None = None
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        netloc = parts.netloc.rpartition("@")[2]
+        self._begin = (
+            f"POST {path} HTTP/1.1\r\nhost: {netloc}\r\nuser-agent: {user_agent}\r\n"
+            "accept-encoding: identity\r\n"
+        ).encode("ascii")
+
+    def head(self, call: Call) -> bytes:
+        """All of the head but the length of the body."""
+        lines = [self._begin]
+        for name, value in call.headers.items():
+            line = f"{name}: {value}\r\n"
+            if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
+                raise NemoError(config_fault(f"the request to {self.origin} cannot be written"))
+            try:
+                lines.append(line.encode("latin-1"))
+            except UnicodeEncodeError as error:
+                message = f"the request to {self.origin} cannot be written as HTTP"
+                raise NemoError(config_fault(message)) from error
+        return b"".join(lines)
+
+    async def take(self, exchange: Exchange) -> Connection:
+        """A connection that is open as far as anyone knows."""
+        while self.idle:
+            kept = self.idle.pop()
+            if not kept.gone and not self.stale(kept):
+                return kept
+            kept.end()
+        try:
+            async with asyncio.timeout_at(exchange.deadline()):
+                _, made = await self.loop.create_connection(
+                    lambda: Connection(self),
+                    self.host,
+                    self.port,
+                    ssl=self.tls,
+                    server_hostname=self.host if self.tls is not None else None,
+                )
+        except TimeoutError as error:
+            raise NemoError(timeout_fault(exchange)) from error
+        except (OSError, ValueError) as error:
+            raise NemoError(fault_of(error, exchange)) from error
+        return made
+
+    def stale(self, kept: Connection) -> bool:
+        """Whether its server may be about to close it."""
+        return self.loop.time() - kept.since >= IDLE_S
+
+    def watch(self) -> None:
+        """See to it that deadlines are kept while anything is under way."""
+        if self._sweeper is None:
+            self._sweeper = self.loop.call_later(SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in list(self.busy):
+            if connection.deadline <= now:
+                connection.late()
+        self._sweeper = self.loop.call_later(SWEEP_S, self._sweep) if self.busy else None
+
+    def close(self) -> None:
+        """End every connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for connection in [*self.idle, *self.busy]:
+            connection.end()
+        self.idle.clear()
+
+
+class Connection(asyncio.Protocol):
+    """One connection; one call at a time."""
+
+    def __init__(self, lane: Lane) -> None:
+        from httptools import HttpParserError, HttpResponseParser
+
+        self._lane = lane
+        self._new_parser = HttpResponseParser
+        self._nonsense = HttpParserError
+        self._transport: asyncio.Transport | None = None
+        self.gone = False
+        self.since = 0.0
+        self.deadline = float("inf")
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = self._new_parser(self)
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.chunks: deque[bytes] = deque()
+        self.complete = False
+        self.begun = False  # whether the whole head came
+        self.timed_out = False
+        self.error: Exception | None = None
+        self._head = 0
+        self._keep = False
+        self._news: asyncio.Future[None] | None = None
+        self.total = float("inf")
+
+    def ask(self, call: Call, total: float) -> None:
+        """Send it."""
+        transport, lane = self._transport, self._lane
+        if self.complete:
+            self._begin()
+        now = lane.loop.time()
+        self.total = total
+        self._idle_s = call.timeouts.idle_s
+        self.deadline = min(now + call.timeouts.first_byte_s, total)
+        lane.busy.add(self)
+        lane.watch()
+        if transport is not None:
+            body = call.body
+            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (lane.head(call), len(body), body))
+
+    async def news(self) -> None:
+        """Something came, or nothing more will."""
+        self._news = self._lane.loop.create_future()
+        await self._news
+
+    def late(self) -> None:
+        """A deadline passed."""
+        self.timed_out = True
+        self._tell()
+
+    def release(self) -> None:
+        """The call is over: keep the connection if it can be used again."""
+        self._lane.busy.discard(self)
+        self.deadline = float("inf")
+        if self.complete and not self.gone and not self.timed_out and self._keep:
+            self.since = self._lane.loop.time()
+            self._lane.idle.append(self)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Close it at once."""
+        self.gone = True
+        self._lane.busy.discard(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _tell(self) -> None:
+        news = self._news
+        if news is not None and not news.done():
+            news.set_result(None)
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.begun:
+            self._head += len(data)
+        self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
+        try:
+            if self.complete:
+                raise ConnectionError("more came than the reply")
+            self._parser.feed_data(data)
+            if not self.begun and self._head > MOST_HEAD:
+                raise ConnectionError("a head without end")
+        except (self._nonsense, ConnectionError) as error:
+            self.error = error
+            self.gone = True
+        self._tell()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        endless = not {"content-length", "transfer-encoding"} & set(self.headers)
+        if self.begun and not self.complete and endless and exc is None:
+            self.complete = True  # such a body ends with its connection
+        elif not self.complete and self.error is None:
+            self.error = exc or ConnectionResetError("closed")
+        self._tell()
+
+    # the parser's side
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self._keep = bool(self._parser.should_keep_alive())
+        if self.status not in _INFORMED:
+            self.begun = True
+
+    def on_body(self, body: bytes) -> None:
+        self.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.status in _INFORMED:
+            self.headers.clear()
+            return
+        self.complete = True

@@ -1,0 +1,1 @@
+"""Keys: the environment, the keyring, a command or a private file."""

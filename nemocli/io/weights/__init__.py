@@ -1,0 +1,1 @@
+"""Files of weights on this machine, and the stores they come from."""

@@ -1,0 +1,44 @@
+"""What a pull is given: the outside, and how it is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nemocli.core.ports import Clock
+from nemocli.weights.pace import Pace, Window
+from nemocli.weights.ports import Bulk, Connections, Store, Threads
+from nemocli.weights.progress import Progress
+from nemocli.weights.retry import Patience
+
+Observe = Callable[[Progress], None]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a pull meets: where the files go, and who fetches them."""
+
+    store: Store
+    threads: Threads
+    clock: Clock
+    connect: Callable[[], Connections]
+    observe: Observe
+    tell: Tell
+    bulk: Bulk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a pull is to be done. `reserve` False writes sparse files without asking for room;
+    `recheck` reads every file that is here, whatever is remembered of it; `stall_s` seconds without
+    a byte end a stream; `tool` signs the manifest."""
+
+    workers: int = 4
+    patience: Patience = field(default_factory=Patience)
+    pace: Pace = field(default_factory=lambda: Pace(None))
+    window: Window | None = None
+    stall_s: float = 20.0
+    reserve: bool = True
+    recheck: bool = False
+    tool: str = "nemocli"

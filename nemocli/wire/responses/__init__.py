@@ -1,0 +1,6 @@
+"""The responses dialect: requests out, typed events in.
+
+request     how to ask
+reply       payloads to events
+tool_calls  function calls, passed on once
+"""

@@ -1,0 +1,213 @@
+"""HTTP for very many calls: byte for byte what the general client gives, and its failures too."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from pathlib import Path
+
+import pytest
+
+from nemocli.core.faults import FaultKind, NemoError
+from nemocli.core.ports import Call
+from nemocli.core.provider import Timeouts
+from nemocli.io.http.batch_client import Volley
+from nemocli.io.http.client import HttpTransport
+from tests.servers.certificate import self_signed
+from tests.servers.raw import Handler, Peer, RawServer, refused_port, response, saying
+
+KEY = "nvapi-0123456789abcdefghijklmnop"
+TIMES = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
+BODY = b'{"id":"x","choices":[],"text":"\xe2\x82\xac"}'
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def post(url: str, timeouts: Timeouts = TIMES, body: bytes = b'{"a":1}') -> Call:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    return Call("POST", url + "/v1/chat", headers, body, timeouts, (KEY,))
+
+
+async def fetched(call: Call, *, many: bool) -> tuple[int, str | None, bytes]:
+    async with (
+        HttpTransport("nemocli/test") as http,
+        Volley(http, "nemocli/test") as volley,
+        (volley if many else http).send(call) as reply,
+    ):
+        body = b"".join([part async for part in reply.chunks])
+        return reply.status, reply.headers.get("content-type"), body
+
+
+def asked(call: Call, *, many: bool) -> object:
+    """What came, or the kind of what went wrong and whether it may have been billed."""
+    try:
+        return asyncio.run(fetched(call, many=many))
+    except NemoError as error:
+        fault = error.fault
+    assert KEY not in str(fault)
+    return fault.kind, fault.sent
+
+
+def chunked(*parts: bytes, extension: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    pieces = [b"%x%b\r\n%b\r\n" % (len(part), extension, part) for part in parts]
+    return head + b"".join(pieces) + b"0\r\n\r\n"
+
+
+def bytewise(data: bytes) -> Handler:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        for at in range(len(data)):
+            await peer.say(data[at : at + 1])
+            await asyncio.sleep(0)
+
+    return handler
+
+
+FRAMINGS: dict[str, Handler] = {
+    "length": saying(response(BODY)),
+    "chunks": saying(chunked(BODY[:7], BODY[7:])),
+    "chunks with extensions": saying(chunked(BODY, extension=b";a=b")),
+    "until the end": saying(b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\n\r\n" + BODY),
+    "HTTP/1.0": saying(b"HTTP/1.0 200 OK\r\n\r\n" + BODY),
+    "nothing": saying(response(b"")),
+    "continue first": saying(b"HTTP/1.1 100 Continue\r\n\r\n" + response(BODY)),
+    "early hints": saying(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + response(BODY)),
+    "a refusal": saying(response(b'{"error":1}', "429 Too Many Requests", "retry-after: 2")),
+    "byte by byte": bytewise(response(BODY, "200 OK", "content-type: a/b")),
+    "chunks byte by byte": bytewise(chunked(BODY[:3], BODY[3:])),
+    "gzip": saying(response(gzip.compress(BODY), "200 OK", "content-encoding: gzip")),
+    "gzip that lies": saying(response(b"not gzip", "200 OK", "content-encoding: gzip")),
+    "an unknown coding": saying(response(BODY, "200 OK", "content-encoding: sdch")),
+    "a body cut short": saying(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"),
+    "a chunk cut short": saying(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nabc"),
+    "nonsense": saying(b"SSH-2.0-OpenSSH_9\r\n\r\n"),
+    "a nonsense chunk": saying(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nnonsense\r\n"
+    ),
+    "no answer": saying(),
+}
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+def test_it_reads_what_the_general_client_reads(name: str) -> None:
+    with RawServer(FRAMINGS[name]) as server:
+        assert asked(post(server.url), many=True) == asked(post(server.url), many=False)
+
+
+def test_the_request_is_the_same() -> None:
+    seen: list[tuple[set[str], bytes]] = []
+
+    async def handler(peer: Peer) -> None:
+        head = await peer.request()
+        lines = head.decode("latin-1").lower().strip().split("\r\n")
+        seen.append(({line for line in lines if not line.startswith("accept")}, peer.body))
+        await peer.say(response(b"{}", "200 OK", "connection: close"))
+
+    with RawServer(handler) as server:
+        call = post(server.url, body='{"ü":1}'.encode())
+        asked(call, many=True)
+        asked(call, many=False)
+    ours, theirs = seen
+    assert ours[1] == theirs[1]
+    assert ours[0] == theirs[0] - {"connection: keep-alive"}
+
+
+def test_a_connection_is_used_again() -> None:
+    async def handler(peer: Peer) -> None:
+        for _ in range(5):
+            await peer.request()
+            await peer.say(response(b"{}"))
+
+    async def five(url: str) -> None:
+        async with HttpTransport("t") as http, Volley(http, "t") as volley:
+            for _ in range(5):
+                async with volley.send(post(url)) as reply:
+                    assert [part async for part in reply.chunks] == [b"{}"]
+
+    with RawServer(handler) as server:
+        asyncio.run(five(server.url))
+        assert server.connections == 1
+
+
+def test_one_that_ended_while_it_was_idle_is_not_used_again() -> None:
+    async def three(url: str) -> None:
+        async with HttpTransport("t") as http, Volley(http, "t") as volley:
+            for _ in range(3):
+                async with volley.send(post(url)) as reply:
+                    assert [part async for part in reply.chunks] == [b"{}"]
+                await asyncio.sleep(0.05)
+
+    with RawServer(saying(response(b"{}"))) as server:
+        asyncio.run(three(server.url))
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "said"),
+    [
+        (Timeouts(5, 0.3, 5, 10), "sent nothing"),
+        (Timeouts(5, 5, 0.3, 10), "stopped sending"),
+        (Timeouts(5, 5, 5, 0.3), "was not done"),
+    ],
+    ids=["first byte", "idle", "total"],
+)
+def test_deadlines_are_kept(timeouts: Timeouts, said: str) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        if said == "stopped sending":
+            await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")
+        await peer.gone()
+
+    with RawServer(handler) as server, pytest.raises(NemoError) as caught:
+        asyncio.run(fetched(post(server.url, timeouts), many=True))
+    assert caught.value.fault.kind is FaultKind.TIMEOUT
+    assert said in caught.value.fault.message
+
+
+def test_nobody_there_is_nothing_sent() -> None:
+    call = post(f"http://127.0.0.1:{refused_port()}")
+    assert asked(call, many=True) == asked(call, many=False) == (FaultKind.REFUSED, False)
+
+
+def test_a_cancelled_call_closes_its_connection() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        server.client_spoke.set()
+        await peer.gone()
+        server.handler_spoke.set()
+
+    async def cancelled(url: str) -> None:
+        task = asyncio.create_task(fetched(post(url), many=True))
+        await asyncio.to_thread(server.client_spoke.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with RawServer(handler) as server:
+        asyncio.run(cancelled(server.url))
+        assert server.handler_spoke.wait(5)
+
+
+def test_a_header_that_would_smuggle_another_is_refused_unshown() -> None:
+    with RawServer(saying(response(b""))) as server:
+        call = Call("POST", server.url, {"authorization": f"Bearer {KEY}\r\nx: y"}, secrets=(KEY,))
+        assert asked(call, many=True) == (FaultKind.CONFIG, False)
+
+
+def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = self_signed(tmp_path)
+    if pem is None:
+        pytest.skip("nothing here makes certificates")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pem)
+    with RawServer(saying(response(b"ok")), context) as server:
+        assert asked(post(server.url), many=True) == (FaultKind.TLS, False)
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem[0]))
+        assert asked(post(server.url), many=True) == (200, None, b"ok")
