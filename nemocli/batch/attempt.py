@@ -93,6 +93,9 @@ class Asker:
             worst = await self._reserve(attempt, door.target, work)
         except NemoError as error:
             return self._unmade(work, index, attempt, error.fault)
+        except asyncio.CancelledError:
+            self._results.dropped(attempt.id)
+            raise
         try:
             grant = await admitted(index, row.chars // 4 + terms.output_tokens, worst)
         except BaseException:
@@ -253,11 +256,12 @@ class Asker:
             return Halt(fault)
         work.failures += 1
         if fault.retryable and work.failures < self.terms.tries:
-            wait = fault.retry_after_s
+            wait = fault.retry_after_s  # never asked earlier than the server says
             if wait is None:
                 wait = self.terms.base_s * 2 ** (work.failures - 1)
                 wait *= 0.5 + self._world.clock.jitter() / 2
-            return self._again(work, min(wait, self.terms.longest_s))
+                wait = min(wait, self.terms.longest_s)
+            return self._again(work, wait)
         if others and not self.terms.spread and fault.kind is not FaultKind.REQUEST:
             work.targets, work.failures = others[:1], 0
             return self._again(work, 0.0)

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
-from nemocli.core.events import Failed, Fold
+from nemocli.core.events import Failed, Finished, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, World
 from nemocli.core.ports import Reply as HttpReply
-from nemocli.core.provider import Timeouts
+from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.request import Message, Request
 from nemocli.core.values import Json
 from nemocli.engine.call import Door, authorised, refusal, without_key
@@ -174,17 +174,29 @@ async def reply_to(call: Call, door: Door, world: World, reply: Reply) -> None:
                 return
             decoder = dialect_named(provider.dialect).decoder(target, _PLAIN)
             data, broken = await _received(answer)
-            for event in decoder.whole(data):
+            events = decoder.whole(data)
+            if (
+                data.lstrip()[:1] == b"{"
+                and not decoder.single
+                and isinstance(events[-1], Finished)
+            ):
+                events = [Failed(_several(provider))]
+            for event in events:
                 cut = isinstance(event, Failed) and event.fault.kind is FaultKind.CUT
                 fold.add(Failed(broken.fault) if cut and broken is not None else event)
             name = request_id_of(headers)
             if name is not None:
                 fold.started = replace(fold.started, request_id=name)
-            data = data.strip()
-            reply.body = data if data[:1] == b"{" and data[-1:] == b"}" else None
+            reply.body = data.strip() if decoder.single else None
     except NemoError as error:
         if fold.end is None:
             fold.add(Failed(without_key(error.fault.at(provider.name), door.key)))
+
+
+def _several(provider: Provider) -> Fault:
+    """A document and something after it: of such a body nobody can say whose answer it is."""
+    message = f"{provider.name} sent a body that is not one JSON document"
+    return Fault(FaultKind.PROTOCOL, message, "a proxy may have mixed answers: ask again")
 
 
 async def _received(answer: HttpReply) -> tuple[bytes, NemoError | None]:

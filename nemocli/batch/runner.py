@@ -11,7 +11,6 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 from nemocli.batch.attempt import Asker
 from nemocli.batch.lines import failed_line
@@ -21,8 +20,8 @@ from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Clock
+from nemocli.engine.waiting import FOREVER, stopped, until_set
 
-FOREVER = float("inf")
 LOOKAHEAD = 160
 """Rows that are on record before there is room for their call."""
 MOST_TOLD = 5
@@ -81,8 +80,7 @@ class Shard:
             self._fault = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
             for task in self._tasks:
                 task.cancel()
-            if (current := asyncio.current_task()) is not None:
-                current.uncancel()
+            stopped()
         except NemoError as error:
             self._stop(error.fault)
         if self._coming is not None:
@@ -102,7 +100,7 @@ class Shard:
         """Let through whom the gate allows, and have the next ones ready."""
         while self._fault is None:
             wait = await self._admit()
-            while self._fault is None and len(self._tasks) - self._under_way < LOOKAHEAD:
+            while self._fault is None and self._has_room():
                 work = self._due() or (None if self._empty else await self._next())
                 if work is None:
                     break
@@ -110,7 +108,13 @@ class Shard:
             if self._empty and not (self._tasks or self._again):
                 return
             if self._fault is None:
-                await self._wait(min(wait, self._until_due()))
+                # A row that is due changes nothing while there is no room for it.
+                due = self._until_due() if self._has_room() else FOREVER
+                await until_set(self._changed, min(wait, due))
+                self._changed.clear()
+
+    def _has_room(self) -> bool:
+        return len(self._tasks) - self._under_way < LOOKAHEAD
 
     async def _admit(self) -> float:
         """Open the gate to those who wait; seconds until it is worth asking again."""
@@ -191,15 +195,6 @@ class Shard:
     def _stop(self, fault: Fault) -> None:
         self._fault = self._fault or fault
         self._changed.set()
-
-    async def _wait(self, seconds: float) -> None:
-        if seconds == FOREVER:
-            await self._changed.wait()
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._changed.wait()
-        self._changed.clear()
 
     def _due(self) -> Work | None:
         if self._again and self._again[0][0] <= self._clock.monotonic():

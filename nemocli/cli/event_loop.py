@@ -6,11 +6,12 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_STOP = ("SIGTERM", "SIGHUP")
+_STOP = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def run_async(main: Callable[[], Coroutine[Any, Any, T]], *, many: bool = False) -> T:
@@ -22,15 +23,37 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]], *, many: bool = False)
         from nemocli.io.event_loop import fast_loop
 
         factory = fast_loop()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_listening(main))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(_listening(main))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _listening(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The handler only leaves word with the loop: a task that is cancelled in the middle of its own
+    step (by a signal, between any two of its instructions) can take that for a timeout of its own.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+
+    before: dict[int, Any] = {}
     for name in _STOP:
         number = getattr(signal, name, None)
-        if number is not None and task is not None:
-            with suppress(NotImplementedError, RuntimeError):
-                loop.add_signal_handler(number, task.cancel)
-    return await main()
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            with suppress(ValueError):  # not the main thread: nobody types there
+                before[number] = signal.signal(number, stop)
+    try:
+        return await main()
+    finally:
+        for number, handler in before.items():
+            with suppress(ValueError, TypeError):
+                signal.signal(number, handler)

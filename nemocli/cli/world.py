@@ -23,9 +23,11 @@ USER_AGENT = f"nemocli/{__version__}"
 
 
 @asynccontextmanager
-async def world_of(setup: Setup, *, many: bool = False) -> AsyncIterator[World]:
+async def world_of(
+    setup: Setup, *, many: bool = False, fresh: bool = False
+) -> AsyncIterator[World]:
     """The outside for one command; whatever it opened or started is closed at the end. `many` calls
-    at once get a transport made for them."""
+    at once get a transport made for them, with `fresh` on a connection of its own for each."""
     debug = setup.err.debug if setup.globals.debug else None
     many = many and debug is None
     async with AsyncExitStack() as stack:
@@ -36,7 +38,7 @@ async def world_of(setup: Setup, *, many: bool = False) -> AsyncIterator[World]:
         if many:
             from nemocli.io.http.batch_client import Volley
 
-            transport = await stack.enter_async_context(Volley(http, USER_AGENT))
+            transport = await stack.enter_async_context(Volley(http, USER_AGENT, fresh=fresh))
         servers = _Servers(setup)
         try:
             yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)

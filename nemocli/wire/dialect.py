@@ -35,6 +35,10 @@ class Decoder(Protocol):
     def ended(self) -> bool:
         """Whether the server announced the end, after which only counts may follow."""
 
+    @property
+    def single(self) -> bool:
+        """Once the body is over: whether it was exactly one JSON document."""
+
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that these bytes complete."""
 

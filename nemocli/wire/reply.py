@@ -58,8 +58,18 @@ class Reader(Protocol):
         """Text held back, right before the end."""
 
 
+def _is_piece(payload: JsonObject) -> bool:
+    """Whether a document is one chunk of a stream: it says so, or holds a `delta`."""
+    if "type" in payload or str(payload.get("object", "")).endswith("chunk"):
+        return True
+    return any("delta" in choice for choice in mappings(payload.get("choices")))
+
+
 class ReplyDecoder:
-    """Feed it a body in any cut; the events are the same, and the last one is the only end."""
+    """Feed it a body in any cut; the events are the same, and the last one is the only end.
+
+    `single`, once the body is over: whether it was exactly one JSON document.
+    """
 
     __slots__ = (
         "_began",
@@ -73,6 +83,7 @@ class ReplyDecoder:
         "_sample",
         "_size",
         "_sse",
+        "single",
     )
 
     def __init__(self, reader: Reader, provider: Provider, model: str) -> None:
@@ -87,6 +98,7 @@ class ReplyDecoder:
         self._size = 0
         self._began = False
         self._over = False
+        self.single = False
 
     @property
     def ended(self) -> bool:
@@ -133,7 +145,7 @@ class ReplyDecoder:
             except ValueError:
                 payload = None
             if isinstance(payload, dict):
-                self._began = self._over = True
+                self._began = self._over = self.single = True
                 usual = self._reader.usual(payload)
                 if usual is not None:
                     return usual
@@ -237,6 +249,11 @@ class ReplyDecoder:
 
     def _document(self) -> Iterator[Event]:
         text = b"".join(self._parts).decode("utf-8", "replace").rstrip()
+        values, rest = parse_each(text)
+        self.single = len(values) == 1 and not rest
+        if len(values) > 1:
+            yield from self._documents(values)
+            return
         try:
             payload = parse_first(text)
         except ValueError as error:
@@ -252,6 +269,22 @@ class ReplyDecoder:
             yield from self._pass(self._reader.whole(payload), halves="\\u" in text)
         else:
             yield from self._end(Failed(unexpected(payload, self._provider, self._model)))
+
+    def _documents(self, values: list[Json]) -> Iterator[Event]:
+        """Several in one body: the chunks of a stream, a line each, as some servers send them; or
+        answers of which nobody can say whose they are."""
+        self._began = True
+        if not all(isinstance(value, dict) and _is_piece(value) for value in values):
+            what = f"sent {len(values)} JSON documents where one was due"
+            yield from self._end(
+                Failed(self._fault(what, "try again: a proxy may have mixed them"))
+            )
+            return
+        for value in mappings(values):
+            yield from self._pass(self._reader.take(value), halves=True)
+            if self._over:
+                return
+        yield from self._pass(self._reader.eof(), halves=False)
 
     def _last(self) -> Iterator[Event]:
         for event in self._sse.flush():

@@ -89,10 +89,23 @@ class Service:
         return framed(json.dumps({**self.counts, "busy": self.busy}).encode())
 
 
+class Never:
+    """Refuses everything."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = wait_s
+
+    def take(self, now: float, busy: int) -> tuple[bool, float]:
+        return False, self.wait_s
+
+
 def limit_of(text: str | None) -> Any:
-    """`window:40`, `window:40:told`, `bucket:600`, `slots:48`."""
+    """`window:40`, `window:40:told`, `bucket:600`, `slots:48`, `never:2` (every call is refused and
+    told to come again in two seconds)."""
     if not text:
         return None
+    if text.startswith("never:"):
+        return Never(float(text.removeprefix("never:")))
     from tests.core.flow_servers import Bucket, Slots, Window
 
     kind, number, *told = text.split(":")

@@ -241,9 +241,22 @@ def test_half_a_document_is_cut() -> None:
     assert (end.kind, end.message.endswith("in the middle of the answer")) == (FaultKind.CUT, True)
 
 
-def test_lines_of_json_are_no_answer() -> None:
+def test_chunks_a_line_each_are_a_stream() -> None:
+    """Some servers send NDJSON where events were asked for: nothing after the first is lost."""
     raw = json.dumps(chunk(SAID)).encode() + b"\n" + json.dumps(chunk({}, "stop")).encode()
-    assert isinstance(read(HOSTED, raw).end, Failed)
+    fold = read(HOSTED, raw)
+    assert fold.end == Finished("stop")
+    assert fold.text
+    cut = json.dumps(chunk(SAID)).encode() + b"\n" + json.dumps(chunk(SAID)).encode()
+    assert fault(read(HOSTED, cut)).kind is FaultKind.CUT
+
+
+def test_two_answers_in_one_body_are_none() -> None:
+    whole = {"choices": [{"message": {"content": "one"}, "finish_reason": "stop"}]}
+    raw = json.dumps(whole).encode()
+    end = fault(read(HOSTED, raw + b"\n" + raw.replace(b"one", b"two")))
+    assert end.kind is FaultKind.PROTOCOL
+    assert "2 JSON documents" in end.message
 
 
 @pytest.mark.parametrize(

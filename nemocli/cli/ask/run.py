@@ -19,6 +19,7 @@ from nemocli.core.policy import Policy
 from nemocli.core.request import Message, Request
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
+from nemocli.engine.waiting import stopped
 
 if TYPE_CHECKING:
     from nemocli.core.ports import World
@@ -83,8 +84,7 @@ async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
                 await _run(job, world, shown, answer)
         except asyncio.CancelledError:
             answer.fault = _interrupted(answer)
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
+            stopped()
         await _settle(answer, world, SETTLE_TRIES_WHEN_INTERRUPTED)
         return shown.end(answer, world.clock.monotonic() - begun, extract=wish.extract)
 

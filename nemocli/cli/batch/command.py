@@ -93,6 +93,10 @@ def run(
     dedupe: Annotated[
         bool, typer.Option("--dedupe", help="Ask what rows have in common once.")
     ] = False,
+    fresh_connections: Annotated[
+        bool,
+        typer.Option("--fresh-connections", help="One per call, for servers not to be trusted."),
+    ] = False,
     jobs: Jobs = None,
     rpm: Rpm = None,
     tpm: Tpm = None,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nemocli.batch.limiter import SPREADS, Lane, Spread
 from nemocli.batch.lines import Told
 from nemocli.batch.options import Terms
-from nemocli.batch.rows import Renderer, columns_of
+from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
 from nemocli.batch.spec import Spec
 from nemocli.cli.choice import chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.request_options import effort_of, settled_options
-from nemocli.core.faults import usage_error
+from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
 from nemocli.core.pacing import Pinned
 from nemocli.core.ports import Entry
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 
 ENGINES = ("local", "ray")
+FIRST_ROWS = 50
+"""Rows that are looked at before a job begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Wish:
     cache: bool = False
     cache_any: bool = False
     dedupe: bool = False
+    fresh_connections: bool = False
     remote: bool = False
     engine: str = "local"
     actors: int = 2
@@ -98,6 +103,7 @@ class Plan:
     ordered: bool
     check: Validator | None
     jinja: Renderer | None = None
+    fresh_connections: bool = False
     weights: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
@@ -181,8 +187,10 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
         named=lambda target, model: setup.catalogue.target(target.provider, model),
     )
     share = _share(wish.shard)
+    inputs, renderer = inputs_of(wish.inputs, wish.form, share), _jinja(spec)
+    check_first_rows(inputs, spec, renderer)
     return Plan(
-        inputs_of(wish.inputs, wish.form, share),
+        inputs,
         part_of(Path(wish.out), share),
         terms,
         Pinned(wish.rpm, wish.tpm, wish.jobs),
@@ -190,10 +198,46 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
         pico_from_usd(cap) if cap is not None else None,
         wish.order == "input",
         check,
-        _jinja(spec),
+        renderer,
+        wish.fresh_connections,
         _weights(wish, [t.provider.name for t in terms.targets]),
         (choice.notice,) if choice.notice else (),
     )
+
+
+def check_first_rows(inputs: Inputs, spec: Spec, jinja: Renderer | None) -> None:
+    """Refuse input of which no row can be asked, for a reason that all rows share: a column that
+    the template names or the prompt needs is in none of the first rows. Raises NemoError."""
+    for path in inputs.paths if not inputs.pipe else ():
+        records = list(islice(replace(inputs, paths=(path,), shard=None), FIRST_ROWS))
+        rows = [row_of(record, spec, jinja) for record in records]
+        shared = {row.code if isinstance(row, Bad) else "" for row in rows}
+        if rows and shared in ({"missing_column"}, {"missing_prompt"}):
+            bad, values = cast("Bad", rows[0]), records[0].values or {}
+            missing = [c for c in columns_of(spec.template or "") if c not in values]
+            near = get_close_matches(missing[0], values, 1) if missing and values else []
+            hint = f"did you mean {{{near[0]}}}? " if near else ""
+            raise config_error(
+                f"{path}: {bad.message}", f"{hint}name columns in `--template` as in {{column}}"
+            )
+
+
+def check_keys(setup: Setup, plan: Plan) -> None:
+    """Refuse a job that no provider could be asked for; warn of one that cannot. Raises NemoError
+    (authentication)."""
+    from nemocli.engine.call import check_key
+
+    faults: dict[str, Fault] = {}
+    for target in plan.terms.targets:
+        provider = target.provider
+        try:
+            check_key(provider, provider.base_url, setup.keys.key_for(provider))
+        except NemoError as error:
+            faults[provider.name] = error.fault
+    if len(faults) == len(plan.terms.targets):
+        raise NemoError(next(iter(faults.values())))
+    for name, fault in faults.items():
+        setup.err.warn(f"{name} cannot be asked: {fault.message}")
 
 
 def _base_s(setup: Setup) -> float:

@@ -15,7 +15,7 @@ from nemocli.batch.progress import Tally, tally_json
 from nemocli.batch.reuse import Recall
 from nemocli.batch.runner import Shard
 from nemocli.batch.source import Feed
-from nemocli.cli.batch.plan import Plan, Wish, lanes_of, plan_of, price_of
+from nemocli.cli.batch.plan import Plan, Wish, check_keys, lanes_of, plan_of, price_of
 from nemocli.cli.batch.progress import Shown
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
@@ -49,6 +49,7 @@ def run_batch(
     plan = plan_of(setup, wish)
     for line in plan.notices:
         setup.err.warn(line)
+    check_keys(setup, plan)
     job = Job(plan.out)
     with job.held():
         if wish.restart:
@@ -217,7 +218,7 @@ async def _run(
     gc.freeze()  # what is here by now stays; looking through it again and again finds nothing
     gc.set_threshold(20_000, 20, 50)
     try:
-        async with world_of(setup, many=True) as world:
+        async with world_of(setup, many=True, fresh=plan.fresh_connections) as world:
             asker = Asker(
                 plan.terms,
                 world,

@@ -20,6 +20,7 @@ from nemocli.core.policy import Policy
 from nemocli.core.request import Effort, Message, Request, ToolSpec
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
+from nemocli.engine.waiting import stopped
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -116,6 +117,7 @@ async def _probed(
                 probe.stopped = error.fault
             except asyncio.CancelledError:
                 probe.stopped = Fault(FaultKind.INTERRUPTED, "interrupted")
+                stopped()
                 break
     return probes
 

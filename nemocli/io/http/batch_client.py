@@ -31,7 +31,9 @@ class Volley:
     """Fills `core.ports.Transport` for POSTs straight to their server, and hands everything else to
     the client it is built over. An async context manager that owns its connections."""
 
-    def __init__(self, plain: HttpTransport, user_agent: str) -> None:
+    def __init__(self, plain: HttpTransport, user_agent: str, *, fresh: bool = False) -> None:
+        """`fresh`: every call on a connection of its own."""
+        self._fresh = fresh
         self._plain = plain
         self._user_agent = user_agent
         self._lanes: dict[str, Lane | None] = {}
@@ -75,7 +77,7 @@ class Volley:
         if not near and ((through and not proxy_bypass(host)) or self._plain.offline):
             return None
         tls = self._plain.tls_context() if parts.scheme == "https" else None
-        return Lane(url, tls, self._user_agent)
+        return Lane(url, tls, self._user_agent, fresh=self._fresh)
 
 
 class _Sending:
@@ -95,7 +97,7 @@ class _Sending:
         if lane.idle and not lane.idle[-1].gone:
             exchange: Exchange | None = None
             connection = lane.idle.pop()
-            if lane.stale(connection):
+            if lane.stale(connection) or connection.unread():
                 connection.end()
                 exchange = self._exchange()
                 connection = await lane.take(exchange)

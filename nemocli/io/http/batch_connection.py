@@ -1,8 +1,17 @@
-"""The connections to one address, each with llhttp's parser, and one timer over them all."""
+"""The connections to one address, each with llhttp's parser, and one timer over them all.
+
+HTTP/1.1 has no names on its replies: which call one answers is told by its place alone. So a
+connection is used again only while nothing on it is in doubt. A byte after the end of a message, a
+byte while nothing is asked, or a reply that begins before its request was written whole ends the
+connection for good, and never reaches a body. What cannot be told apart is a reply to the call
+before that comes only after the next request was written: `fresh` connections, one a call, are for
+servers that do that.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections import deque
 from typing import cast
@@ -19,12 +28,18 @@ IDLE_S = 15.0
 """A connection is not used again after so long: its server may be about to close it."""
 MOST_HEAD = 64 * 1024
 _INFORMED = frozenset({100, 102, 103})
+_UNASKED = "more came than was asked for"
+_EARLY = "more came than was asked for: a reply before its request was written"
 
 
 class Lane:
     """The connections to one address."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None, user_agent: str) -> None:
+    def __init__(
+        self, url: str, tls: ssl.SSLContext | None, user_agent: str, *, fresh: bool = False
+    ) -> None:
+        """`fresh`: no connection is used twice."""
+        self.fresh = fresh
         parts = urlsplit(url)
         self.origin = origin_of(url)
         self.tls = tls
@@ -59,7 +74,7 @@ class Lane:
         """A connection that is open as far as anyone knows."""
         while self.idle:
             kept = self.idle.pop()
-            if not kept.gone and not self.stale(kept):
+            if not kept.gone and not self.stale(kept) and not kept.unread():
                 return kept
             kept.end()
         try:
@@ -113,6 +128,8 @@ class Connection(asyncio.Protocol):
         self._new_parser = HttpResponseParser
         self._nonsense = HttpParserError
         self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None
+        self._asked = False
         self.gone = False
         self.since = 0.0
         self.deadline = float("inf")
@@ -138,6 +155,7 @@ class Connection(asyncio.Protocol):
         if self.complete:
             self._begin()
         now = lane.loop.time()
+        self._asked = True
         self.total = total
         self._idle_s = call.timeouts.idle_s
         self.deadline = min(now + call.timeouts.first_byte_s, total)
@@ -152,6 +170,12 @@ class Connection(asyncio.Protocol):
         self._news = self._lane.loop.create_future()
         await self._news
 
+    def unread(self) -> bool:
+        """Whether the system holds bytes, or an end, that nobody asked for."""
+        if self._poll is None:
+            return False
+        return bool(self._poll.poll(0))
+
     def late(self) -> None:
         """A deadline passed."""
         self.timed_out = True
@@ -161,7 +185,9 @@ class Connection(asyncio.Protocol):
         """The call is over: keep the connection if it can be used again."""
         self._lane.busy.discard(self)
         self.deadline = float("inf")
-        if self.complete and not self.gone and not self.timed_out and self._keep:
+        kept = self._keep and not self._lane.fresh
+        if self.complete and not self.gone and not self.timed_out and kept:
+            self._asked = False
             self.since = self._lane.loop.time()
             self._lane.idle.append(self)
         else:
@@ -183,14 +209,18 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        socket = transport.get_extra_info("socket")
+        if socket is not None and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(socket.fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if not self.begun:
             self._head += len(data)
         self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
         try:
-            if self.complete:
-                raise ConnectionError("more came than the reply")
+            if self.complete or not self._asked:
+                raise ConnectionError(_UNASKED)
             self._parser.feed_data(data)
             if not self.begun and self._head > MOST_HEAD:
                 raise ConnectionError("a head without end")
@@ -213,6 +243,10 @@ class Connection(asyncio.Protocol):
 
     # the parser's side
 
+    def on_message_begin(self) -> None:
+        if self.complete:  # a second reply behind the one that was asked for
+            raise ConnectionError(_UNASKED)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
@@ -220,8 +254,14 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         self._keep = bool(self._parser.should_keep_alive())
-        if self.status not in _INFORMED:
-            self.begun = True
+        if self.status in _INFORMED:
+            return
+        transport = self._transport
+        if transport is not None and transport.get_write_buffer_size():
+            self._keep = False
+            if self.status < 400:
+                raise ConnectionError(_EARLY)
+        self.begun = True
 
     def on_body(self, body: bytes) -> None:
         self.chunks.append(body)

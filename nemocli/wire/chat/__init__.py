@@ -1,7 +1,8 @@
 """The chat-completions dialect: requests out, replies and streams in.
 
-request     how to ask
-reply       payloads to events
-fast        a whole completion of the usual kind, read at once
-tool_calls  pieces of tool calls, brought to one index per call
+Asking and reading
+  request     how to ask
+  reply       payloads to events
+  fast        a whole completion of the usual kind, read at once
+  tool_calls  pieces of tool calls, brought to one index per call
 """

@@ -1,6 +1,7 @@
 """The responses dialect: requests out, typed events in.
 
-request     how to ask
-reply       payloads to events
-tool_calls  function calls, passed on once
+Asking and reading
+  request     how to ask
+  reply       payloads to events
+  tool_calls  function calls, passed on once
 """

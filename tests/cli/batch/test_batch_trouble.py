@@ -225,3 +225,52 @@ def test_jobs_that_are_not_there(home: Home) -> None:
         done = run("batch", what, "nothing.jsonl", home=home)
         assert done.code == 2
         said_once(done, "nothing.jsonl is the output of no batch job")
+
+
+# What the first rows decide is refused before anything is written
+
+
+REFUSED = [
+    ("in.csv", "name,age\nAda,36\nBob,40\n", ("--template", "Greet {nme}."), 3,
+     ("in.csv", "no column 'nme'", "name, age")),
+    ("in.csv", "name,age\nAda,36\n", (), 3, ("in.csv", "no prompt", "name, age")),
+    ("in.tsv", "who\tage\nAda\t36\n", ("--template", "{name}"), 3,
+     ("no column 'name'", "who, age")),
+    ("in.jsonl", '{"a": 1}\n{"a": 2}\n', ("--template", "{b}"), 3, ("no column 'b'",)),
+    ("in.jsonl", '{"prompt": "a"}\n', ("--schema", '{"type": "nothing"}'), 3, ("--schema",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "more", "code", "words"), REFUSED)
+def test_what_no_row_can_be_asked_with_starts_no_job(
+    home: Home, stub: Stub, name: str, text: str, more: tuple[str, ...], code: int,
+    words: tuple[str, ...],
+) -> None:  # fmt: skip
+    (home.cwd / name).write_text(text)
+    line = ("batch", "run", name, "-o", "out.jsonl", "-p", "stub", "-m", "x/anything")
+    done = run(*line, *more, home=home)
+    assert done.code == code, done.err
+    said_once(done, *words)
+    assert sorted(p.name for p in home.cwd.iterdir()) == [name]
+    assert stub.requests == []
+
+
+def test_a_wrong_column_is_guessed(home: Home, stub: Stub) -> None:
+    (home.cwd / "in.csv").write_text("name,age\nAda,36\n")
+    line = ("batch", "run", "in.csv", "-o", "out.jsonl", "-p", "stub", "-m", "x/anything")
+    said_once(run(*line, "--template", "Greet {nme}.", home=home), "did you mean {name}?")
+    assert run(*line, "--template", "Greet {name}.", home=home).code == 0
+
+
+def test_a_column_that_some_rows_lack_costs_those_rows(home: Home, stub: Stub) -> None:
+    rows = [{"a": "x"}, {"b": "y"}]
+    done = batch(home, "--template", "{a}", rows=rows)
+    assert (done.code, len(lines_of(home)), len(failures_of(home))) == (10, 1, 1)
+
+
+def test_a_provider_without_a_key_starts_no_job(home: Home) -> None:
+    home.provider("stub", "http://127.0.0.1:9/v1", key=None)
+    done = batch(home, rows=prompts(2))
+    assert done.code == 4
+    said_once(done, "no key for stub")
+    assert sorted(p.name for p in home.cwd.iterdir()) == ["in.jsonl"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.ports import Call
@@ -211,3 +215,110 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert asked(post(server.url), many=True) == (FaultKind.TLS, False)
         monkeypatch.setenv("SSL_CERT_FILE", str(pem[0]))
         assert asked(post(server.url), many=True) == (200, None, b"ok")
+
+
+# What a server sends that nobody asked for
+
+FIRST, SECOND = b'{"answer":"first"}', b'{"answer":"second"}'
+
+
+async def in_turn(
+    url: str, count: int, *, pause_s: float = 0.0, fresh: bool = False
+) -> list[bytes]:
+    """The bodies of calls one after another; `b""` for one that failed."""
+    got = []
+    async with HttpTransport("t") as http, Volley(http, "t", fresh=fresh) as volley:
+        for number in range(count):
+            try:
+                async with volley.send(post(url, body=b'{"n":%d}' % number)) as reply:
+                    got.append(b"".join([part async for part in reply.chunks]))
+            except NemoError:
+                got.append(b"")
+            await asyncio.sleep(pause_s)
+    return got
+
+
+@pytest.mark.parametrize("extra", [response(SECOND), b"HTTP", b"garbage", b"{}", b"\r\n{}"])
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+def test_what_follows_a_reply_reaches_no_body(extra: bytes, pause_s: float) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(response(FIRST) + extra)
+        await peer.gone()
+
+    with RawServer(handler) as server:
+        got = asyncio.run(in_turn(server.url, 3, pause_s=pause_s))
+        assert server.connections == 3
+    assert got == [FIRST] * 3
+
+
+def test_a_second_reply_that_comes_a_little_later_is_nobodys() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(response(FIRST))
+        await asyncio.sleep(0.01)
+        with contextlib.suppress(ConnectionError):
+            await peer.say(response(SECOND))
+        await peer.gone()
+
+    with RawServer(handler) as server:
+        assert asyncio.run(in_turn(server.url, 3, pause_s=0.05)) == [FIRST] * 3
+        assert asyncio.run(in_turn(server.url, 3, fresh=True)) == [FIRST] * 3
+
+
+def test_a_reply_before_its_request_was_written_is_none() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.say(response(FIRST))
+        await peer.gone()
+
+    async def main(url: str) -> object:
+        call = post(url, body=b"x" * 30_000_000)
+        async with HttpTransport("t") as http, Volley(http, "t") as volley, volley.send(call) as r:
+            return [part async for part in r.chunks]
+
+    with RawServer(handler) as server, pytest.raises(NemoError) as caught:
+        asyncio.run(main(server.url))
+    assert caught.value.fault.kind is FaultKind.PROTOCOL
+
+
+WRONG = b'{"to":"somebody else"}'
+MISCHIEF: dict[str, Callable[[bytes], list[bytes]]] = {
+    "plain": lambda own: [response(own)],
+    "twice": lambda own: [response(own) + response(WRONG)],
+    "twice in parts": lambda own: [response(own)[:9], response(own)[9:] + response(WRONG)[:30]],
+    "begun again": lambda own: [response(own) + b"HTTP/1.1 200"],
+    "garbage after": lambda own: [response(own) + b"\0\0"],
+    "too long": lambda own: [response(own) + WRONG],
+    "hints first": lambda own: [b"HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n" + response(own)],
+    "processing": lambda own: [b"HTTP/1.1 102 Processing\r\n\r\n", response(own)],
+    "two lengths": lambda own: [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: %d\r\n\r\n%b" % (len(own), own)
+    ],
+    "length and chunks": lambda own: [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"%x\r\n%b\r\n0\r\n\r\n" % (len(own), own)
+    ],
+    "chunks and more": lambda own: [chunked(own) + response(WRONG)],
+}
+"""What servers and proxies do to a reply; every reply names the call it is for."""
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(sorted(MISCHIEF)), min_size=1, max_size=8), st.booleans())
+def test_whatever_a_server_does_a_call_gets_its_own_answer_or_none(
+    tricks: list[str], pause: bool
+) -> None:
+    turns = iter(tricks)
+
+    async def handler(peer: Peer) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await peer.request():
+                own = b'{"to":%b}' % peer.body
+                for part in MISCHIEF[next(turns, "plain")](own):
+                    await peer.say(part)
+                    await asyncio.sleep(0)
+
+    with RawServer(handler) as server:
+        got = asyncio.run(in_turn(server.url, len(tricks) + 2, pause_s=0.002 * pause))
+    for number, body in enumerate(got):
+        assert body in (b"", b'{"to":{"n":%d}}' % number)
