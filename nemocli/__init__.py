@@ -37,6 +37,7 @@ cli/batch/ `nemocli batch`: from a command line to very many calls, and their re
   cli/batch/results            `batch show`: results for people, and as tables for other programs
   cli/batch/retry              `batch retry` and `merge`: rows asked once more, and outputs joined
   cli/batch/run                From a plan to its rows, and from their end to an exit code
+  cli/batch/table              Results as a table beside their input
 
 cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
   cli/cost/budget              `nemocli cost budget`: caps on spending, checked before each call
@@ -111,6 +112,8 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
 
 io/batch/ A batch job on the disk: inputs, output, index, spool, and the process that writes.
   io/batch/answer_cache        Answers kept by what was asked: one SQLite file
+  io/batch/count               How many rows the files of a job hold
+  io/batch/encoding            What a file of rows is written in
   io/batch/files               The files a job grows: one that is only added to
   io/batch/in_flight           Which attempts are on record, and which of them were sent
   io/batch/index               Which rows of a job are over: 24 bytes a row in one file
@@ -192,6 +195,7 @@ batch/ Scripted calls at scale: a million rows, killed twice, paid once.
   batch/sampling               A few rows asked for what they tell about the rest
   batch/source                 Records to rows, less those that are over
   batch/spec                   What every row of a job has in common, as far as it decides what is a
+  batch/table                  Results beside the input they answer
 
 cost/ What was spent: sums over the ledger, told in numbers and in words.
   cost/calls                   Calls as the book shows them: one attempt with its settlement applied
@@ -249,6 +253,7 @@ engine/ The only loop around calls; async, through ports only.
   engine/run                   The one door: attempts in order until one answers
   engine/settle                What an abandoned reply really cost, asked of its seller afterwards
   engine/structured            Answers that must fit a schema: ask, check
+  engine/waiting               Waiting that a cancellation always ends
 
 wire/ PURE: bytes to values and back.
   wire/activity                Sums by day, as a seller keeps them

@@ -73,7 +73,14 @@ class Asker:
             return 0
         day = self._world.clock.now().date()
         size, most = row.chars // 2 + 64, limit_in(row.body)
-        fits = bound(1 << 62, target.price(day), size, most, target.output_limit)
+        fits = bound(
+            1 << 62,
+            target.price(day),
+            size,
+            most,
+            target.output_limit,
+            cap=self.terms.cap_name,
+        )
         if isinstance(fits, Fault):
             raise NemoError(fits)
         return fits.worst

@@ -33,9 +33,14 @@ class Seen:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    picos: list[int] = field(default_factory=list)
 
-    def add(self, chars: int, usage: Usage, seconds: float | None) -> None:
-        """One that was answered."""
+    def add(
+        self, chars: int, usage: Usage, seconds: float | None, reported_pico: int | None = None
+    ) -> None:
+        """One that was answered, and what its seller says it cost."""
+        if reported_pico is not None:
+            self.picos.append(reported_pico)
         if usage.output_tokens is None:
             return
         self.outputs.append(usage.output_tokens)
@@ -151,6 +156,10 @@ def estimated_job(
             money = [money[0] + pair[0] * count, money[1] + pair[1] * count]
     if free:
         money = [0.0, 0.0]
+    elif seen.picos and len(seen.picos) == len(seen.outputs):
+        # What was really paid beats a table: sellers route, cache and round as they please.
+        each = [float(pico) for pico in seen.picos]
+        money = [fmean(each) * sizes.rows, _upper(each, sizes.rows) * sizes.rows]
     limits = _times(sizes.rows, inputs + p50, seen, rpm=rpm, tpm=tpm, cap=cap)
     slowest, seconds = max(limits.items(), key=lambda pair: pair[1], default=("", None))
     return Estimate(
@@ -171,14 +180,18 @@ def estimated_job(
 
 def _answer(seen: Seen, rows: int) -> tuple[float, float]:
     """Output tokens a row, in the middle and at p95 of the whole job's sum."""
-    n = len(seen.outputs)
-    if not n:
+    if not seen.outputs:
         return ASSUMED_OUTPUT, ASSUMED_OUTPUT
-    mean = fmean(seen.outputs)
+    return fmean(seen.outputs), _upper([float(n) for n in seen.outputs], rows)
+
+
+def _upper(seen: list[float], rows: int) -> float:
+    """What the mean over so many rows exceeds once in twenty, judged by those that were seen."""
+    mean, n = fmean(seen), len(seen)
     if n == 1 or not rows:
-        return mean, 2 * mean
-    spread = student(0.95, n - 1) * stdev(seen.outputs) * math.sqrt(rows + rows**2 / n)
-    return mean, mean + spread / rows
+        return 2 * mean
+    spread = student(0.95, n - 1) * stdev(seen) * math.sqrt(rows + rows**2 / n)
+    return mean + spread / rows
 
 
 def student(p: float, freedom: int) -> float:

@@ -34,9 +34,10 @@ class Terms:
 
     `tries` are failed calls a row may have; refusals for coming too often are not counted, until
     there are `patience` of them for one row. Waits in seconds double from `base_s` up to
-    `longest_s`. `capped`: money is counted before a call. `repairs` are answers sent back for not
-    fitting the schema, `output_tokens` a guess for limits of tokens per minute. `named` is the
-    same provider's target for a model that a row names; it may raise NemoError.
+    `longest_s`. `capped`: money is counted before a call, for the cap called `cap_name`. `repairs`
+    are answers sent back for not fitting the schema, `output_tokens` a guess for limits of tokens
+    per minute. `named` is the same provider's target for a model that a row names; it may raise
+    NemoError.
     """
 
     targets: tuple[Target, ...]
@@ -49,6 +50,7 @@ class Terms:
     longest_s: float = 30.0
     timeout_s: float | None = None
     capped: bool = False
+    cap_name: str = "`--max-cost`"
     output_tokens: int = 1024
     repairs: int = 1
     fail_fast: bool = False

@@ -44,6 +44,11 @@ class Tally:
         """Rows that are over, those of earlier runs included."""
         return self.ok + self.failed + self.bad + self.skipped
 
+    @property
+    def ended(self) -> int:
+        """Rows that ended in this run."""
+        return self.ok + self.failed + self.bad
+
     def add(self, other: Tally) -> None:
         """The counts of another share of the same job."""
         for name in _SUMMED:
@@ -71,19 +76,25 @@ _SUMMED = tuple(f.name for f in fields(Tally) if f.name not in ("at", "size", "r
 
 @dataclass(slots=True)
 class Pace:
-    """Rates over the last seconds, and the time that is left."""
+    """Rates over the last seconds, and the time that is left.
+
+    What is left is judged by the whole run so far: a server that counts minutes answers in bursts,
+    and the last seconds say little of the next.
+    """
 
     _seen: deque[tuple[float, int, int, int]] = field(default_factory=deque)
+    _first: tuple[float, int] | None = None
 
     def look(self, now: float, tally: Tally) -> None:
         """Take the counts as they are now."""
-        row = (now, tally.attempts, tally.output_tokens, tally.at)
+        row = (now, tally.attempts, tally.output_tokens, tally.ended)
+        self._first = self._first or (now, tally.ended)
         self._seen.append(row)
         while len(self._seen) > 2 and now - self._seen[0][0] > RECENT_S:
             self._seen.popleft()
 
     def rate(self, column: int) -> float | None:
-        """A second: 1 attempts, 2 output tokens, 3 bytes of the input. None: too early to say."""
+        """A second: 1 attempts, 2 output tokens, 3 rows. None: too early to say."""
         if len(self._seen) < 2:
             return None
         first, last = self._seen[0], self._seen[-1]
@@ -91,43 +102,53 @@ class Pace:
         return (last[column] - first[column]) / spent if spent > 0 else None
 
     def eta_s(self, tally: Tally) -> float | None:
-        """Seconds until the input is read to its end."""
-        speed = self.rate(3)
-        if tally.size is None or not speed:
+        """Seconds until every row is over; None while too little is known."""
+        if tally.rows is None or self._first is None or not self._seen:
             return None
-        return max(0.0, (tally.size - tally.at) / speed)
+        spent, ended = self._seen[-1][0] - self._first[0], tally.ended - self._first[1]
+        if spent <= 0 or ended <= 0:
+            return None
+        return max(0.0, (tally.rows - tally.over) * spent / ended)
 
 
 def projected(tally: Tally) -> int | None:
-    """What the whole input may come to, in pico-USD; None while too little of it is known."""
-    share = (tally.at / tally.size) if tally.size else 0.0
-    if not tally.ok or share <= 0.001:
+    """What this run may come to, in pico-USD, judged by the rows that are over; None while too
+    little of it is known."""
+    if tally.rows is None or not tally.ok:
         return None
-    return int(tally.pico / min(1.0, share))
+    return tally.pico * max(tally.ended, tally.rows - tally.skipped) // tally.ended
 
 
-def line_of(tally: Tally, pace: Pace, *, cap: int | None, limit: str, why: str) -> str:
-    """One line for people."""
+def line_of(
+    tally: Tally, pace: Pace, *, cap: int | None, limit: str, why: str, width: int | None = None
+) -> str:
+    """One line for people, the most important first: what has no room in `width` columns is left
+    out whole."""
     done = f"{tally.over:,}"
-    if tally.rows is not None:
-        done += f"/{tally.rows:,}"
-    elif tally.size:
-        done += f" ({min(100.0, 100 * tally.at / tally.size):.0f} %)"
-    parts = [done, f"{tally.ok:,} ok"]
-    for count, word in ((tally.retries, "retried"), (tally.failed + tally.bad, "failed")):
+    if tally.rows:
+        done += f"/{tally.rows:,} ({100 * min(tally.over, tally.rows) // tally.rows} %)"
+    parts = [done]
+    left = pace.eta_s(tally)
+    if left is not None:
+        parts.append(f"~{time_text(left)} left")
+    parts.append(_money(tally, cap))
+    for count, one in ((tally.failed + tally.bad, "failed"), (tally.retries, "retries")):
         if count:
-            parts.append(f"{count:,} {word}")
+            parts.append(f"{count:,} {'retry' if one == 'retries' and count == 1 else one}")
+    if limit:
+        parts.append(f"limit {limit}")
+        if why:
+            parts[-1] += f" ({why})"
     speed, tokens = pace.rate(1), pace.rate(2)
     if speed is not None:
         parts.append(f"{speed:,.1f} req/s" if speed < 100 else f"{speed:,.0f} req/s")
     if tokens:
         parts.append(f"{tokens:,.0f} tok/s")
-    parts.append(_money(tally, cap))
-    parts.append(f"{limit} ({why})" if why else limit)
-    left = pace.eta_s(tally)
-    if left is not None:
-        parts.append(f"{time_text(left)} left")
-    return " · ".join(parts)
+    line = parts[0]
+    for part in parts[1:]:
+        if width is None or len(line) + 3 + len(part) <= width:
+            line += f" · {part}"
+    return line
 
 
 def _money(tally: Tally, cap: int | None) -> str:

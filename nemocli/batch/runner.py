@@ -76,7 +76,7 @@ class Shard:
         try:
             await self._feed()
         except asyncio.CancelledError:
-            hint = "the same line again goes on where it stopped"
+            hint = "run the same command again to resume"
             self._fault = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
             for task in self._tasks:
                 task.cancel()
@@ -128,7 +128,7 @@ class Shard:
                 answer = await self._gate.enter(target, tokens, worst)
                 if isinstance(answer, Refusal):
                     if answer.wait_s is None:
-                        hint = "raise `--max-cost`; the same line again goes on from here"
+                        hint = "raise `--max-cost` and run the same command again to resume"
                         self._stop(Fault(FaultKind.BUDGET, answer.why, hint, sent=False))
                         return 0.0
                     soonest = min(soonest, answer.wait_s)

@@ -59,7 +59,8 @@ class Looked:
             self._ledger.enter(entry)
             self.pico += entry.cost.pico or 0
             if row.state == DONE:
-                self.seen.add(self._chars[row.ordinal], entry.usage, entry.total_s)
+                paid = entry.cost.pico if entry.cost.source == "reported" else None
+                self.seen.add(self._chars[row.ordinal], entry.usage, entry.total_s, paid)
 
     def failed(self, line: bytes) -> None:
         """Book it."""

@@ -19,7 +19,7 @@ System = Annotated[
 ]
 Option = Annotated[
     list[str] | None,
-    typer.Option("--option", "-o", metavar="K=V", help="Extra body field, sent as it is."),
+    typer.Option("--option", "-O", metavar="K=V", help="Extra body field, sent as it is."),
 ]
 Reasoning = Annotated[
     str | None,

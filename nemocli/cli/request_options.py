@@ -1,4 +1,4 @@
-"""What commands that ask have in common: their options as settings, and `-o name=value`."""
+"""What commands that ask have in common: their options as settings, and `-O name=value`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def body_options(given: tuple[str, ...]) -> tuple[JsonObject, dict[str, Json]]:
     for item in given:
         name, equals, raw = item.partition("=")
         if not name or not equals:
-            raise usage_error(f"-o takes `name=value`, not {item!r}")
+            raise usage_error(f"-O takes `name=value`, not {item!r}")
         try:
             value: Json = json.loads(raw)
         except ValueError:
@@ -84,6 +84,6 @@ def _put(fields: dict[str, Json], path: list[str], value: Json) -> None:
     for key in path[:-1]:
         inner = fields.setdefault(key, {})
         if not isinstance(inner, dict):
-            raise usage_error(f"-o {'.'.join(path)}: {key!r} has a value already")
+            raise usage_error(f"-O {'.'.join(path)}: {key!r} has a value already")
         fields = inner
     fields[path[-1]] = value

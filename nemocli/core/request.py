@@ -66,7 +66,7 @@ class Message:
 class Request:
     """A wish. `model` is what the user typed: a card name, an alias or a provider's own id.
 
-    `options` are extra body fields in the provider's spelling (`-o top_k=20`); `schema` a JSON
+    `options` are extra body fields in the provider's spelling (`-O top_k=20`); `schema` a JSON
     Schema the answer must satisfy; `stream` False only where a provider cannot.
     """
 

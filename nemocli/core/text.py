@@ -41,3 +41,15 @@ def one_line(text: str, limit: int = 200) -> str:
     """The text as one harmless line of at most `limit` characters, for messages."""
     line = neutral(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def spreadsheet_safe(text: str) -> str:
+    """A text cell of CSV that a spreadsheet takes for text: what it would run as a formula gets a
+    leading apostrophe (OWASP, CSV injection). Numbers stay as they are."""
+    if text and text[0] in _FORMULA and not _NUMBER.fullmatch(text):
+        return "'" + text
+    return text
+
+
+_FORMULA = frozenset("=+-@\t\r")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
+from nemocli.core.text import spreadsheet_safe
 from nemocli.core.values import Json
 from nemocli.cost.calls import Dimension
 from nemocli.cost.leases import lease_json
@@ -98,5 +99,6 @@ def summary_csv(summary: Summary) -> str:
     for line in summary.lines:
         names = _named(line, summary.by).values()
         counts = [getattr(line, name) for name in _COLUMNS]
-        writer.writerow([*(n or "" for n in names), usd_text(line.pico) or "", *counts])
+        named = [spreadsheet_safe(str(n or "")) for n in names]
+        writer.writerow([*named, usd_text(line.pico) or "", *counts])
     return out.getvalue()

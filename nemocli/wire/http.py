@@ -37,7 +37,7 @@ _HINTS = {
     FaultKind.AUTH: "check what the key may do; `nemocli auth login {0}` stores another",
     FaultKind.QUOTA: "add credit to the account, or use another path with `-p`",
     FaultKind.UNAVAILABLE: "`nemocli models ls -p {0}` lists what it serves",
-    FaultKind.RATE: "wait a little, lower `-j`, or use another path with `-p`",
+    FaultKind.RATE: "wait a little, or use another path with `-p`",
     FaultKind.TIMEOUT: "try again, ask for less with `--max-tokens`, or use another path with `-p`",
     FaultKind.REQUEST: "leave out `-o` options, tools or `--schema`; `--debug` shows the call",
     FaultKind.FILTERED: "rephrase the prompt, or try another path with `-p`",

@@ -33,6 +33,7 @@ HOMES = {
     "httptools": {"io/http/batch_connection"},
     "uvloop": {"io/event_loop"},
     "pyarrow": {"io/batch/parquet"},
+    "zstandard": {"io/batch/encoding"},
     "jinja2": {"io/batch/jinja"},
     "ray": {"io/batch/ray_pool"},
     "orjson": {"wire/bulk"},

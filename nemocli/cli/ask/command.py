@@ -34,6 +34,9 @@ def ask(
         typer.Option("--file", "-f", metavar="PATH", help="Attach a text file; repeatable."),
     ] = None,
     option: options.Option = None,
+    old_option: Annotated[
+        list[str] | None, typer.Option("-o", metavar="K=V", hidden=True, help="Now -O.")
+    ] = None,
     reasoning: options.Reasoning = None,
     show_reasoning: Annotated[
         bool, typer.Option("--show-reasoning", help="Show the reasoning on stderr as it comes.")
@@ -70,6 +73,8 @@ def ask(
     """
     from nemocli.cli.ask.run import Wish, answer_once
 
+    if old_option:
+        ctx.obj.err.warn("a body field is `-O K=V` now: `-o` is kept for the output file")
     wish = Wish(
         prompt=prompt,
         dash=stdin,
@@ -77,7 +82,7 @@ def ask(
         model=model,
         system=system,
         files=tuple(file or ()),
-        options=tuple(option or ()),
+        options=(*(option or ()), *(old_option or ())),
         reasoning=reasoning,
         show_reasoning=show_reasoning,
         max_tokens=max_tokens,

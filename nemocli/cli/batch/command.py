@@ -30,11 +30,14 @@ Template = Annotated[
 ]
 Jinja = Annotated[bool, typer.Option("--jinja", help="The template is Jinja2.")]
 Form = Annotated[
-    str | None, typer.Option("--format", metavar="FORMAT", help="jsonl, csv, tsv, text, parquet.")
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="jsonl, csv, tsv, text, json, parquet."),
 ]
-Option = Annotated[
-    list[str] | None,
-    typer.Option("--option", "-O", metavar="K=V", help="Extra body field, sent as it is."),
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", metavar="SIGN", help="Of CSV, where it is not found.")
+]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="Of the input, if not UTF-8.")
 ]
 Schema = Annotated[
     str | None,
@@ -54,7 +57,7 @@ Sample = Annotated[
     int, typer.Option("--sample", metavar="N", min=0, help="Ask N rows for the length of answers.")
 ]
 Progress = Annotated[
-    str, typer.Option("--progress", metavar="FORM", help="auto, line, lines, json or none.")
+    str, typer.Option("--progress", metavar="FORM", help="auto, bar, line, json or none.")
 ]
 
 
@@ -68,14 +71,21 @@ Progress = Annotated[
 def run(
     ctx: typer.Context,
     inputs: Inputs,
-    out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Answers, as JSONL.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Answers: JSONL; or a table beside the input, .csv."
+        ),
+    ],
     provider: options.Provider = None,
     model: options.Model = None,
     system: options.System = None,
     template: Template = None,
     jinja: Jinja = False,
     form: Form = None,
-    option: Option = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    option: options.Option = None,
     reasoning: options.Reasoning = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
@@ -164,7 +174,9 @@ def estimate(
     template: Template = None,
     jinja: Jinja = False,
     form: Form = None,
-    option: Option = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    option: options.Option = None,
     reasoning: options.Reasoning = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
@@ -195,13 +207,16 @@ def estimate(
 def status(
     ctx: typer.Context,
     out: Out,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say it again every two seconds, until the job ends.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Until the provider's batches are over, and fetch them.")
     ] = False,
     json: options.Json = False,
 ) -> None:
     """How far a job is, whoever runs it: this machine or a provider's own batches."""
-    from nemocli.cli.batch.jobs import status_json, status_lines
+    from nemocli.cli.batch.jobs import show_status
     from nemocli.cli.batch.results import job_at
 
     job = job_at(out)
@@ -210,12 +225,7 @@ def status(
 
         with job.held():
             brought(ctx.obj, job, wait=wait, fetch=wait)
-    said = status_json(job)
-    if json:
-        ctx.obj.out.json(said)
-        return
-    for line in status_lines(said):
-        ctx.obj.out.line(line)
+    show_status(ctx.obj, job, watch=watch, as_json=json)
 
 
 @app.command(
@@ -235,11 +245,15 @@ def show(
     failed: Annotated[bool, typer.Option("--failed", help="Only rows that failed.")] = False,
     limit: Annotated[int, typer.Option("-n", "--limit", metavar="N", min=1, help="Rows.")] = 20,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FORMAT", help="All rows: csv, parquet or jsonl.")
+        str | None,
+        typer.Option("--to", metavar="FORMAT", help="All rows: csv, tsv, parquet or jsonl."),
     ] = None,
     into: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FILE", help="Where --to writes.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave cells alone that a spreadsheet would run.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Results for people, and as a table for other programs."""
@@ -254,7 +268,7 @@ def show(
     if row is not None:
         batch_show.show_one(ctx.obj, job, row)
     elif to is not None or json:
-        batch_show.write_table(ctx.obj, job, to or "jsonl", into, failed=failed)
+        batch_show.write_table(ctx.obj, job, to or "jsonl", into, failed=failed, raw=raw)
     else:
         batch_show.show(ctx.obj, job, failed=failed, limit=limit)
 

@@ -150,7 +150,7 @@ def _estimate(plan: Plan, sizes: Sizes, seen: Seen, source: Source) -> Estimate:
 _FROM = {
     "sample": "of {n} rows that were asked",
     "answers": "of {n} answers that are there already",
-    "assumed": "as nobody knows: a guess, and the limits; `--sample 20` asks a few rows",
+    "assumed": "length is guessed; `--sample 20` measures it",
 }
 
 

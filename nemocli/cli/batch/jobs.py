@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import ExitCode, NemoError
-from nemocli.core.money import pico_from_usd, usd_short
+from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
+from nemocli.core.quantities import time_text
 from nemocli.core.records import BAD, DONE, FAILED
 from nemocli.core.values import amount
 from nemocli.io.batch.job import Job, registered
@@ -54,28 +56,67 @@ def _state(said: dict[str, Any], remote: dict[str, Any] | None) -> str:
     return "complete" if code in (ExitCode.OK, ExitCode.BATCH_FAILURES) else "stopped"
 
 
+def show_status(setup: Setup, job: Job, *, watch: bool, as_json: bool) -> None:
+    """How far a job is; with `watch` again and again until nobody works on it."""
+    import time
+
+    while True:
+        said = status_json(job)
+        said["spent_usd"] = usd_text(spent_on(setup, job))
+        if as_json:
+            setup.out.json(said) if not watch else setup.out.jsonl(said)
+        else:
+            for line in status_lines(said):
+                setup.out.line(line)
+        if not watch or said["state"] != "running":
+            return
+        time.sleep(WATCH_S)
+        if not as_json:
+            setup.out.line()
+
+
+def spent_on(setup: Setup, job: Job) -> Pico | None:
+    """What all runs of a job came to, in pico-USD, as the ledger has it."""
+    from nemocli.cost.calls import Where
+
+    runs = (job.facts() or {}).get("runs", [])
+    if not runs or not setup.paths.ledger.exists():
+        return None
+    sums = [t for run in runs for t in setup.ledger.totals(where=Where(run_id=str(run)))]
+    return Pico(sum(total.pico or 0 for total in sums))
+
+
 def status_lines(said: dict[str, Any]) -> list[str]:
-    """For people."""
+    """For people: how far, how long still, what it cost over all runs, what holds it up."""
     live, summary = said["live"] or {}, said["summary"] or {}
-    usd = (live or summary).get("usd")
+    known = live or summary
     money = ""
-    if (known := amount(usd)) is not None:
-        money = usd_short(pico_from_usd(known))
-        if (live or summary).get("unpriced"):
+    if (spent := amount(said.get("spent_usd") or known.get("usd"))) is not None:
+        money = usd_short(pico_from_usd(spent))
+        if known.get("unpriced"):
             money = f"at least {money}"
-    rows = [f"{said['answered']:,} answered"]
+        if live and (likely := amount(live.get("projected_usd"))) is not None:
+            money += f", this run about {usd_short(pico_from_usd(likely))} in all"
+    over, total = said["answered"] + said["failed"] + said["bad_rows"], known.get("rows")
+    rows = [_share_of(max(over, int(live.get("over") or 0)), total)]
+    rows += [f"{said['answered']:,} answered"]
     rows += [f"{said[key]:,} {word}" for key, word in _FAILING if said[key]]
+    speed, left = live.get("requests_per_s"), live.get("eta_s")
+    limit = str(live.get("limit") or "")
+    why = live.get("why")
     lines = facts(
         [
             ("output", str(said["out"])),
             ("state", _STATES.get(said["state"], said["state"])),
             ("rows", ", ".join(rows)),
+            ("rate", "" if speed is None else f"{speed:,.1f} calls a second"),
+            ("left", "" if left is None else f"about {time_text(left)}"),
+            ("limit", f"{limit} ({why})" if limit and why else limit),
+            ("cost", f"{money} over all runs" if money else ""),
             ("providers", ", ".join(said["providers"] or ())),
             ("models", ", ".join(m or "" for m in said["models"] or ())),
-            ("began", str(said["began_at"] or "")),
-            ("ended", str(said["ended_at"] or "")),
-            ("limit", str(live.get("limit") or "")),
-            ("cost", f"{money} (last run)" if money else ""),
+            ("began", _moment(said["began_at"])),
+            ("ended", _moment(said["ended_at"])),
         ]
     )
     for chunk in said["remote"] or ():
@@ -85,10 +126,25 @@ def status_lines(said: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _share_of(over: int, total: int | None) -> str:
+    if not total:
+        return f"{over:,} done"
+    return f"{over:,}/{total:,} done ({100 * min(over, total) // total} %)"
+
+
+def _moment(text: str | None) -> str:
+    """`2026-11-27 14:03:05 UTC`."""
+    if not text:
+        return ""
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+WATCH_S = 2.0
 _FAILING = (("failed", "failed"), ("bad_rows", "bad"))
 _STATES = {
-    "killed": "killed; the same line again goes on",
-    "stopped": "stopped; the same line again goes on",
+    "killed": "killed; run the same command again to resume",
+    "stopped": "stopped; run the same command again to resume",
     "remote": "at the provider",
 }
 
@@ -111,6 +167,7 @@ def list_jobs(setup: Setup) -> None:
     cells = [
         (
             str(row["state"]),
+            _progress(row),
             f"{row['answered']:,}",
             f"{int(str(row['failed'])) + int(str(row['bad_rows'])):,}",
             str(row["began_at"] or "")[:16].replace("T", " "),
@@ -119,5 +176,14 @@ def list_jobs(setup: Setup) -> None:
         for row in rows
     ]
     width = setup.terminal.width if setup.terminal.stdout else None
-    for line in table(("STATE", "ANSWERED", "FAILED", "BEGAN (UTC)", "OUTPUT"), cells, width):
+    heads = ("STATE", "DONE", "ANSWERED", "FAILED", "BEGAN (UTC)", "OUTPUT")
+    for line in table(heads, cells, width):
         setup.out.line(line)
+
+
+def _progress(row: dict[str, Json]) -> str:
+    """`349/500`, as far as it is known."""
+    over = sum(int(str(row[name])) for name in ("answered", "failed", "bad_rows"))
+    known: Any = row["live"] or row["summary"] or {}
+    total = known.get("rows")
+    return f"{over:,}/{total:,}" if total else f"{over:,}"

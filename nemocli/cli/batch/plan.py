@@ -14,6 +14,7 @@ from nemocli.batch.lines import Told
 from nemocli.batch.options import Terms
 from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
 from nemocli.batch.spec import Spec
+from nemocli.cli.batch.table import lines_beside
 from nemocli.cli.choice import chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.request_options import effort_of, settled_options
@@ -46,6 +47,8 @@ class Wish:
     template: str | None = None
     jinja: bool = False
     form: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
     options: tuple[str, ...] = ()
     reasoning: str | None = None
     max_tokens: int | None = None
@@ -172,6 +175,7 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
     if wish.order not in ("completion", "input"):
         raise usage_error(f"--order {wish.order!r} is none", "one of: completion, input")
     cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
+    budget = _budget(setup)
     told = Told(SystemClock().new_id(), "batch", setup.project, wish.tags)
     terms = Terms(
         choice.targets if len(wish.providers) > 1 else choice.targets[:1],
@@ -181,17 +185,19 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
         tries=wish.tries,
         base_s=_base_s(setup),
         timeout_s=float(timeout) if timeout is not None else None,
-        capped=cap is not None or _budgeted(setup),
+        capped=cap is not None or budget is not None,
+        cap_name="`--max-cost`" if cap is not None else f"the budget {budget!r}",
         repairs=wish.repairs,
         fail_fast=wish.fail_fast,
         named=lambda target, model: setup.catalogue.target(target.provider, model),
     )
     share = _share(wish.shard)
-    inputs, renderer = inputs_of(wish.inputs, wish.form, share), _jinja(spec)
+    inputs, renderer = _inputs(wish, share), _jinja(spec)
+    notices = inputs.judged()
     check_first_rows(inputs, spec, renderer)
     return Plan(
         inputs,
-        part_of(Path(wish.out), share),
+        part_of(lines_beside(Path(wish.out)), share),
         terms,
         Pinned(wish.rpm, wish.tpm, wish.jobs),
         next((s for s in SPREADS if s == wish.spread), "order"),
@@ -201,7 +207,13 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
         renderer,
         wish.fresh_connections,
         _weights(wish, [t.provider.name for t in terms.targets]),
-        (choice.notice,) if choice.notice else (),
+        ((choice.notice,) if choice.notice else ()) + tuple(notices),
+    )
+
+
+def _inputs(wish: Wish, share: tuple[int, int] | None) -> Inputs:
+    return inputs_of(
+        wish.inputs, wish.form, share, delimiter=wish.delimiter, encoding=wish.encoding
     )
 
 
@@ -248,11 +260,12 @@ def _base_s(setup: Setup) -> float:
         raise usage_error(f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}") from None
 
 
-def _budgeted(setup: Setup) -> bool:
-    """Whether any hard budget is set: then every call is counted before it is made."""
+def _budget(setup: Setup) -> str | None:
+    """The name of a hard budget, where one is set: then every call is counted before it is made."""
     if not setup.paths.ledger.exists():
-        return False
-    return any(use.budget.hard for use in setup.ledger.budgets(SystemClock().now()))
+        return None
+    uses = setup.ledger.budgets(SystemClock().now())
+    return next((use.budget.name for use in uses if use.budget.hard), None)
 
 
 def _template(wish: Wish) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nemocli.core.values import Json
     from nemocli.io.batch.writer import Recovered
 
-FORMS = ("auto", "line", "lines", "json", "none")
+FORMS = ("auto", "bar", "line", "json", "none")
 LINE_S, LINES_S, JSON_S = 0.2, 15.0, 0.5
 
 
@@ -41,13 +41,14 @@ class Shown:
     """Takes the counts while a job runs, and says how it ended."""
 
     def __init__(self, setup: Setup, form: str) -> None:
+        form = {"lines": "line"}.get(form, form)
         if form not in FORMS:
             raise usage_error(f"--progress {form!r} is none", f"one of: {', '.join(FORMS)}")
         self._setup = setup
         self._err = setup.err
         if form == "auto":
             terminal = setup.terminal.stderr and setup.terminal.colour_err and not setup.json
-            form = "line" if terminal else "lines"
+            form = "bar" if terminal else "line"
         self._form = "none" if self._err.quiet and form != "json" else form
         self.pace = Pace()
         self._limits = ("", "")
@@ -59,7 +60,7 @@ class Shown:
         if self._form == "json":
             self._err.debug(json_text({"type": "note", "text": line}))
             return
-        if self._form == "line":
+        if self._form == "bar":
             self._err.transient("")
         self._err.warn(line)
 
@@ -88,7 +89,7 @@ class Shown:
     ) -> None:
         """Until it is cancelled. `live` gets an object of the counts now and then."""
         self._cap = cap
-        every = {"line": LINE_S, "json": JSON_S, "lines": 1.0}.get(self._form, 1.0)
+        every = {"bar": LINE_S, "json": JSON_S, "line": 1.0}.get(self._form, 1.0)
         said = told = time.monotonic()
         while True:
             await asyncio.sleep(every)
@@ -97,19 +98,19 @@ class Shown:
                 told = time.monotonic()
                 with suppress(NemoError):  # the disk has more important things to refuse
                     live(self._object(tally))
-            if self._form == "line":
-                self._err.transient(self._line(tally)[: (self._setup.terminal.width or 80) - 1])
+            if self._form == "bar":
+                self._err.transient(self._line(tally, self._setup.terminal.width - 1))
             elif self._form == "json":
                 self._err.debug(json_text({"type": "progress", **self._object(tally)}))
-            elif self._form == "lines" and time.monotonic() - said >= LINES_S:
+            elif self._form == "line" and time.monotonic() - said >= LINES_S:
                 said = time.monotonic()
                 self._err.dim(self._line(tally))
 
     def shared(self, tally: Tally, limits: Mapping[str, str], why: str) -> None:
         """The limits of a gate in another process; the counts come at the end."""
         self._limits = (", ".join(limits.values()), why)
-        if self._form == "line":
-            self._err.transient(self._line(tally)[: (self._setup.terminal.width or 80) - 1])
+        if self._form == "bar":
+            self._err.transient(self._line(tally, self._setup.terminal.width - 1))
         elif self._form == "json":
             self._err.debug(json_text({"type": "progress", **self._object(tally)}))
 
@@ -120,9 +121,9 @@ class Shown:
         text = ", ".join(v if only else f"{k} {v}" for k, v in limits.items())
         self._limits = (text, gate.why)
 
-    def _line(self, tally: Tally) -> str:
+    def _line(self, tally: Tally, width: int | None = None) -> str:
         limit, why = self._limits
-        return line_of(tally, self.pace, cap=self._cap, limit=limit, why=why)
+        return line_of(tally, self.pace, cap=self._cap, limit=limit, why=why, width=width)
 
     def _object(self, tally: Tally) -> dict[str, Json]:
         limit, why = self._limits
@@ -133,7 +134,7 @@ class Shown:
     ) -> None:
         """How it ended."""
         took = time.monotonic() - self._began
-        if self._form == "line":
+        if self._form == "bar":
             self._err.transient("")
         if as_json:
             said: dict[str, Json] = {
@@ -155,7 +156,8 @@ def summary_lines(tally: Tally, took: float, out: Path, errors: Path) -> list[st
     rate = f", {tally.attempts / took:,.1f} calls a second" if took > 0 and tally.attempts else ""
     lines = [f"{counted(tally.ok, 'answer')} in {out} ({took:,.1f} s{rate})"]
     if tally.skipped:
-        lines.append(f"{counted(tally.skipped, 'row')} over before")
+        was = "was" if tally.skipped == 1 else "were"
+        lines.append(f"{counted(tally.skipped, 'row')} {was} already done")
     if tally.cached:
         lines.append(f"{counted(tally.cached, 'answer')} known already, at no cost")
     if tally.cut:
@@ -163,7 +165,12 @@ def summary_lines(tally: Tally, took: float, out: Path, errors: Path) -> list[st
     if tally.failed or tally.bad:
         what = [f"{counted(tally.failed, 'row')} given up"] if tally.failed else []
         what += [counted(tally.bad, "bad row")] if tally.bad else []
-        lines.append(f"{' and '.join(what)} in {errors}; `nemocli batch retry {out}` asks again")
+        how = []
+        if tally.failed:
+            how.append(f"`nemocli batch retry {out}` asks the failed ones again")
+        if tally.bad:
+            how.append("edit a bad row and run the same command again")
+        lines.append(f"{' and '.join(what)} in {errors}: {'; '.join(how)}")
     if tally.repairs:
         spent = usd_short(tally.repair_pico)
         lines.append(f"{counted(tally.repairs, 'answer')} sent back to fit the schema ({spent})")

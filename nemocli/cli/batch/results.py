@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nemocli.batch.report import COLUMNS, Result, result_of
+from nemocli.cli.batch.table import csv_line, lines_beside, said_of, table_rows
 from nemocli.cli.terminal.tables import facts, table
-from nemocli.core.faults import config_error, usage_error
+from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.text import one_line
 from nemocli.io.batch.job import Job
 from nemocli.io.batch.lines import lines_in
 
 if TYPE_CHECKING:
+    from nemocli.batch.table import Shape
     from nemocli.cli.context import Setup
 
-FORMS = ("csv", "parquet", "jsonl")
+FORMS = ("csv", "tsv", "parquet", "jsonl")
 CUT = 200
 """Characters of an answer that a table shows at most."""
 
@@ -81,63 +81,77 @@ def show_one(setup: Setup, job: Job, name: str) -> None:
     setup.out.end_line()
 
 
-def write_table(setup: Setup, job: Job, form: str, into: str | None, *, failed: bool) -> None:
-    """All rows as CSV, Parquet or JSON lines."""
+def write_table(
+    setup: Setup, job: Job, form: str, into: str | None, *, failed: bool, raw: bool = False
+) -> None:
+    """All rows as CSV, TSV, Parquet or JSON lines. A table stands beside the input, where that can
+    be read again; only failed rows, and JSON lines, are what the output says."""
+    form = {"json": "jsonl"}.get(form, form)
     if form not in FORMS:
         raise usage_error(f"--to {form!r} is none", f"one of: {', '.join(FORMS)}")
-    rows = results_of(job, failed=failed)
+    if form == "parquet" and into is None:
+        raise usage_error("Parquet goes to a file", "`-o FILE` names it")
+    if form == "jsonl":
+        _written(setup, _objects(results_of(job, failed=failed)), into)
+        return
+    rows = _beside(setup, job) if not failed else None
+    shape, cells = rows if rows is not None else (COLUMNS, _plain_rows(job, failed=failed))
     if form == "parquet":
-        if into is None:
-            raise usage_error("Parquet goes to a file", "`-o FILE` names it")
         from nemocli.io.batch.parquet import write_parquet
 
-        count = write_parquet(Path(into), COLUMNS, (_exact(row) for row in rows))
+        count = write_parquet(Path(into or ""), shape, cells)
         setup.err.dim(f"{count:,} rows in {into}")
         return
+    sign = "\t" if form == "tsv" else ","
+    lines = (csv_line(list(row), sign, raw=raw) for row in cells)
+    _written(setup, chain([csv_line(list(shape), sign)], lines), into, heads=1)
+
+
+Cells = Iterator[Sequence[object]]
+
+
+def _beside(setup: Setup, job: Job) -> tuple[Mapping[str, str], Cells] | None:
+    from nemocli.cli.batch.retry import wish_of
+
+    try:
+        wish, folder = wish_of(job)
+        rows = table_rows(job, wish, Path(folder))
+        shape = cast("Shape", next(rows))
+    except NemoError as error:
+        setup.err.warn(said_of(error))
+        return None
+    return shape.columns, cast("Cells", rows)
+
+
+def _plain_rows(job: Job, *, failed: bool) -> Cells:
+    for row in results_of(job, failed=failed):
+        yield [
+            Decimal(value) if kind == "usd" and value is not None else value
+            for value, kind in zip(astuple(row), COLUMNS.values(), strict=True)
+        ]
+
+
+def _written(setup: Setup, texts: Iterator[str], into: str | None, heads: int = 0) -> None:
     if into is None:
-        _to_stdout(setup, rows, form)
+        for text in texts:
+            setup.out.text(text)
         return
     from nemocli.io.files import write_lines
 
-    count = write_lines(Path(into), _texts(rows, form))
-    setup.err.dim(f"{count - (form == 'csv'):,} rows in {into}")
+    setup.err.dim(f"{write_lines(Path(into), texts) - heads:,} rows in {into}")
 
 
-def _to_stdout(setup: Setup, rows: Iterator[Result], form: str) -> None:
-    for text in _texts(rows, form):
-        setup.out.text(text)
-
-
-def _texts(rows: Iterator[Result], form: str) -> Iterator[str]:
-    """Rows as text, each with its line end."""
+def _objects(rows: Iterator[Result]) -> Iterator[str]:
     from nemocli.cli.terminal.output import json_text
 
-    if form == "csv":
-        yield _csv(tuple(COLUMNS))
     for row in rows:
-        if form == "csv":
-            yield _csv(astuple(row))
-        else:
-            yield json_text({name: getattr(row, name) for name in COLUMNS}) + "\n"
-
-
-def _csv(cells: tuple[object, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(["" if c is None else c for c in cells])
-    return line.getvalue()
-
-
-def _exact(row: Result) -> tuple[object, ...]:
-    return tuple(
-        Decimal(value) if kind == "usd" and value is not None else value
-        for value, kind in zip(astuple(row), COLUMNS.values(), strict=True)
-    )
+        yield json_text({name: getattr(row, name) for name in COLUMNS}) + "\n"
 
 
 def job_at(name: str) -> Job:
     """The job that writes a file. Raises NemoError where there is none."""
-    job = Job(Path(name))
+    job = Job(lines_beside(Path(name)))
     if not job.out.exists() and job.facts() is None:
-        what = f"{name} is the output of no batch job"
+        what = f"no batch job wrote {name}"
         raise usage_error(what, "`nemocli batch ls` lists them")
     return job

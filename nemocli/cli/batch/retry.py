@@ -10,6 +10,7 @@ from nemocli.batch.lines import settled_of
 from nemocli.cli.batch.plan import Plan, Wish
 from nemocli.cli.batch.progress import counted
 from nemocli.cli.batch.run import keeper_maker, run_batch
+from nemocli.cli.batch.table import table_form
 from nemocli.core.faults import config_error
 from nemocli.io.batch.job import Job, recovered
 from nemocli.io.batch.join import in_order, joined
@@ -39,6 +40,8 @@ def retry(setup: Setup, job: Job, *, bad: bool, progress: str, as_json: bool) ->
 
     wish, folder = wish_of(job)
     out = str(job.out.absolute())
+    if table_form(Path(wish.out)) is not None:
+        out = out.removesuffix(".jsonl")  # the table is written anew
     try:
         os.chdir(folder)
     except OSError as error:

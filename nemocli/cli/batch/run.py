@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ from nemocli.batch.runner import Shard
 from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import Plan, Wish, check_keys, lanes_of, plan_of, price_of
 from nemocli.cli.batch.progress import Shown
+from nemocli.cli.batch.table import table_form, write_beside
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico
+from nemocli.io.batch.count import count_in_background
 from nemocli.io.batch.in_flight import UnderWay
 from nemocli.io.batch.job import Job, Past, recovered
 from nemocli.io.batch.join import in_order
@@ -131,6 +134,7 @@ def worked(
             keeper, UnderWay(job.under_way), Arrived(job.folder), ordered=plan.ordered
         )
         tally = Tally(size=plan.inputs.size)
+        count_in_background(plan.inputs, partial(setattr, tally, "rows"))
         recall = _recall(setup, wish, job, stack)
         fault = run_async(
             lambda: _run(setup, plan, past, results, tally, shown, ours, recall, job), many=True
@@ -154,10 +158,25 @@ def ended(
     ending = {"ended_at": SystemClock().now().isoformat(), "exit_code": int(code)}
     with suppress(NemoError):  # a full disk has been told of already
         job.remember({**facts, **ending, "summary": summary, "live": None})
+    _table(setup, wish, job, shown)
     shown.summary(tally, out, job.errors, fault, as_json=wish.json)
     if fault is not None:
         setup.err.error(fault)
     return code
+
+
+def _table(setup: Setup, wish: Wish, job: Job, shown: Shown) -> None:
+    """The table that was asked for by the name of the output, as far as the job is."""
+    into = Path(wish.out)
+    form = table_form(into)
+    if form is None or wish.shard is not None:
+        return
+    try:
+        count = write_beside(job, wish, Path(), into, form)
+    except NemoError as error:
+        shown.warn(f"{into} is not written: {error.fault.message}")
+        return
+    shown.warn(f"{count:,} rows in {into}, made from {job.out}")
 
 
 def _code(tally: Tally, fault: Fault | None) -> int:

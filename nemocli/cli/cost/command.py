@@ -221,11 +221,14 @@ def export(
     until: Until = None,
     provider: One = None,
     tag: Tag = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave cells alone that a spreadsheet would run.")
+    ] = False,
 ) -> None:
     """Every call, one a line: JSON, CSV, FOCUS 1.2 columns, or OpenTelemetry GenAI metrics."""
     from nemocli.cli.cost.export import export as run
 
-    run(ctx.obj, form, since, until, provider, tag)
+    run(ctx.obj, form, since, until, provider, tag, raw=raw)
 
 
 @app.command(epilog=examples("nemocli cost prune --before 2026-01-01 --yes"))

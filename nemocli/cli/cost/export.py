@@ -11,6 +11,7 @@ from itertools import islice
 
 from nemocli.cli.context import Setup
 from nemocli.core.faults import usage_error
+from nemocli.core.text import spreadsheet_safe
 from nemocli.cost.calls import Where
 
 AT_A_TIME = 500
@@ -26,6 +27,8 @@ def export(
     until: str | None,
     provider: str | None,
     tag: str | None,
+    *,
+    raw: bool = False,
 ) -> None:
     """One call at a time, so that memory stays flat."""
     from nemocli.cli.cost.summary import moment
@@ -38,14 +41,20 @@ def export(
     if form == "otel":
         _otel(setup, begin, end, where)
     elif form == "focus":
-        _focus(setup, begin, end, where)
+        _focus(setup, begin, end, where, raw=raw)
     else:
-        _calls(setup, begin, end, where, comma=form == "csv")
+        _calls(setup, begin, end, where, comma=form == "csv", raw=raw)
     setup.ledger.close()
 
 
 def _calls(
-    setup: Setup, begin: datetime | None, end: datetime | None, where: Where, *, comma: bool
+    setup: Setup,
+    begin: datetime | None,
+    end: datetime | None,
+    where: Where,
+    *,
+    comma: bool,
+    raw: bool,
 ) -> None:
     from nemocli.cost.export import COLUMNS, call_record, flat
 
@@ -56,12 +65,14 @@ def _calls(
     rows = setup.ledger.rows(begin, end, where)
     while some := [call_record(row) for row in islice(rows, AT_A_TIME)]:
         if comma:
-            setup.out.text("".join(_row(flat(record)) for record in some))
+            setup.out.text("".join(_row(flat(record), raw=raw) for record in some))
         else:
             setup.out.text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in some))
 
 
-def _focus(setup: Setup, begin: datetime | None, end: datetime | None, where: Where) -> None:
+def _focus(
+    setup: Setup, begin: datetime | None, end: datetime | None, where: Where, *, raw: bool
+) -> None:
     from nemocli.cost.export import FOCUS, focus_idle, focus_record
 
     setup.out.text(_row(FOCUS))
@@ -71,10 +82,10 @@ def _focus(setup: Setup, begin: datetime | None, end: datetime | None, where: Wh
     rows = setup.ledger.rows(begin, end, where)
     while some := [focus_record(row) for row in islice(rows, AT_A_TIME)]:
         unpriced += some.count(None)
-        setup.out.text("".join(_row(r.values()) for r in some if r is not None))
+        setup.out.text("".join(_row(r.values(), raw=raw) for r in some if r is not None))
     for lease in setup.ledger.leases(datetime.now(UTC), begin, end):
         if lease.stop is not None and lease.idle and where.provider in {None, lease.provider}:
-            setup.out.text(_row(focus_idle(lease).values()))
+            setup.out.text(_row(focus_idle(lease).values(), raw=raw))
     if unpriced:
         setup.err.warn(f"{unpriced} unpriced calls are left out: FOCUS has no unknown cost")
 
@@ -89,7 +100,9 @@ def _otel(setup: Setup, begin: datetime | None, end: datetime | None, where: Whe
     setup.out.jsonl(otel_metrics(totals, first, end or datetime.now(UTC), __version__))
 
 
-def _row(cells: Iterable[str]) -> str:
+def _row(cells: Iterable[str], *, raw: bool = False) -> str:
+    """A line of CSV; what came from outside stays text in a spreadsheet, unless `raw`."""
+    cells = cells if raw else [spreadsheet_safe(c) if isinstance(c, str) else c for c in cells]
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow(cells)
     return out.getvalue()

@@ -27,15 +27,33 @@ def parquet_rows(path: str, name: str) -> Iterator[Mapping[str, Any]]:
         raise config_error(f"{name}: not Parquet that can be read: {error}") from error
 
 
+def parquet_count(path: str) -> int:
+    """How many rows a file says it has. Raises NemoError."""
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise _missing(path) from error
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except (ArrowException, ValueError) as error:
+        raise config_error(f"{path}: not Parquet that can be read: {error}") from error
+
+
 def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterator[Sequence[object]]) -> int:
-    """Write rows of `columns` (name to `text`, `count` or `usd`); how many. An amount is a decimal
-    of twelve places. Raises NemoError, and leaves no half a file."""
+    """Write rows of `columns` (name to `text`, `count`, `number`, `flag` or `usd`); how many. An
+    amount is a decimal of twelve places. Raises NemoError, and leaves no half a file."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise _missing(str(path)) from error
-    kinds = {"text": pa.string(), "count": pa.int64(), "usd": pa.decimal128(38, 12)}
+    kinds = {
+        "text": pa.string(),
+        "count": pa.int64(),
+        "usd": pa.decimal128(38, 12),
+        "number": pa.float64(),
+        "flag": pa.bool_(),
+    }
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
     beside, count = path.with_name(f".{path.name}.part"), 0
     try:

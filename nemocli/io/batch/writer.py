@@ -217,7 +217,7 @@ class Keeper:
                 os.fsync(file.fileno())
         except (OSError, NemoError):
             return NemoError(fault)
-        hint = f"what came meanwhile is in {self._rescue}; make room, and type the same line again"
+        hint = f"what came meanwhile is in {self._rescue}; make room and run the command again"
         return NemoError(replace(fault, hint=hint))
 
     def _take_back(self) -> int:

@@ -114,12 +114,12 @@ class Fetcher:
         size = f"{pin.size / 1e6:.0f} MB"
         if self.offline:
             message = f"{pin.file} ({size}) is not here, and `--offline` forbids fetching it"
-            hint = "run once without `--offline`, or give a file with `-o model_path=FILE`"
+            hint = "run once without `--offline`, or give a file with `-O model_path=FILE`"
             return Fault(FaultKind.OFFLINE, message, hint, sent=False)
         return Fault(
             FaultKind.NETWORK,
             one_line(f"{pin.file} ({size}) cannot be fetched: {'; '.join(tried)}", 600),
-            "connect this machine once, or give a GGUF file with `-o model_path=FILE`",
+            "connect this machine once, or give a GGUF file with `-O model_path=FILE`",
             retry=False,
             sent=False,
         )

@@ -54,7 +54,7 @@ def check_model(file: Path) -> None:
     except OSError as error:
         raise config_error(f"cannot read the model {file}: {error.strerror or error}") from error
     if magic != MAGIC:
-        raise config_error(f"{file}: not a GGUF model", "`-o model_path=` takes a GGUF file")
+        raise config_error(f"{file}: not a GGUF model", "`-O model_path=` takes a GGUF file")
 
 
 def start(file: Path, name: str, context: int) -> LlamaServer:

@@ -36,7 +36,7 @@ def pin_from(provider: str, weights: Json) -> Pin:
         raise config_error(
             f"{provider}: `runtime.settings.weights` must have a file (a plain name), its size, its"
             " sha256 and its sources",
-            "mend the provider's file, or give a model with `-o model_path=FILE`",
+            "mend the provider's file, or give a model with `-O model_path=FILE`",
         ) from error
 
 

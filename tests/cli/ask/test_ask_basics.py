@@ -366,3 +366,13 @@ def test_a_hundred_megabytes_take_a_flat_amount_of_memory(home: Home, tmp_path: 
     assert out.stat().st_size in (size, size + 1)
     assert early
     assert peak - early < 16_000, f"grew from {early} to {peak} kB"
+
+
+def test_body_fields_are_spelt_with_a_large_o_and_the_old_way_still_works(home: Home) -> None:
+    with Stub(Answer("Hi.")) as stub:
+        home.provider("stub", stub.url)
+        new = run("ask", "-p", "stub", "hello", "-O", "top_k=3", home=home)
+        old = run("ask", "-p", "stub", "hello", "-o", "top_k=4", home=home)
+        assert [r.json["top_k"] for r in stub.requests] == [3, 4]
+    assert "-O K=V" not in new.err
+    assert "a body field is `-O K=V` now" in old.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_same_line_again_asks_nothing(home: Home, stub: Stub) -> None:
     before = (home.cwd / "out.jsonl").read_bytes()
     done = batch(home)
     assert (done.code, len(stub.requests)) == (0, 10)
-    assert "10 rows over before" in done.err
+    assert "10 rows were already done" in done.err
     assert (home.cwd / "out.jsonl").read_bytes() == before
 
 
@@ -504,7 +505,7 @@ def test_results_are_shown_and_written_as_tables(home: Home, stub: Stub) -> None
     assert "request_rejected" in shown.text
     run("batch", "show", "out.jsonl", "--to", "csv", "-o", "out.csv", home=home)
     text = (home.cwd / "out.csv").read_text().splitlines()
-    assert text[0].startswith("row,custom_id,where,status,answer,")
+    assert text[0] == "custom_id,prompt,answer,status,error,cost_usd,provider"
     assert len(text) == 5
     done = run("batch", "show", "out.jsonl", "--to", "parquet", "-o", "out.parquet", home=home)
     assert done.code == 0, done.err
@@ -512,7 +513,8 @@ def test_results_are_shown_and_written_as_tables(home: Home, stub: Stub) -> None
 
     table = parquet.read_table(home.cwd / "out.parquet").to_pylist()
     assert len(table) == 4
-    assert sum(row["usd"] or 0 for row in table) == 3 * 10**-4 or len(table) == 4
+    assert [row["status"] for row in table] == ["ok", "ok", "failed", "ok"]
+    assert sum(row["cost_usd"] or 0 for row in table) == Decimal("0.0003")
     one = run("batch", "show", "out.jsonl", "--row", "q1", home=home)
     assert one.text == "re: question 1\n"
     failed = run("batch", "show", "out.jsonl", "--failed", "--json", home=home)

@@ -64,7 +64,7 @@ def test_ctrl_c_is_obeyed_while_a_server_refuses_everything(home: Home) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_obeyed_at_any_moment(home: Home, number: int) -> None:
-    rounds(home, 25, 9.0, number)
+    rounds(home, 8, 9.0, number)
 
 
 def test_waiting_costs_next_to_nothing(home: Home) -> None:

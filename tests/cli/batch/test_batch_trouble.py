@@ -146,7 +146,7 @@ def test_a_disk_that_fills_up_loses_nothing(
         done = run(*line, "--order", order, home=home)
         assert done.code == 3, done.err
         said_once(done, "No space left on device")
-        said_once(done, "what came meanwhile is in", "the same line again")
+        said_once(done, "what came meanwhile is in", "run the command again")
         asked = len(stub.requests)
         booked = home.attempts()
         assert len(booked) == asked
@@ -224,7 +224,7 @@ def test_jobs_that_are_not_there(home: Home) -> None:
     for what in ("status", "show", "retry"):
         done = run("batch", what, "nothing.jsonl", home=home)
         assert done.code == 2
-        said_once(done, "nothing.jsonl is the output of no batch job")
+        said_once(done, "no batch job wrote nothing.jsonl")
 
 
 # What the first rows decide is refused before anything is written

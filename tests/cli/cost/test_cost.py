@@ -475,3 +475,17 @@ def test_pruned_calls_are_gone_and_their_sums_are_not(home: Home) -> None:
     tags = cost(home, "--by", "tag", "--json").json()
     assert (tags["total"]["calls"], tags["pruned_calls"]) == (1, 1)
     assert "1 call is pruned" in cost(home, "--by", "tag").text
+
+
+def test_nothing_exported_is_run_by_a_spreadsheet(home: Home) -> None:
+    evil = "=cmd|' /C calc'!A0"
+    with Stub(Answer("Hi.", cost=0.001)) as stub:
+        home.provider("stub", stub.url)
+        assert run("ask", "-p", "stub", "hello", "--tag", evil, home=home).code == 0
+    for line in (("cost", "export", "--format", "csv"), ("cost", "--csv", "--by", "tag")):
+        text = run(*line, home=home).text
+        assert "'" + evil in text, line
+        assert "," + evil not in text
+    raw = run("cost", "export", "--format", "csv", "--raw", home=home).text
+    assert "'" + evil not in raw
+    assert run("cost", "export", home=home).lines()[0]["tags"] == [evil]
