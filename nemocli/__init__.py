@@ -39,6 +39,17 @@ cli/batch/ `nemocli batch`: from a command line to very many calls, and their re
   cli/batch/run                From a plan to its rows, and from their end to an exit code
   cli/batch/table              Results as a table beside their input
 
+cli/chat/ `nemocli chat`: a conversation in the terminal.
+  cli/chat/command             `nemocli chat`
+  cli/chat/commands            What the slash commands of a chat do
+  cli/chat/compact             `/compact`
+  cli/chat/input               The line one types into
+  cli/chat/options             From what was typed to how a conversation is asked
+  cli/chat/render              An answer on the terminal
+  cli/chat/run                 `nemocli chat`
+  cli/chat/talk                One chat
+  cli/chat/tools               Tools in a chat
+
 cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
   cli/cost/budget              `nemocli cost budget`: caps on spending, checked before each call
   cli/cost/command             `nemocli cost`: what calls came to, and how that is known
@@ -66,6 +77,10 @@ cli/providers/ `nemocli providers`, `models` and `auth`: the paths, what is know
   cli/providers/probe_report   What tiny real calls showed of a model: the facts, and how they are d
   cli/providers/provider_facts What is known of providers, as rows: for tables, for `--json`, for pe
   cli/providers/providers      `nemocli providers`: the paths to a model, which of them are ready
+
+cli/sessions/ `nemocli sessions`: conversations that are kept, listed, read, searched, exported, rem
+  cli/sessions/command         `nemocli sessions`
+  cli/sessions/show            Kept conversations as tables
 
 cli/setup/ `nemocli config`, `doctor`, `completion` and `version`: this installation.
   cli/setup/checks             What `doctor` looks at: each check one line
@@ -96,11 +111,16 @@ cli/weights/ `nemocli weights`: plan, pull, verify, move and remove repositories
   cli/weights/verify           `nemocli weights verify`: read it all, name what is bad
 
 io/ THE WORLD: one resource and one third-party package per module; fills the ports.
+  io/attachments               Files and folders that go along with a message
+  io/clipboard                 The clipboard
   io/clock                     The machine's clock and chance
+  io/editor                    The user's editor on a text of ours
   io/event_loop                An event loop for very many calls at once, where one is installed
   io/files                     Private files: written whole or not at all, one writer at a time
   io/json_schema               JSON Schema: what `--schema` was given
+  io/keyboard                  The keyboard while nobody is asked
   io/liveness                  Which process made a promise, and whether it still lives
+  io/mcp                       Tools of MCP servers
   io/paths                     Where things are kept on this machine
   io/process                   Programs of others, run without a shell
   io/programs                  Programs of others: where they lie, where they start
@@ -165,6 +185,10 @@ io/servers/ Servers that must be started before they can be asked, and the weigh
   io/servers/llama             The embedded engine: llama.cpp's server in this process
   io/servers/pinned            Pinned weights: what a file must be, and whether it is on this machin
   io/servers/servers           Servers that must be started before they can be asked
+
+io/sessions/ Conversations in SQLite: every turn is on the disk as it happens.
+  io/sessions/schema           The tables of conversations
+  io/sessions/store            Conversations in SQLite
 
 io/weights/ Files of weights on this machine, and the stores they come from.
   io/weights/find              Weights that are on this machine already, whoever brought them
@@ -245,7 +269,16 @@ weights/ Weights that arrive whole: plan, pull, verify and move repositories of 
   weights/survey               What of a repository is here already, by looking at names
   weights/verify               Whether files on a disk are what a manifest, or a listing, says
 
+chat/ Conversations: turns, what is asked next, what is kept, and how it reads; no terminal in it.
+  chat/blocks                  Markdown cut into blocks while it streams
+  chat/conversation            A conversation as it goes on
+  chat/ports                   What conversations need of the outside
+  chat/session                 A conversation as a value
+  chat/slash                   What a line that begins with a slash means
+  chat/transcript              A conversation for reading and for scripts
+
 engine/ The only loop around calls; async, through ports only.
+  engine/agent                 The loop of a model with tools
   engine/book                  What an attempt becomes in the ledger: its tokens
   engine/call                  One attempt: a request down, events up to one sink, exactly one end
   engine/discover              Which model a server has, where the server decides what it is called

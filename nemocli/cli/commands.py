@@ -21,6 +21,8 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow(
         "batch", "batch.command", "Very many calls: resumable, priced, at the pace allowed", "Ask"
     ),
+    CommandRow("chat", "chat.command", "A conversation in the terminal", "Ask"),
+    CommandRow("sessions", "sessions.command", "Kept conversations: read, search, export", "Ask"),
     CommandRow(
         "models", "providers.models", "Which models there are, and which really answer", "Paths"
     ),

@@ -35,6 +35,11 @@ class Paths:
         return self.data / "ledger.db"
 
     @property
+    def sessions(self) -> Path:
+        """Conversations, an SQLite file."""
+        return self.data / "sessions.db"
+
+    @property
     def prices(self) -> Path:
         """Prices that were refreshed or set by hand."""
         return self.data / "prices.jsonl"

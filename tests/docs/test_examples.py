@@ -109,7 +109,9 @@ def results(everyday: Home) -> dict[str, Done]:
     changing = [
         line
         for line in lines
-        if re.search(r"\b(default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b", line)
+        if re.search(
+            r"\b(tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b", line
+        )
     ]
     with ThreadPoolExecutor(3) as pool:
         calm = [line for line in lines if line not in changing]

@@ -23,7 +23,7 @@ WORLDLY_MODULES = {
 }  # fmt: skip
 PROVIDERS = {p.stem for p in (ROOT / "profiles" / "providers").glob("*.yaml")}
 HOMES = {
-    "httpx2": {"io/http/client", "io/http/exchange"},
+    "httpx2": {"io/http/client", "io/http/exchange", "io/mcp"},
     "yaml": {"io/yaml"},
     "keyring": {"io/keys/oskeyring"},
     "sqlite3": {"io/sqlite"},
@@ -33,13 +33,14 @@ HOMES = {
     "httptools": {"io/http/batch_connection"},
     "uvloop": {"io/event_loop"},
     "pyarrow": {"io/batch/parquet"},
+    "mcp": {"io/mcp"},
     "zstandard": {"io/batch/encoding"},
     "jinja2": {"io/batch/jinja"},
     "ray": {"io/batch/ray_pool"},
     "orjson": {"wire/bulk"},
 }
 """The only modules that know a package of somebody else's."""
-FACE = {"typer", "rich"}
+FACE = {"typer", "rich", "prompt_toolkit", "pygments"}
 REACHES_NOTHING = {"orjson"}
 """Packages that only compute, and may be used on the lower floors."""
 

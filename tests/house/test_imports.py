@@ -21,6 +21,7 @@ HEAVY = {
     "orjson", "httptools", "uvloop", "pyarrow", "jinja2", "ray",
     "typer", "rich", "httpx2", "yaml", "keyring", "sqlite3", "asyncio", "jsonschema", "xllamacpp",
     "platformdirs", "importlib.metadata", "decimal", "dataclasses", "prompt_toolkit", "pydantic",
+    "pygments", "mcp",
 }  # fmt: skip
 
 

@@ -62,6 +62,13 @@ class Output:
         self._last = "\n"
         self._write(f"{shown}{neutral(text) if self._tty else text}\n".encode("utf-8", "replace"))
 
+    def painted(self, text: str) -> None:
+        """Text for a terminal with what it shall obey in it: what came from elsewhere was made
+        harmless before."""
+        if text:
+            self._last = text[-1]
+            self._write(text.encode("utf-8", "replace"))
+
     def json(self, value: Json) -> None:
         """One indented JSON document; money stays exact as text."""
         self.line(json_text(value, indent=2))

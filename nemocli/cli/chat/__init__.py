@@ -1,0 +1,1 @@
+"""`nemocli chat`: a conversation in the terminal."""

@@ -1,0 +1,182 @@
+"""`nemocli chat`: one event loop in which one types, and answers come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+from nemocli.chat.conversation import Conversation
+from nemocli.chat.session import Session
+from nemocli.chat.slash import Slash, parsed
+from nemocli.cli.chat.options import ChatOptions, asking_of
+from nemocli.cli.event_loop import run_async
+from nemocli.cli.sessions.show import store_of
+from nemocli.core.budget import RunBudget
+from nemocli.core.faults import NemoError, usage_error
+from nemocli.core.money import Pico
+from nemocli.io.clock import SystemClock
+
+if TYPE_CHECKING:
+    from nemocli.chat.conversation import Asking
+    from nemocli.cli.chat.talk import Talk
+    from nemocli.cli.context import Setup
+    from nemocli.io.sessions.store import SqliteSessions
+
+TERMINAL = "/dev/tty"
+
+
+def run_chat(setup: Setup, wish: ChatOptions) -> int:
+    """Talk until Ctrl-D; the exit code."""
+    piped = _piped(setup)
+    asking, choice, cap = asking_of(setup, wish)
+    store = store_of(setup) if wish.log else None
+    session, begun = _session(setup, wish, store)
+    if choice.notice:
+        setup.err.warn(choice.notice)
+    return run_async(
+        lambda: _talking(setup, wish, asking, store, session, begun=begun, piped=piped, cap=cap),
+        interrupt=_interrupt,
+    )
+
+
+_answering: set[asyncio.Task[object]] = set()
+"""The answer under way, which Ctrl-C stops; the chat goes on."""
+
+
+def _interrupt() -> None:
+    for task in list(_answering):
+        task.cancel()
+
+
+def _piped(setup: Setup) -> str | None:
+    """What was piped in, for the first message; the terminal is opened again to type into. Raises
+    NemoError (usage) where nobody can type or read."""
+    terminal = setup.terminal
+    if terminal.stdout and terminal.stdin:
+        return None
+    hint = "`nemocli ask` is for scripts and pipes"
+    if not terminal.stdout:
+        raise usage_error("a chat needs a terminal to write to", hint)
+    from nemocli.io.stdin import read_stdin
+
+    try:
+        handle = os.open(TERMINAL, os.O_RDWR)
+    except OSError:
+        raise usage_error("a chat needs a terminal to type into", hint) from None
+    text = read_stdin(wanted=True)
+    os.dup2(handle, 0)
+    os.close(handle)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the process's own from now on
+    return text
+
+
+def _session(setup: Setup, wish: ChatOptions, store: SqliteSessions | None) -> tuple[Session, bool]:
+    """The conversation to go on with, or a new one; whether it is kept already."""
+    if wish.again or wish.session is not None:
+        if store is None:
+            raise usage_error("a conversation that is kept is logged", "leave out `--no-log`")
+        found = _found(store, wish.session)
+        if found is not None:
+            return store.load(found), True
+    clock = SystemClock()
+    now = clock.now()
+    return (
+        Session(
+            clock.new_id(),
+            now,
+            now,
+            name=wish.session,
+            system=setup.settings.text("system"),
+            project=setup.project,
+            tags=wish.tags,
+        ),
+        False,
+    )
+
+
+def _found(store: SqliteSessions, name: str | None) -> str | None:
+    """The id of a conversation; None where a name is new."""
+    if name is None:
+        return store.resolve("last")
+    try:
+        return store.resolve(name)
+    except NemoError as error:
+        if "begins several" in error.fault.message:
+            raise
+        return None
+
+
+async def _talking(
+    setup: Setup,
+    wish: ChatOptions,
+    asking: Asking,
+    store: SqliteSessions | None,
+    session: Session,
+    *,
+    begun: bool,
+    piped: str | None,
+    cap: Pico | None,
+) -> int:
+    from nemocli.cli.chat.talk import Talk
+    from nemocli.cli.world import world_of
+
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(world_of(setup))
+        if store is not None:
+            stack.callback(store.close)
+        budget = None if cap is None else RunBudget(cap)
+        conversation = Conversation(session, asking, world, store, budget=budget, begun=begun)
+        talk = Talk(setup, wish, conversation, world)
+        if wish.mcp:
+            await talk.open_tools(stack, wish.mcp)
+        talk.attach(wish.files, piped)
+        if begun:
+            talk.recap()
+        await _loop(talk)
+    return 0
+
+
+async def _loop(talk: Talk) -> None:
+    """A message, its answer, and so on until one leaves."""
+    idle_interrupts = 0
+    while True:
+        try:
+            text = await talk.line()
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            idle_interrupts += 1
+            if idle_interrupts > 1:
+                return
+            talk.say("Ctrl-C again leaves; so does Ctrl-D")
+            continue
+        idle_interrupts = 0
+        if not text.strip() and not talk.attached:
+            continue
+        try:
+            said = parsed(text)
+            if isinstance(said, Slash) and said.name == "quit":
+                return
+            await _stoppable(talk, said)
+        except NemoError as error:
+            talk.fail(error.fault)
+
+
+async def _stoppable(talk: Talk, said: Slash | str) -> None:
+    """Carry out what was typed, in a task of its own that Ctrl-C stops."""
+    work = talk.command(said) if isinstance(said, Slash) else talk.message(said)
+    task: asyncio.Task[object] = asyncio.create_task(work)
+    _answering.add(task)
+    try:
+        await asyncio.wait({task})
+    finally:
+        _answering.discard(task)
+        if not task.done():  # the chat itself is told to end
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

@@ -1,0 +1,233 @@
+"""One chat: the line one types into, the answers drawn, and what goes along with a message."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nemocli.chat.session import Turn, context_tokens
+from nemocli.cli.ask.receipt import receipt, usd
+from nemocli.cli.chat.commands import run_command
+from nemocli.cli.chat.input import Line, Names
+from nemocli.cli.chat.render import Painter
+from nemocli.core.events import Event
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.prompt import assembled
+from nemocli.core.text import neutral, one_line
+from nemocli.core.usage import tokens_in
+from nemocli.engine.waiting import stopped
+from nemocli.io.attachments import attachments
+from nemocli.io.keyboard import unechoed
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from nemocli.chat.conversation import Conversation
+    from nemocli.chat.slash import Slash
+    from nemocli.cli.chat.options import ChatOptions
+    from nemocli.cli.context import Setup
+    from nemocli.core.ports import World
+    from nemocli.engine.agent import Outcome
+
+TICK_S = 0.5
+FULL = 0.85
+"""Share of the context above which old turns should be summarised."""
+
+
+class Talk:
+    """What the loop and the commands work with."""
+
+    def __init__(
+        self, setup: Setup, wish: ChatOptions, conversation: Conversation, world: World
+    ) -> None:
+        self.setup = setup
+        self.wish = wish
+        self.conversation = conversation
+        self.world = world
+        self.attached: list[tuple[str, str]] = []
+        self.piped: str | None = None
+        self.show_reasoning = wish.show_reasoning
+        self.draft = ""
+        self.last_line = ""
+        self.approvals: dict[str, str] = {}
+        self._rich = setup.env.get("TERM") not in (None, "", "dumb")
+        names = Names(
+            lambda: setup.catalogue.providers,
+            lambda: [*setup.catalogue.cards, conversation.asking_how.model],
+        )
+        history = setup.paths.state / "chat-history" if wish.log else None
+        self._line = Line(history, names, self.status, vi=wish.vi, colour=setup.terminal.colour_out)
+
+    # What is typed
+
+    async def line(self) -> str:
+        """The next message or command."""
+        default, self.draft = self.draft, ""
+        return await self._line.ask(default)
+
+    async def confirm(self, question: str) -> bool:
+        """Whether a question is answered with yes."""
+        return (await self.choose(f"{question} [y/N] ")).lower() in ("y", "yes")
+
+    async def choose(self, question: str) -> str:
+        """What a question is answered with; nothing for Ctrl-C."""
+        try:
+            return (await self._line.confirm(question)).strip()
+        except (EOFError, KeyboardInterrupt):
+            return ""
+
+    async def command(self, slash: Slash) -> None:
+        """Carry out a command."""
+        await run_command(self, slash)
+
+    # What goes along
+
+    def attach(self, paths: tuple[str, ...] | list[str], piped: str | None = None) -> None:
+        """Send files along with the next message, and what was piped in. Raises NemoError."""
+        if piped is not None and piped.strip():
+            self.piped = piped
+            self.say(f"stdin goes along: {_sized(piped)}")
+        for path in paths:
+            found, passed = attachments(path)
+            self.attached += found
+            text = "".join(text for _, text in found)
+            many = f" in {len(found)} files" if len(found) != 1 else ""
+            left = f", {passed} left out as no text" if passed else ""
+            self.say(f"{one_line(path, 200)} goes along: {_sized(text)}{many}{left}")
+
+    async def open_tools(self, stack: AsyncExitStack, files: tuple[str, ...]) -> None:
+        """Start the tool servers of some files. Raises NemoError."""
+        from nemocli.cli.chat.tools import open_tools
+
+        await open_tools(self, stack, files)
+
+    # What is answered
+
+    async def message(self, text: str) -> None:
+        """Ask, draw the answer, say what it cost."""
+        whole = assembled(text, self.piped, self.attached)
+        self.attached, self.piped = [], None
+        await self.make_room()
+        await self.answer(lambda sink: self.conversation.ask(whole, sink))
+
+    async def answer(self, ask: Callable[[Callable[[Event], None]], object]) -> None:
+        """Draw one answer, and how it ended."""
+        painter = self.painter()
+        self._painter = painter
+        began = self.world.clock.monotonic()
+        outcome: Outcome | None = None
+        ticking = asyncio.create_task(_ticking(painter))
+        fault: Fault | None = None
+        try:
+            with unechoed():
+                outcome = await ask(painter.event)  # type: ignore[misc]
+        except asyncio.CancelledError:
+            stopped()
+            fault = Fault(FaultKind.INTERRUPTED, "stopped; what arrived is kept")
+        finally:
+            ticking.cancel()
+            painter.end()
+        self._tell(outcome, fault, self.world.clock.monotonic() - began)
+
+    def painter(self) -> Painter:
+        """A sink for one answer."""
+        terminal = self.setup.terminal
+        return Painter(
+            self.setup.out.painted,
+            _size,
+            colour=terminal.colour_out,
+            rich=self._rich,
+            show_reasoning=self.show_reasoning,
+            tell=self.say,
+        )
+
+    def pause(self) -> None:
+        """Something else is printed in the middle of an answer."""
+        self._painter.end()
+
+    def _tell(self, outcome: Outcome | None, fault: Fault | None, total_s: float) -> None:
+        """The receipt, and what went wrong."""
+        if outcome is not None and outcome.answers:
+            last = outcome.answers[-1]
+            for line in last.warnings:
+                self.setup.err.warn(line)
+            self.last_line = receipt(last, total_s)
+            self.say(self.last_line)
+            fault = outcome.fault
+        if fault is not None:
+            self.fail(fault)
+
+    async def make_room(self) -> None:
+        """Old turns are summarised when the context is nearly full, if that was asked for."""
+        used, limit = self.context()
+        if limit is None or used < FULL * limit:
+            return
+        if self.wish.auto_compact:
+            from nemocli.cli.chat.compact import compact
+
+            await compact(self, ask=False)
+        else:
+            share = 100 * used // limit
+            self.say(f"the context is {share} % full: `/compact` summarises old turns")
+
+    # What is said
+
+    def say(self, line: str) -> None:
+        """A remark."""
+        self.setup.err.dim(line)
+
+    def fail(self, fault: Fault) -> None:
+        """What went wrong, and what to type next."""
+        self.setup.err.error(fault)
+
+    def context(self) -> tuple[int, int | None]:
+        """Tokens the conversation takes, and the most there may be."""
+        session = self.conversation.session
+        used, _ = context_tokens(session.turns, session.system)
+        return used, self.conversation.asking_how.plan.targets[0].context
+
+    def status(self) -> str:
+        """Below the line: path, model, context, money, speed."""
+        how, session = self.conversation.asking_how, self.conversation.session
+        target = how.plan.targets[0]
+        used, limit = self.context()
+        room = f"{used:,} tokens" if limit is None else f"{used:,} of {limit:,} tokens"
+        cost = session.cost_pico
+        money = "cost unknown" if cost is None else usd(cost)
+        parts = [target.provider.name, target.name, room, money, _speed(session.turns, self)]
+        return " " + " · ".join(one_line(part, 60) for part in parts if part)
+
+    def recap(self) -> None:
+        """Where a conversation that is gone on with stood."""
+        session = self.conversation.session
+        name = session.name or session.session_id[:10]
+        self.say(f"{name}: {len(session.turns)} turns so far")
+        for turn in session.turns[-2:]:
+            mark = "> " if turn.role == "user" else ""
+            ended = "" if turn.status == "complete" else f" ({turn.status})"
+            self.setup.out.line(neutral(mark + one_line(turn.text, 2000) + ended))
+
+
+def _speed(turns: tuple[Turn, ...], talk: Talk) -> str:
+    """The last answer's time to first token and tokens a second, as its receipt had them."""
+    return talk.last_line.split(" · ")[3] if talk.last_line.count(" · ") >= 4 else ""
+
+
+def _sized(text: str) -> str:
+    return f"{len(text.encode('utf-8', 'replace')):,} bytes, about {tokens_in(len(text)):,} tokens"
+
+
+def _size() -> tuple[int, int]:
+    try:
+        size = os.get_terminal_size(1)
+    except OSError:
+        return 80, 24
+    return max(20, size.columns), size.lines
+
+
+async def _ticking(painter: Painter) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        painter.tick()

@@ -1,0 +1,1 @@
+"""`nemocli sessions`: conversations that are kept, listed, read, searched, exported, removed."""

@@ -1,0 +1,1 @@
+"""Conversations in SQLite: every turn is on the disk as it happens."""
