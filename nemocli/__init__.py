@@ -63,6 +63,14 @@ cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
   cli/cost/summary             Views of what calls cost: tables, a line for prompts, a page
   cli/cost/what_if             `nemocli cost what-if`: what this traffic would take elsewhere
 
+cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
+  cli/eval/command             `nemocli eval`
+  cli/eval/decide              What a run says
+  cli/eval/options             From what was typed to arms
+  cli/eval/run                 `eval run`
+  cli/eval/selfcheck           `eval selfcheck`
+  cli/eval/suites              `eval init` and `lint`
+
 cli/help/ `nemocli help`: the words of `--help`, and topics that do not fit under one command.
   cli/help/command             `nemocli help`: what does not fit under one command
   cli/help/text                The words of `nemocli` alone and of `nemocli --help`
@@ -149,6 +157,10 @@ io/batch/ A batch job on the disk: inputs, output, index, spool, and the process
   io/batch/spool               Lines on their way to the writer
   io/batch/writer              The files of a job, brought forward a group at a time: output, errors
   io/batch/writer_process      A keeper in a process of its own
+
+io/eval/ Suites and runs of evaluations on the disk.
+  io/eval/runs                 A run on the disk
+  io/eval/suite                A suite
 
 io/http/ HTTP: one pooled client, one for very many calls, one for large files.
   io/http/batch_client         HTTP for very many calls at once: connections kept warm
@@ -276,6 +288,22 @@ chat/ Conversations: turns, what is asked next, what is kept, and how it reads; 
   chat/session                 A conversation as a value
   chat/slash                   What a line that begins with a slash means
   chat/transcript              A conversation for reading and for scripts
+
+eval/ Whether a model should be adopted: tasks with state and tools, attempts, metrics, a verdict.
+  eval/attempt                 One attempt at a task
+  eval/expr                    Expressions of task files
+  eval/grade                   What an attempt came to
+  eval/judge                   One attempt judged from its events alone
+  eval/lint                    What can be wrong with a task before a model sees it
+  eval/metrics                 What the attempts of an arm come to
+  eval/plan                    Which attempts a run makes
+  eval/report                  A run in words and numbers
+  eval/retries                 What kind of retry a tool call is
+  eval/selfcheck               The machine checked against what is known
+  eval/stats                   Statistics of small samples
+  eval/task                    Tasks of `nemocli.eval/v1`
+  eval/verdict                 Adopt
+  eval/world                   The world of a task
 
 engine/ The only loop around calls; async, through ports only.
   engine/agent                 The loop of a model with tools

@@ -23,6 +23,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     ),
     CommandRow("chat", "chat.command", "A conversation in the terminal", "Ask"),
     CommandRow("sessions", "sessions.command", "Kept conversations: read, search, export", "Ask"),
+    CommandRow("eval", "eval.command", "Adopt it or not? Tasks, pairs, a verdict", "Evaluate"),
     CommandRow(
         "models", "providers.models", "Which models there are, and which really answer", "Paths"
     ),

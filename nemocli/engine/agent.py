@@ -36,10 +36,13 @@ class ToolResult:
 
 
 class Tools(Protocol):
-    """Functions a model may call."""
+    """Functions a model may call. `checks`: it says itself what is wrong with a call, and wants to
+    hear of broken ones too."""
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]: ...
+    @property
+    def checks(self) -> bool: ...
     async def call(self, call: ToolCall) -> ToolResult: ...
 
 
@@ -140,6 +143,8 @@ async def _called(
 async def _result(
     call: ToolCall, tools: Tools, steps: Steps, seen: Counter[tuple[str, str]], limits: Limits
 ) -> ToolResult:
+    if tools.checks:
+        return await tools.call(call)
     known = {spec.name for spec in tools.specs}
     if call.name not in known:
         names = ", ".join(sorted(known)) or "none"
@@ -176,6 +181,8 @@ def _signature(call: ToolCall) -> tuple[str, str]:
 
 class NoTools:
     """Nothing may be called."""
+
+    checks = False
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:

@@ -83,6 +83,8 @@ class McpTools:
     """Fills `engine.agent.Tools` over servers that are open. Tools of one name are told apart by
     their server's name in front."""
 
+    checks = False
+
     def __init__(self) -> None:
         self._tools: dict[str, tuple[Any, str, ToolSpec]] = {}
 

@@ -110,7 +110,8 @@ def results(everyday: Home) -> dict[str, Done]:
         line
         for line in lines
         if re.search(
-            r"\b(tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b", line
+            r"\b(eval|tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b",
+            line,
         )
     ]
     with ThreadPoolExecutor(3) as pool:

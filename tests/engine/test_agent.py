@@ -17,6 +17,7 @@ SPECS = (ToolSpec("add", "Add", {"type": "object"}), ToolSpec("look", "Look", {"
 
 @dataclass
 class Box:
+    checks = False
     specs: tuple[ToolSpec, ...] = SPECS
     called: list[tuple[str, str]] = field(default_factory=list)
 

@@ -1,0 +1,1 @@
+"""`nemocli eval`: should this model be adopted? Suites, runs, verdicts."""

@@ -1,0 +1,98 @@
+"""From what was typed to arms."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemocli.cli.choice import chosen
+from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.core.faults import usage_error
+from nemocli.core.plan import Plan
+from nemocli.core.policy import Policy
+from nemocli.eval.attempt import Arm
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+
+TRIES = 6
+"""Times a request is sent before an attempt is lost to infrastructure."""
+_ARM = re.compile(r"([A-Za-z0-9][\w.-]{0,40})=([^:]+)(?::(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class EvalOptions:
+    """The command line of `eval run`."""
+
+    arms: tuple[str, ...]
+    epochs: int | None = None
+    tasks: tuple[str, ...] = ()
+    jobs: int = 4
+    max_cost: str | None = None
+    reasoning: str | None = None
+    max_tokens: int | None = None
+    options: tuple[str, ...] = ()
+    timeout: str | None = None
+    resume: Path | None = None
+    trust: Path | None = None
+    providers: tuple[str, ...] = ()
+    model: str | None = None
+    system: str | None = None
+
+
+def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
+    """Each arm with a plan of one target. Raises NemoError."""
+    fields = settled_options(setup, wish)
+    settings = setup.settings
+    timeout = settings.amount("timeout_s")
+    base_s = _base_s(setup)
+    arms: list[Arm] = []
+    for text in wish.arms:
+        found = _ARM.fullmatch(text)
+        if found is None:
+            raise usage_error(
+                f"--arm takes NAME=PROVIDER:MODEL, not {text!r}",
+                "for example `--arm new=openrouter:nemotron-3-ultra`",
+            )
+        name, provider, model = found.groups()
+        target = chosen(setup, [provider], model).targets[0]
+        if name in [arm.name for arm in arms]:
+            raise usage_error(f"two arms are called {name!r}")
+        plan = Plan(
+            (target,),
+            Policy(tries=TRIES, budget=TRIES, fallback=False, base_s=base_s),
+            timeout_s=float(timeout) if timeout is not None else None,
+            run_id=run_id,
+            command="eval run",
+            tags=(f"arm:{name}",),
+            project=setup.project,
+        )
+        effort = effort_of(settings.text("reasoning"))
+        arms.append(
+            Arm(name, plan, model or target.name, effort, settings.count("max_tokens"), fields)
+        )
+    return arms
+
+
+def _base_s(setup: Setup) -> float:
+    """`NEMOCLI_RETRY_BASE_S`, as for `ask`."""
+    try:
+        return min(60.0, max(0.0, float(setup.env.get("NEMOCLI_RETRY_BASE_S") or 0.5)))
+    except ValueError:
+        return 0.5
+
+
+def arm_json(arm: Arm) -> dict[str, Any]:
+    """An arm as the manifest keeps it: a changed one is another run."""
+    target = arm.plan.targets[0]
+    return {
+        "name": arm.name,
+        "provider": target.provider.name,
+        "base_url": target.provider.base_url,
+        "model": target.model or target.name,
+        "reasoning": arm.reasoning,
+        "max_tokens": arm.max_tokens,
+        "options": dict(arm.options),
+    }

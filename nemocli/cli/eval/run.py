@@ -1,0 +1,232 @@
+"""`eval run`: attempts in pairs, every step on record, to be gone on with after anything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemocli.cli.eval.options import EvalOptions, arm_json, arms_of
+from nemocli.cli.eval.suites import suite_at
+from nemocli.cli.event_loop import run_async
+from nemocli.core.budget import RunBudget
+from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
+from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
+from nemocli.core.quantities import time_text
+from nemocli.engine.waiting import stopped
+from nemocli.eval.attempt import Arm, Attempt
+from nemocli.eval.judge import judged
+from nemocli.eval.lint import lint
+from nemocli.eval.metrics import summary_of
+from nemocli.eval.plan import Slot, schedule
+from nemocli.eval.task import Task, instance
+from nemocli.io.clock import SystemClock
+from nemocli.io.eval.runs import Run, results_of, unfinished
+from nemocli.version import __version__
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+    from nemocli.core.ports import World
+    from nemocli.io.eval.suite import Suite
+
+
+def run_eval(setup: Setup, folder: Path, wish: EvalOptions, *, as_json: bool) -> int:
+    """Make every attempt that is not made yet; the exit code."""
+    suite = suite_at(folder, wish.trust)
+    tasks = suite.chosen(wish.tasks)
+    _check(tasks)
+    run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / SystemClock().new_id())
+    arms = arms_of(setup, wish, run.name)
+    epochs = wish.epochs or suite.epochs
+    if wish.resume is None:
+        run.begin(_manifest(suite, tasks, arms, epochs))
+    else:
+        epochs = _same(run, suite, tasks, arms, epochs)
+    cap = setup.settings.amount("max_cost_usd")
+    with run.held():
+        slots = schedule([a.name for a in arms], [t.task_id for t in tasks], epochs, run.name)
+        todo = unfinished(run, slots, {t.task_id: t.digest for t in tasks})
+        spent = _spent(setup, run)
+        budget = None if cap is None else RunBudget(pico_from_usd(cap), spent=spent)
+        setup.err.dim(f"{len(todo)} of {len(slots)} attempts in {run.folder}")
+        work = _Work(setup, run, tasks, arms, budget, len(todo))
+        fault = run_async(lambda: work.all(todo, wish.jobs))
+    return _ended(setup, run, fault, as_json=as_json)
+
+
+def _check(tasks: tuple[Task, ...]) -> None:
+    """No attempt at a task that cannot tell right from wrong. Raises NemoError."""
+    for task in tasks:
+        found = lint(task)
+        if found.errors:
+            raise config_error(
+                f"{task.task_id} does not pass its lint: {found.errors[0]}",
+                "`nemocli eval lint DIR` shows all of it",
+            )
+
+
+def _manifest(
+    suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int
+) -> dict[str, Any]:
+    return {
+        "suite": suite.name,
+        "suite_digest": suite.digest,
+        "policy_digest": suite.policy_digest,
+        "tasks": {task.task_id: task.digest for task in tasks},
+        "families": {task.task_id: task.family for task in tasks},
+        "roles": {task.task_id: task.role for task in tasks},
+        "arms": [arm_json(arm) for arm in arms],
+        "epochs": epochs,
+        "began_at": SystemClock().now().isoformat(),
+        "version": __version__,
+    }
+
+
+def _same(run: Run, suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int) -> int:
+    """The epochs of a run that is gone on with. Raises NemoError where it would be another run."""
+    before = run.manifest
+    now = _manifest(suite, tasks, arms, epochs)
+    for name, what in (
+        ("tasks", "a task"), ("policy_digest", "the policy"), ("arms", "an arm")
+    ):  # fmt: skip
+        if before[name] != now[name]:
+            raise config_error(
+                f"{what} was changed since {run.name} began", "begin another run, without --resume"
+            )
+    return int(before["epochs"])
+
+
+def _spent(setup: Setup, run: Run) -> Pico:
+    """What the run came to so far, as the ledger has it, interrupted attempts included."""
+    from nemocli.cost.calls import Where
+
+    if not setup.paths.ledger.exists():
+        return Pico(0)
+    sums = setup.ledger.totals(where=Where(run_id=run.name))
+    return Pico(sum(total.pico or 0 for total in sums))
+
+
+class _Work:
+    """The attempts of one command, several at a time."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        run: Run,
+        tasks: tuple[Task, ...],
+        arms: list[Arm],
+        budget: RunBudget | None,
+        count: int,
+    ) -> None:
+        self._setup = setup
+        self._run = run
+        self._tasks = {task.task_id: task for task in tasks}
+        self._arms = {arm.name: arm for arm in arms}
+        self._budget = budget
+        self._count = count
+        self._done = 0
+        self._good = 0
+        self._pico = 0
+        self._began = time.monotonic()
+        self._stop: Fault | None = None
+
+    async def all(self, slots: list[Slot], jobs: int) -> Fault | None:
+        """Every slot; the fault that stopped the run."""
+        from nemocli.cli.world import world_of
+
+        waiting = iter(slots)
+        async with world_of(self._setup) as world:
+            workers = [
+                asyncio.create_task(self._worker(waiting, world))
+                for _ in range(min(jobs, max(1, len(slots))))
+            ]
+            try:
+                await asyncio.gather(*workers)
+            except asyncio.CancelledError:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.wait(workers)
+                stopped()
+                hint = f"go on with `--resume {self._run.folder}`"
+                self._stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
+        return self._stop
+
+    async def _worker(self, slots: Any, world: World) -> None:
+        for slot in slots:
+            if self._stop is not None:
+                return
+            await self._one(slot, world)
+
+    async def _one(self, slot: Slot, world: World) -> None:
+        task, arm = instance(self._tasks[slot.task], slot.epoch), self._arms[slot.arm]
+        record = self._run.record(slot)
+        events: list[Any] = []
+
+        def tell(event: Any) -> None:
+            events.append(event)
+            record.event(event)
+
+        record.event(
+            {
+                "type": "begin",
+                "slot": slot.name,
+                "task_digest": self._tasks[slot.task].digest,
+                "at": world.clock.now().isoformat(),
+            }
+        )
+        try:
+            self._stop = (
+                await Attempt(task, arm, world, tell, budget=self._budget).run() or self._stop
+            )
+            if self._stop is None:
+                measures = judged(task, events)
+                record.end(measures)
+                self._good += measures.cls == "success"
+                self._pico += measures.cost_pico or 0
+                self._tell(slot, measures.cls)
+        except NemoError as error:
+            self._stop = error.fault
+        finally:
+            record.close()
+
+    def _tell(self, slot: Slot, cls: str) -> None:
+        self._done += 1
+        spent = time.monotonic() - self._began
+        left = spent / self._done * (self._count - self._done)
+        self._setup.err.dim(
+            f"{self._done}/{self._count} {slot.name}: {cls} · ~{time_text(left)} left"
+            f" · {usd_short(self._pico)}"
+        )
+
+
+def _ended(setup: Setup, run: Run, fault: Fault | None, *, as_json: bool) -> int:
+    results = results_of(run)
+    summaries = {arm: summary_of(tasks) for arm, tasks in results.items()}
+    spent = _spent(setup, run)
+    with suppress(NemoError):
+        setup.ledger.close()
+    if as_json:
+        setup.out.json(
+            {
+                "schema": "nemocli.eval_run/1",
+                "run": str(run.folder),
+                "attempts": sum(s.attempts for s in summaries.values()),
+                "classes": {
+                    arm: {str(cls): count for cls, count in s.classes.items()}
+                    for arm, s in summaries.items()
+                },
+                "cost_usd": usd_text(spent),
+                "lost_usd": usd_text(Pico(run.lost_pico())),
+            }
+        )
+    else:
+        for arm, summary in summaries.items():
+            said = ", ".join(f"{count} {cls}" for cls, count in summary.classes.items())
+            setup.out.line(f"{arm}: {said}")
+        setup.err.dim(f"{usd_short(spent)} in all; `nemocli eval decide {run.folder}` is next")
+    if fault is not None:
+        setup.err.error(fault)
+        return fault.exit_code
+    return ExitCode.OK

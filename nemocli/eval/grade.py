@@ -1,0 +1,150 @@
+"""What an attempt came to: the end state against the gold one, probes by their words, one class.
+
+Ids that the world made are not compared: an agent that reserved twice and gave one back has other
+numbers in the same world. Lists of records are compared whatever their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nemocli.eval.expr import ExprError, filled
+from nemocli.eval.task import Probe, Task
+from nemocli.eval.world import CallResult, World, canonical
+
+AttemptClass = Literal[
+    "success", "fail.model", "fail.limit", "fail.serving", "infra", "harness", "user_sim"
+]
+CLASSES: tuple[AttemptClass, ...] = (
+    "success", "fail.model", "fail.limit", "fail.serving", "infra", "harness", "user_sim"
+)  # fmt: skip
+MOST_FAULTS = 10
+SCORED = frozenset({"success", "fail.model", "fail.limit", "fail.serving"})
+"""Classes that are in the denominator of success, and whose cost counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Paths by what became of them: changed in the gold state alone, changed to something else,
+    changed though the gold path leaves them."""
+
+    missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    collateral: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not (self.missing or self.wrong or self.collateral)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One probe: which turn asked, how far back its fact was given, and whether it was right."""
+
+    turn: int
+    fact: str
+    kind: str
+    distance: int
+    right: bool
+
+
+def gold_world(task: Task) -> World:
+    """The world after the gold path. What goes wrong in it is in its results, for the lint."""
+    world = World(task)
+    for call in task.gold:
+        world.turn = call.turn
+        play(world, call.name, call.args)
+    return world
+
+
+def play(world: World, name: str, args: Mapping[str, Any]) -> list[CallResult]:
+    """A gold call, made again while faults are in its way that pass. Expressions in its arguments
+    (`=state.orders[0].id`) are worked out now."""
+    results: list[CallResult] = []
+    while len(results) < MOST_FAULTS:
+        try:
+            now = filled(dict(args), {"state": world.state, "vars": dict(world.task.values)})
+        except ExprError as error:
+            return [*results, CallResult("error", str(error), world.version)]
+        results.append(world.call(name, canonical(now)))
+        if results[-1].kind != "transient":
+            break
+    return results
+
+
+def flat(value: object, made_ids: set[str], path: str = "") -> dict[str, str]:
+    """Every leaf of a state by its path; lists as multisets of their items, made ids as one."""
+    if isinstance(value, Mapping):
+        found: dict[str, str] = {}
+        for key, inner in value.items():
+            name = "*" if str(key) in made_ids else str(key)
+            found |= flat(inner, made_ids, f"{path}.{name}" if path else name)
+        return found or {path: "{}"}
+    if isinstance(value, list):
+        items = sorted(canonical(_unmade(item, made_ids)) for item in value)
+        return {f"{path}[]": canonical(items)} if items else {f"{path}[]": "[]"}
+    return {path: canonical(_unmade(value, made_ids))}
+
+
+def _unmade(value: object, made_ids: set[str]) -> object:
+    if isinstance(value, str):
+        return "*" if value in made_ids else value
+    if isinstance(value, Mapping):
+        return {k: _unmade(v, made_ids) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_unmade(v, made_ids) for v in value]
+    return value
+
+
+def difference(world: World, gold: World) -> Difference:
+    """How an end state differs from the gold one, outside of what the task ignores."""
+    made = world.made_ids | gold.made_ids
+    before, now, wanted = (
+        _kept(flat(state, made), world.task.ignore)
+        for state in (world.initial, world.state, gold.state)
+    )
+    changed = {p for p in before.keys() | now.keys() if before.get(p) != now.get(p)}
+    due = {p for p in before.keys() | wanted.keys() if before.get(p) != wanted.get(p)}
+    return Difference(
+        tuple(sorted(due - changed)),
+        tuple(sorted(p for p in due & changed if now.get(p) != wanted.get(p))),
+        tuple(sorted(changed - due)),
+    )
+
+
+def _kept(leaves: Mapping[str, str], ignore: Sequence[str]) -> dict[str, str]:
+    return {
+        path: leaf
+        for path, leaf in leaves.items()
+        if not any(path == i or path.startswith((f"{i}.", f"{i}[")) for i in ignore)
+    }
+
+
+def said(text: str, words: str) -> bool:
+    """Whether an answer holds the words, as words: `2` is not in `12`."""
+    folded = " ".join(text.lower().split())
+    wanted = re.escape(" ".join(words.lower().split()))
+    before = r"(?<![\w.])" if words[:1].isalnum() else ""
+    after = r"(?![\w]|\.\d)" if words[-1:].isalnum() else ""
+    return re.search(before + wanted + after, folded) is not None
+
+
+def probed(probe: Probe, answer: str, turn: int, given: Mapping[str, int]) -> ProbeResult:
+    """A probe on an answer; `given` says in which turn each fact was given or changed last."""
+    right = any(said(answer, w) for w in probe.expect_any)
+    right = right and not any(said(answer, w) for w in probe.reject_any)
+    distance = turn - given[probe.fact] if probe.fact in given else 0
+    return ProbeResult(turn, probe.fact, probe.kind, distance, right)
+
+
+def finished(world: World, gold: World | None) -> tuple[bool, Difference]:
+    """Whether the end state is right, and how it differs where it is compared."""
+    task = world.task
+    apart = difference(world, gold) if gold is not None and task.equals_gold else Difference()
+    if task.collateral:
+        apart = Difference(apart.missing, apart.wrong)
+    return apart.empty and all(world.holds(text) for text in task.final), apart

@@ -1,0 +1,254 @@
+"""One attempt judged from its events alone: the same words live, and again later (`regrade`).
+
+The tool calls of the events are played on a fresh world of the task; what a model said is text.
+Every attempt ends in exactly one class, and everything that is measured of it stands beside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from nemocli.core.faults import FaultKind
+from nemocli.eval.grade import (
+    AttemptClass,
+    Difference,
+    ProbeResult,
+    finished,
+    gold_world,
+    probed,
+)
+from nemocli.eval.retries import Made, Retries, met_and_survived
+from nemocli.eval.task import Task
+from nemocli.eval.world import World, canonical
+
+Event = Mapping[str, Any]
+BINDING = frozenset({"recall", "update"})
+"""Kinds of probes that an attempt must have right."""
+LEAK = re.compile(r"</?think>|<tool_call>|</tool_call>|<function=|<\|tool|<TOOLCALL>")
+_LIMITS = frozenset({FaultKind.TRUNCATED, FaultKind.REQUEST})
+_OURS = frozenset({FaultKind.INTERNAL, FaultKind.CONFIG, FaultKind.USAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What an attempt came to. Money in pico-USD (None: of some call nobody knows), times in
+    seconds, tokens as they were counted. `completed_at`: model turns until the end state was right
+    for good; `first_break`: the user turn in which coherence broke first."""
+
+    cls: AttemptClass
+    why: str = ""
+    user_turns: int = 0
+    model_turns: int = 0
+    tool_calls: int = 0
+    nudges: int = 0
+    completed_at: int | None = None
+    cost_pico: int | None = 0
+    shadow_pico: int | None = None
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    wall_s: float = 0.0
+    waiting_s: float = 0.0
+    ttft_s: tuple[float, ...] = ()
+    transport_retries: int = 0
+    retries: Mapping[str, int] = field(default_factory=dict)
+    first_try_valid: int = 0
+    faults_met: int = 0
+    faults_survived: int = 0
+    probes: tuple[Mapping[str, Any], ...] = ()
+    broken: tuple[tuple[int, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    collateral: tuple[str, ...] = ()
+    first_break: int | None = None
+    leaks: int = 0
+    providers: tuple[str, ...] = ()
+
+    @property
+    def coherent(self) -> bool:
+        """Whether all probes were right, no invariant broke and nothing else was changed."""
+        return self.first_break is None and not self.collateral
+
+
+def measures_from(data: Mapping[str, Any]) -> Measures:
+    """Measures as `asdict` wrote them."""
+    known = dict(data)
+    for name in ("ttft_s", "probes", "missing", "wrong", "collateral", "providers"):
+        known[name] = tuple(known.get(name) or ())
+    known["broken"] = tuple((int(t), str(x)) for t, x in known.get("broken") or ())
+    return Measures(**known)
+
+
+def judged(task: Task, events: Sequence[Event]) -> Measures:
+    """The class and the measures of an attempt of a task's instance."""
+    world, gold = World(task), gold_world(task) if task.gold else None
+    replay = _Replay(task, world, gold)
+    for event in events:
+        replay.take(event)
+    return replay.measures()
+
+
+class _Replay:
+    def __init__(self, task: Task, world: World, gold: World | None) -> None:
+        self._task, self._world, self._gold = task, world, gold
+        self._retries, self._codes = Retries(task), Counter[str]()
+        self._made: list[Made] = []
+        self._models: list[Event] = []
+        self._texts: dict[int, list[str]] = {}
+        self._given: dict[str, int] = {}
+        self._probes: list[ProbeResult] = []
+        self._user_turns = self._nudges = self._turn = 0
+        self._right_since: int | None = None
+        self._fault: Event | None = None
+        self._limit: str | None = None
+        self._wall = self._waiting = 0.0
+
+    def take(self, event: Event) -> None:
+        match event["type"]:
+            case "user":
+                self._user(event)
+            case "model":
+                self._models.append(event)
+                self._texts.setdefault(self._turn, []).append(str(event.get("text") or ""))
+                self._fault = event.get("fault") or self._fault
+                self._see()
+            case "tool":
+                self._tool(event)
+            case "limit":
+                self._limit = str(event["name"])
+            case "clock":
+                self._wall, self._waiting = float(event["wall_s"]), float(event["waiting_s"])
+            case _:
+                pass
+
+    def _user(self, event: Event) -> None:
+        self._user_turns += 1
+        self._nudges += bool(event.get("nudge"))
+        if not event.get("nudge"):
+            self._ask_probes()
+            self._turn = self._world.turn = int(event["turn"])
+            spoken = self._task.turns[self._turn - 1]
+            self._given |= dict.fromkeys(spoken.sets, self._turn)
+
+    def _ask_probes(self) -> None:
+        """The probes of the turn that is over."""
+        if self._turn:
+            answer = "\n".join(self._texts.get(self._turn, ()))
+            self._probes += [
+                probed(probe, answer, self._turn, self._given)
+                for probe in self._task.turns[self._turn - 1].probes
+            ]
+
+    def _tool(self, event: Event) -> None:
+        result = self._world.call(str(event["name"]), str(event["arguments"]))
+        arguments = str(event["arguments"])
+        try:
+            import json
+
+            arguments = canonical(json.loads(arguments or "{}"))
+        except (ValueError, RecursionError):
+            pass
+        made = Made(self._turn, str(event["name"]), arguments, result.kind, result.version)
+        code = self._retries.of(made)
+        self._made.append(made)
+        if code is not None:
+            self._codes[code] += 1
+        self._see()
+
+    def _see(self) -> None:
+        """Whether the end state is right now."""
+        right, _ = finished(self._world, self._gold)
+        if not right:
+            self._right_since = None
+        elif self._right_since is None:
+            self._right_since = len(self._models)
+
+    def measures(self) -> Measures:
+        self._ask_probes()
+        right, apart = finished(self._world, self._gold)
+        cls, why = self._class(right, apart)
+        usage = [m.get("usage") or {} for m in self._models]
+        costs = [m.get("cost_pico") for m in self._models]
+        shadows = [m.get("list_pico") for m in self._models]
+        met, survived = met_and_survived(self._made)
+        breaks = [p.turn for p in self._probes if not p.right]
+        breaks += [turn for turn, _ in self._world.broken]
+        return Measures(
+            cls,
+            why,
+            self._user_turns,
+            len(self._models),
+            len(self._made),
+            self._nudges,
+            self._right_since if right else None,
+            None if None in costs else sum(cast("list[int]", costs)),
+            None if None in shadows else sum(cast("list[int]", shadows)),
+            sum(u.get("input_tokens") or 0 for u in usage),
+            sum(u.get("cached_input_tokens") or 0 for u in usage),
+            sum(u.get("output_tokens") or 0 for u in usage),
+            sum(u.get("reasoning_tokens") or 0 for u in usage),
+            self._wall,
+            self._waiting,
+            tuple(m["ttft_s"] for m in self._models if m.get("ttft_s") is not None),
+            sum(int(m.get("transport_retries") or 0) for m in self._models),
+            {**self._codes, **({"R7": self._nudges} if self._nudges else {})},
+            sum(m.kind in ("ok", "error", "transient") for m in self._made),
+            met,
+            survived,
+            tuple(asdict(p) for p in self._probes),
+            tuple(self._world.broken),
+            apart.missing,
+            apart.wrong,
+            apart.collateral,
+            min(breaks, default=None),
+            sum(self._leaks(m) for m in self._models),
+            tuple(sorted({str(m["upstream"]) for m in self._models if m.get("upstream")})),
+        )
+
+    def _leaks(self, model: Event) -> bool:
+        return bool(LEAK.search(str(model.get("text") or "")))
+
+    def _class(self, right: bool, apart: Difference) -> tuple[AttemptClass, str]:
+        if self._fault is not None:
+            return self._failed(self._fault)
+        if self._limit is not None:
+            return "fail.limit", self._limit
+        wrong = [p for p in self._probes if p.kind in BINDING and not p.right]
+        if right and not wrong and not self._world.broken:
+            return "success", ""
+        empty = [
+            m for m in self._models if not (m.get("text") or "").strip() and not m.get("calls")
+        ]
+        if any(self._leaks(m) and not m.get("calls") for m in self._models):
+            return "fail.serving", "tool or reasoning markup arrived as text"
+        if len(empty) >= 2:
+            return "fail.serving", "two replies were empty"
+        return "fail.model", self._reason(apart, wrong)
+
+    def _failed(self, fault: Event) -> tuple[AttemptClass, str]:
+        kind, message = FaultKind(fault["code"]), str(fault["message"])
+        if kind is FaultKind.TRUNCATED or (kind is FaultKind.REQUEST and "context" in message):
+            return "fail.limit", message
+        if kind in (FaultKind.NO_ANSWER, FaultKind.PROTOCOL):
+            return "fail.serving", message
+        if kind is FaultKind.FILTERED:
+            return "fail.model", message
+        if kind in _OURS:
+            return "harness", message
+        return "infra", message
+
+    def _reason(self, apart: Difference, wrong: Sequence[ProbeResult]) -> str:
+        parts = []
+        for what, paths in (
+            ("missing", apart.missing), ("wrong", apart.wrong), ("collateral", apart.collateral)
+        ):  # fmt: skip
+            if paths:
+                parts.append(f"{what}: {', '.join(paths[:3])}")
+        parts += [f"turn {p.turn}: {p.kind} of {p.fact or 'a fact'} wrong" for p in wrong[:3]]
+        parts += [f"turn {turn}: invariant broken: {text}" for turn, text in self._world.broken[:2]]
+        return "; ".join(parts) or "the end state is not right"

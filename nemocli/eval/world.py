@@ -1,0 +1,224 @@
+"""The world of a task: its state, and what a call of a tool does to it.
+
+Effects run on a copy, which takes the state's place only when all of them hold: a call that fails
+leaves no trace. Every successful write makes a new version, so that a retry can be told from a
+call that makes sense again.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from nemocli.eval.expr import ExprError, compiled, evaluate, filled
+from nemocli.eval.task import Task, ToolDef
+
+CallKind = Literal["ok", "error", "transient", "invalid"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What came of a call. `invalid`: it never reached the tool; `transient`: a fault put in its
+    way; `error`: the tool said no. `version` is the state's before the call."""
+
+    kind: CallKind
+    value: Any
+    version: int
+
+    @property
+    def text(self) -> str:
+        """What the model is shown."""
+        if self.kind == "ok":
+            return canonical(self.value)
+        return canonical({"error": self.value})
+
+
+class World:
+    """One attempt's own copy of a task's state."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.state: dict[str, Any] = copy.deepcopy(dict(task.state))
+        self.initial = copy.deepcopy(self.state)
+        self.version = 0
+        self.made_ids: set[str] = set()
+        self.broken: list[tuple[int, str]] = []
+        self.turn = 1
+        self._calls: Counter[str] = Counter()
+        self._ids = 0
+
+    def call(self, name: str, arguments: str) -> CallResult:
+        """Do what a model asked for. Raises nothing: whatever is wrong with it is the result."""
+        tool = self.task.tool(name)
+        if tool is None:
+            known = ", ".join(t.name for t in self.task.tools) or "none"
+            return CallResult(
+                "invalid", f"there is no tool {name!r}; there are: {known}", self.version
+            )
+        try:
+            args = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            return CallResult("invalid", f"the arguments are not JSON: {error}", self.version)
+        wrong = misfit(args, tool.parameters)
+        if wrong is not None:
+            return CallResult("invalid", wrong, self.version)
+        self._calls[name] += 1
+        for fault in tool.faults:
+            if self._calls[name] in fault.on_call:
+                kind: CallKind = "transient" if fault.transient else "error"
+                return CallResult(kind, fault.error, self.version)
+        return self._done(tool, args)
+
+    def _done(self, tool: ToolDef, args: dict[str, Any]) -> CallResult:
+        before, version = self.state, self.version
+        names: dict[str, Any] = {**args, "args": args, "turn": self.turn}
+        self.state = copy.deepcopy(before)
+        try:
+            for effect in tool.effects:
+                error = self._effect(effect, names)
+                if error is not None:
+                    self.state = before
+                    return CallResult("error", error, version)
+            value = filled(tool.returns, self._names(names)) if tool.returns is not None else "done"
+            value = copy.deepcopy(value)
+        except ExprError as error:
+            self.state = before
+            return CallResult("error", f"the request cannot be carried out: {error}", version)
+        if tool.kind == "read":
+            self.state = before
+        elif canonical(self.state) != canonical(before):
+            self.version += 1
+        self._watch()
+        return CallResult("ok", value, version)
+
+    def _names(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        return {"state": self.state, "vars": dict(self.task.values), **names}
+
+    def _effect(self, effect: Mapping[str, Any], names: dict[str, Any]) -> str | None:
+        known = self._names(names)
+        if "require" in effect:
+            try:
+                holds = bool(evaluate(str(effect["require"]), known))
+            except ExprError:
+                holds = False
+            return None if holds else str(filled(effect.get("error", "not possible"), known))
+        if "let" in effect:
+            names[str(effect["let"])] = filled(effect.get("to"), known)
+        elif "set" in effect:
+            owner, key = self._place(str(effect["set"]), known)
+            owner[key] = copy.deepcopy(filled(effect.get("to"), known))
+        elif "append" in effect:
+            self._append(effect, known, names)
+        elif "remove" in effect:
+            rows = evaluate(f"state.{effect['remove']}", known)
+            test = str(effect.get("where", "true"))
+            rows[:] = [row for row in rows if not evaluate(test, {**known, "it": row})]
+        return None
+
+    def _append(
+        self, effect: Mapping[str, Any], known: dict[str, Any], names: dict[str, Any]
+    ) -> None:
+        self._ids += 1
+        made = f"{effect.get('id', 'N')}-{self._ids}"
+        value = copy.deepcopy(filled(effect.get("value"), {**known, "new_id": made}))
+        rows = evaluate(f"state.{effect['append']}", known)
+        if not isinstance(rows, list):
+            raise ExprError(f"{effect['append']} is no list")
+        self.made_ids.add(made)
+        rows.append(value)
+        names["last"] = value
+
+    def _place(self, path: str, known: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The object and the key that a path such as `stock[sku].free` means."""
+        node = compiled(f"state.{path}")
+        if isinstance(node, ast.Attribute):
+            return evaluate(ast.unparse(node.value), known), node.attr
+        if isinstance(node, ast.Subscript):
+            key = evaluate(ast.unparse(node.slice), known)
+            return evaluate(ast.unparse(node.value), known), key
+        raise ExprError(f"{path} is no place in the state")
+
+    def _watch(self) -> None:
+        """Note each invariant that does not hold (any more)."""
+        for text in self.task.invariants:
+            if not self.holds(text) and text not in (seen for _, seen in self.broken):
+                self.broken.append((self.turn, text))
+
+    def holds(self, text: str) -> bool:
+        """Whether an expression is true of the state."""
+        try:
+            return bool(evaluate(text, self._names({"initial": self.initial})))
+        except ExprError:
+            return False
+
+
+def misfit(args: object, schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with arguments, by the part of JSON Schema that tools are written in; None
+    where they fit."""
+    if not isinstance(args, dict):
+        return "the arguments are not an object"
+    properties = schema.get("properties") or {}
+    for name in schema.get("required") or ():
+        if name not in args:
+            return f"{name!r} is missing"
+    for name, value in args.items():
+        rule = properties.get(name)
+        if rule is None:
+            if schema.get("additionalProperties") is True:
+                continue
+            return f"there is no argument {name!r}"
+        wrong = _wrong(value, rule)
+        if wrong is not None:
+            return f"{name!r} {wrong}"
+    return None
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float, Decimal),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def _wrong(value: object, rule: Mapping[str, Any]) -> str | None:
+    kind = rule.get("type")
+    types = _TYPES.get(str(kind))
+    whole = kind == "integer" and isinstance(value, float) and value.is_integer()
+    if types is not None and not whole:
+        boolean = isinstance(value, bool) and kind != "boolean"
+        if boolean or not isinstance(value, types):
+            return f"is not of type {kind}"
+    if "enum" in rule and value not in rule["enum"]:
+        return f"is not one of {', '.join(map(str, rule['enum']))}"
+    if kind == "array" and isinstance(value, list) and isinstance(rule.get("items"), Mapping):
+        return next((w for v in value if (w := _wrong(v, rule["items"])) is not None), None)
+    return None
+
+
+def canonical(value: object) -> str:
+    """JSON in one spelling: 25 and 25.0 are the same, and so are keys in any order."""
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

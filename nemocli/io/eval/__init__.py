@@ -1,0 +1,1 @@
+"""Suites and runs of evaluations on the disk."""

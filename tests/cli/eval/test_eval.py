@@ -1,0 +1,235 @@
+"""`nemocli eval` from the folder to the verdict, against models that play a part over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.batch.batch_case import Each
+from tests.run import Done, Home, run, spawn
+from tests.servers.agent import Agent
+from tests.servers.behaviours import Status
+from tests.servers.stub import Stub
+
+ARMS = ("--arm", "new=new:x/m", "--arm", "old=old:x/m")
+
+
+@pytest.fixture
+def suite(home: Home) -> Path:
+    assert run("eval", "init", "e", home=home).code == 0
+    return home.cwd / "e"
+
+
+class Both:
+    """Two servers, each playing a style."""
+
+    def __init__(self, home: Home, suite: Path, new: str, old: str, **cost: float) -> None:
+        self.stubs = []
+        for name, style in (("new", new), ("old", old)):
+            agent = Agent(suite, style, cost.get(f"{name}_cost", 0.001))
+            stub = Stub(Each(lambda request, agent=agent: agent(request.json)))
+            self.stubs.append(stub)
+            self._home = home
+            self._name = name
+            setattr(self, name, stub)
+
+    def __enter__(self) -> Both:
+        for name, stub in zip(("new", "old"), self.stubs, strict=True):
+            stub.__enter__()
+            self._home.provider(name, stub.url)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stub in self.stubs:
+            stub.__exit__(*error)
+
+
+def evaluated(home: Home, *more: str, epochs: int = 3) -> Done:
+    return run("eval", "run", "e", *ARMS, "--epochs", str(epochs), *more, "--json", home=home,
+               timeout=120)  # fmt: skip
+
+
+def decided(home: Home, run_: str = "e") -> tuple[int, dict[str, Any]]:
+    done = run("eval", "decide", run_, "--json", home=home)
+    return done.code, done.json()
+
+
+def test_from_the_folder_to_the_verdict(home: Home, suite: Path) -> None:
+    assert run("eval", "lint", "e", home=home).code == 0
+    with Both(home, suite, "gold", "gold", new_cost=0.0005, old_cost=0.002):
+        done = evaluated(home, "-j", "8", epochs=5)
+    assert done.code == 0, done.err
+    assert done.json()["classes"] == {"new": {"success": 25}, "old": {"success": 25}}
+    code, verdict = decided(home)
+    assert (code, verdict["verdict"]) == (0, "ADOPT"), verdict["reasons"]
+    assert verdict["cost_per_completed"]["ratio"]["point"] == pytest.approx(0.25)
+    assert verdict["retry_rate"] == {"candidate": 0.0, "baseline": 0.0}
+    assert verdict["target"] == "suite"
+    spent = run("cost", "--json", home=home).json()["total"]["usd"]
+    assert done.json()["cost_usd"] == spent
+    report = run("eval", "report", "e", home=home).text
+    assert "**ADOPT** (new against old)" in report
+    assert "| completed | 25/25" in report
+    shown = run("eval", "show", "e", "new/orders-hold.1", home=home).text
+    assert '-> {"error": "503 warehouse busy' in shown
+    assert run("eval", "status", "e", "--json", home=home).json()["attempts"] == 50
+
+
+STYLES = {
+    "lazy": ("fail.model", {}),
+    "forgetful": ("fail.model", {"R6": 2}),
+    "repeating": ("fail.model", {}),
+    "broken": ("success", {"R1": 1}),
+    "leaking": ("fail.serving", {}),
+}
+
+
+def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
+    for style, (cls, codes) in STYLES.items():
+        with Both(home, suite, "gold", style):
+            done = evaluated(home, "--task", "orders-hold", epochs=1)
+        assert done.code == 0, done.err
+        found = run("eval", "show", done.json()["run"], "old/orders-hold.1", "--json", home=home)
+        measures = found.json()["events"][-1]["measures"]
+        if style != "repeating":
+            assert measures["cls"] == cls, (style, measures)
+        for code, count in codes.items():
+            assert measures["retries"].get(code, 0) >= min(1, count), (style, measures["retries"])
+
+
+def test_refusals_move_waiting_and_nothing_else(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "gold") as both:
+        calm = evaluated(home, epochs=1).json()
+        agent, turn = Agent(suite, "gold"), iter(range(10**9))
+
+        def stormy(request: Any) -> Any:
+            refuse = next(turn) % 3 == 0
+            return Status(429, {"retry-after": "0.01"}) if refuse else agent(request.json)
+
+        both.new.script(Each(stormy))
+        storm = evaluated(home, epochs=1).json()
+    assert storm["classes"] == calm["classes"]
+    report = run("eval", "report", storm["run"], home=home).text
+    line = next(x for x in report.splitlines() if x.startswith("| T sent again"))
+    assert line.split("|")[2].strip() != "0"
+    assert line.split("|")[3].strip() == "0"
+
+
+def measures_of(folder: Path) -> dict[str, dict[str, Any]]:
+    kept = ("cls", "model_turns", "tool_calls", "retries", "probes", "cost_pico")
+    return {
+        str(p.relative_to(folder)): {
+            k: json.loads(p.read_text().splitlines()[-1])["measures"][k] for k in kept
+        }
+        for p in (folder / "attempts").rglob("*.jsonl")
+    }
+
+
+def test_a_run_that_is_killed_again_and_again_is_the_run_it_would_have_been(
+    home: Home, suite: Path
+) -> None:
+    with Both(home, suite, "gold", "forgetful") as both:
+        whole = home.cwd / evaluated(home).json()["run"]
+        asked = sum(len(s.requests) for s in both.stubs)
+        line = ("eval", "run", "e", *ARMS, "--epochs", "3", "-j", "3")
+        resume: tuple[str, ...] = ()
+        for moment in (1.2, 1.4, 1.3):
+            before = set((suite / "runs").iterdir())
+            with spawn(*line, *resume, home=home) as running:
+                time.sleep(moment)
+                running.process.send_signal(signal.SIGKILL)
+                running.process.wait()
+            made = set((suite / "runs").iterdir()) - before
+            if made:
+                resume = ("--resume", str(made.pop()))
+        done = run(*line, *resume, "--json", home=home, timeout=120)
+        assert done.code == 0, done.err
+        asked = sum(len(s.requests) for s in both.stubs) - asked
+    assert measures_of(Path(resume[1])) == measures_of(whole)
+    booked = [row for row in home.attempts() if row["run_id"] == Path(resume[1]).name]
+    assert asked - 9 <= len(booked) <= asked, "calls under way at a kill are reserved, not booked"
+
+
+def test_another_suite_under_resume_is_refused(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "gold"):
+        made = evaluated(home, "--task", "orders-hold", epochs=1).json()["run"]
+        file = suite / "tasks" / "orders-hold.yaml"
+        file.write_text(file.read_text().replace("You run the order desk", "You run a desk"))
+        again = evaluated(home, "--task", "orders-hold", "--resume", made, epochs=1)
+    assert again.code == 3
+    assert "was changed since" in again.err
+    (suite / "policy.yaml").write_text("margin: 0.5\n")
+    assert decided(home)[1]["verdict"] == "INVALID"
+
+
+def test_a_cap_stops_the_run_and_it_can_be_gone_on_with(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "gold") as both:
+        price = {"model": "x/m", "valid_from": "2026-01-01", "input": 0.01, "output": 0.01}
+        for name, stub in zip(("new", "old"), both.stubs, strict=True):
+            home.provider(name, stub.url, prices=[price])
+        done = evaluated(home, "--max-cost", "0.02", "-j", "2", "--max-tokens", "100", epochs=1)
+        assert done.code == 9, done.err
+        spent = float(run("cost", "--json", home=home).json()["total"]["usd"])
+        assert 0.01 < spent <= 0.0215
+        rest = evaluated(home, "--resume", done.json()["run"], "--max-tokens", "100", epochs=1)
+    assert rest.code == 0, rest.err
+    assert rest.json()["attempts"] == 10
+
+
+def test_records_are_judged_anew_without_a_call(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "gold") as both:
+        evaluated(home, "--task", "orders-hold", epochs=1)
+        asked = sum(len(s.requests) for s in both.stubs)
+        file = suite / "tasks" / "orders-hold.yaml"
+        file.write_text(file.read_text().replace('expect_any: ["65"]', 'expect_any: ["66"]'))
+        found = run("eval", "regrade", "e", "--json", home=home).json()
+        assert {c["now"] for c in found["changed"]} == {"fail.model"}
+        assert sum(len(s.requests) for s in both.stubs) == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("tasks/x.yaml", "a: [", ("x.yaml:2:1",)),
+        ("tasks/x.yaml", "schema: nemocli.eval/v1\nid: x\nturn: []\n", ("x.yaml", "did you mean")),
+        ("policy.yaml", "margins: 1\n", ("policy.yaml", "margins")),
+        ("suite.yaml", "schema: x\n", ("suite.yaml", "schema")),
+        (
+            "tasks/x.yaml",
+            "schema: nemocli.eval/v1\nid: x\nturns: [{user: hi}]\nfinal: {that: ['true']}\n"
+            "tools: [{name: sh, backend: shell}]\n",
+            ("would run on this machine", "--trust"),
+        ),
+    ],
+)
+def test_bad_input_is_one_line_with_its_place(
+    home: Home, suite: Path, name: str, text: str, words: tuple[str, ...]
+) -> None:
+    (suite / name).write_text(text)
+    done = run("eval", "lint", "e", home=home)
+    assert done.code == 3, done.err
+    assert "Traceback" not in done.err
+    assert all(word in done.err for word in words), done.err
+
+
+def test_a_task_that_fails_its_lint_is_not_run(home: Home, suite: Path) -> None:
+    file = suite / "tasks" / "orders-hold.yaml"
+    file.write_text(file.read_text().replace("qty: 2, customer", "qty: 2000, customer"))
+    with Both(home, suite, "gold", "gold") as both:
+        done = evaluated(home, epochs=1)
+        assert done.code == 3
+        assert "does not pass its lint" in done.err
+        assert both.new.requests == both.old.requests == []
+
+
+def test_the_machine_checks_itself(home: Home) -> None:
+    done = run("eval", "selfcheck", "--json", home=home, env={"NEMOCLI_OFFLINE": "1"})
+    assert done.code == 0, done.text
+    rows = done.json()["checks"]
+    assert all(row["ok"] for row in rows)
+    assert sum("mutation" in row["name"] for row in rows) == 5
