@@ -76,6 +76,12 @@ cli/help/ `nemocli help`: the words of `--help`, and topics that do not fit unde
   cli/help/text                The words of `nemocli` alone and of `nemocli --help`
   cli/help/topics              Help topics, written from the same tables the program runs on
 
+cli/nim/ `nemocli nim`: a local NIM, from GPUs to an endpoint.
+  cli/nim/command              `nemocli nim`
+  cli/nim/containers           `nim up`
+  cli/nim/doctor               `nim doctor`
+  cli/nim/plan                 `nim plan`
+
 cli/providers/ `nemocli providers`, `models` and `auth`: the paths, what is known of them, and their
   cli/providers/auth           `nemocli auth`: keys, from where and to where
   cli/providers/listings       What providers list right now, as rows
@@ -184,6 +190,9 @@ io/ledger/ The ledger in SQLite: one append-only row per attempt, with its sums,
   io/ledger/schema_v2          The ledger's second version: rollups, budgets, leases of GPUs
   io/ledger/sums               Sums of the book by SQL: rollups where they are exact
 
+io/nim/ Containers of NIM through the engine's own program.
+  io/nim/engine                A container engine through its own program
+
 io/profiles/ Profile files: read, checked, layered, and cached.
   io/profiles/catalogue        Every provider and model card this user has
   io/profiles/check            What is wrong with a profile file, said so that its writer can mend i
@@ -257,7 +266,6 @@ weights/ Weights that arrive whole: plan, pull, verify and move repositories of 
   weights/digest               Whether bytes are the ones that were announced
   weights/fetch                The workers of a pull: each takes files, then shares of files
   weights/file_response        What an answer to a request for a file means: where its bytes begin
-  weights/fit                  Does it fit: bytes per GPU against memory, and the vendor's list
   weights/hub                  The Hub's API: what a revision is
   weights/hub_layout           Where files lie: the shared cache as huggingface_hub writes it
   weights/journal              The journal of a repository: which segments are written
@@ -288,6 +296,12 @@ chat/ Conversations: turns, what is asked next, what is kept, and how it reads; 
   chat/session                 A conversation as a value
   chat/slash                   What a line that begins with a slash means
   chat/transcript              A conversation for reading and for scripts
+
+nim/ A local NIM: which container on which GPUs, how it is started, what it says of itself.
+  nim/manifest                 The same plan for engines that go beyond one command
+  nim/metrics                  What `/v1/metrics` says
+  nim/plan                     From a model
+  nim/words                    What engines and containers say when it goes wrong
 
 eval/ Whether a model should be adopted: tasks with state and tools, attempts, metrics, a verdict.
   eval/attempt                 One attempt at a task
@@ -351,6 +365,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/card                    What a model is, wherever it is served: one card, many offers
   core/events                  What a reply is made of: any number of parts, then exactly one end
   core/faults                  What can go wrong, as values, and the exit code of each
+  core/fit                     Does it fit
   core/moments                 Points in time as the book keeps them and as others read them
   core/money                   Prices with dates, costs in whole pico-dollars
   core/outcome                 Whether a reply that ended well is an answer at all

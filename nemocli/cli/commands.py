@@ -32,6 +32,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     ),
     CommandRow("auth", "providers.auth", "Keys: store, check, remove", "Paths", alias="keys"),
     CommandRow("cost", "cost.command", "What calls cost, and how that is known", "Money"),
+    CommandRow("nim", "nim.command", "A NIM of your own: plan, start, watch", "Weights"),
     CommandRow(
         "weights", "weights.command", "Weights that arrive whole: plan, pull, verify", "Weights"
     ),

@@ -10,6 +10,7 @@ Who is asked
   card          one model, wherever it is served
   profile       the mappings of profile files to both, and how one layer covers another
   plan          what was typed to targets in order
+  fit           whether weights fit on GPUs, by arithmetic and by the vendor's list
 
 What comes back
   events        the parts of a reply and its one end, and the fold that adds them up

@@ -80,6 +80,13 @@ def read(text: str | bytes, file: str, *, native: bool = True) -> Document:
         raise config_error(f"{file}:{builder.line}:1: {error}") from error
 
 
+def written(document: Json) -> str:
+    """A document as YAML text, keys in their order."""
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+
 def _decoded(text: str | bytes, file: str) -> str:
     if isinstance(text, bytes):
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nemocli.core.fit import Fit, Gpus, fit_json
 from nemocli.core.quantities import size_text, time_text
 from nemocli.core.values import Json
-from nemocli.weights.fit import Fit, Gpus, fit_json
 from nemocli.weights.ports import Space
 from nemocli.weights.repository import Blob, Listing
 from nemocli.weights.space import Need, lack

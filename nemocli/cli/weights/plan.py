@@ -10,11 +10,11 @@ from nemocli.cli.event_loop import run_async
 from nemocli.cli.weights.session import Desk
 from nemocli.core.card import ModelCard, Weights
 from nemocli.core.faults import NemoError
+from nemocli.core.fit import Gpus, fits, parse_gpus
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.gpus import detected
 from nemocli.weights import journal as journals
 from nemocli.weights.file_response import read_opening
-from nemocli.weights.fit import Gpus, fits, parse_gpus
 from nemocli.weights.hub_layout import repo_folder
 from nemocli.weights.listing import blobs_of, check_names, chosen
 from nemocli.weights.plan import Copy, Probe, PullPlan, plan_json, plan_lines

@@ -6,8 +6,8 @@ import pytest
 
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import NemoError
+from nemocli.core.fit import fits, memory_of, parse_gpus
 from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
-from nemocli.weights.fit import fits, memory_of, parse_gpus
 
 
 @pytest.fixture(scope="module")

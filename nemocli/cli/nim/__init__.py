@@ -1,0 +1,1 @@
+"""`nemocli nim`: a local NIM, from GPUs to an endpoint."""

@@ -1,0 +1,136 @@
+"""`nim plan`, and the plan behind the other commands."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from nemocli.cli.terminal.tables import facts
+from nemocli.core.faults import config_error, usage_error
+from nemocli.core.fit import Gpus, parse_gpus
+from nemocli.nim.manifest import ACROSS_NODES, TARGETS
+from nemocli.nim.plan import Image, Launch, NimPlan, image_of, plan_json, plan_nim
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+
+PRECISIONS = ("NVFP4", "BF16")
+ENGINES = ("docker", "podman")
+
+
+@dataclass(frozen=True, slots=True)
+class NimOptions:
+    """The command line of what plans and starts."""
+
+    model: str
+    precision: str = "NVFP4"
+    gpus: str | None = None
+    engine: str = "docker"
+    port: int = 8000
+    cache: str | None = None
+    user: str | None = None
+    max_model_len: int | None = None
+    weights: str | None = None
+
+
+def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
+    """The plan for what was typed. Raises NemoError."""
+    if wish.precision.upper() not in PRECISIONS:
+        raise usage_error(
+            f"--precision {wish.precision!r} is none", f"one of: {', '.join(PRECISIONS)}"
+        )
+    if wish.engine not in ENGINES:
+        raise usage_error(f"--engine {wish.engine!r} is none", f"one of: {', '.join(ENGINES)}")
+    card = setup.catalogue.card(wish.model)
+    images = _images()
+    if card is None or card.name not in images:
+        raise usage_error(
+            f"no container of NIM is known for {wish.model!r}", f"known: {', '.join(images)}"
+        )
+    image = images[card.name]
+    launch = Launch(
+        wish.engine,
+        wish.port,
+        str(Path(wish.cache or "~/.cache/nim").expanduser().absolute()),
+        wish.user,
+        ("NGC_API_KEY",) if image.needs_key else (),
+        wish.max_model_len,
+        None if wish.weights is None else str(Path(wish.weights).expanduser().absolute()),
+    )
+    return plan_nim(card, wish.precision.upper(), _gpus(wish), image, launch), launch
+
+
+def _gpus(wish: NimOptions) -> Gpus:
+    if wish.gpus is not None:
+        return parse_gpus(wish.gpus)
+    from nemocli.io.weights.gpus import detected
+
+    found = detected()
+    if not found:
+        raise usage_error("no GPUs are found here", "`--gpus 8xH100` plans for others")
+    kind, count, memory = found[0]
+    return Gpus(kind, count, memory, detected=True)
+
+
+def _images() -> dict[str, Image]:
+    """The containers that are known, by model card."""
+    from nemocli.io.profiles.catalogue import shipped_folder
+    from nemocli.io.yaml import read
+
+    file = shipped_folder() / "nim" / "images.yaml"
+    data = cast("dict[str, Any]", read(file.read_bytes(), str(file)).data)
+    try:
+        return {str(name): image_of(row) for name, row in data["images"].items()}
+    except (KeyError, AttributeError, TypeError) as error:
+        raise config_error(f"{file}: {error}") from error
+
+
+def show_plan(setup: Setup, wish: NimOptions, *, as_json: bool) -> None:
+    """The plan for people, or as one object."""
+    plan, _ = planned(setup, wish)
+    if as_json:
+        setup.out.json(plan_json(plan))
+        return
+    size = "unknown" if plan.weights_bytes is None else f"{plan.weights_bytes / 1e9:,.1f} GB"
+    gpus = plan.gpus
+    rows = [
+        ("model", f"{plan.model}, {plan.precision}"),
+        ("GPUs", f"{gpus.count} x {gpus.kind} ({gpus.memory_mib:,} MiB each)"),
+        ("verdict", plan.verdict),
+        *(("", why) for why in plan.why),
+        ("ranks", f"tensor {plan.tensor}, pipeline {plan.pipeline}, nodes {plan.nodes}"),
+        ("weights", size),
+        ("container", plan.image.reference),
+        ("driver", f"{plan.image.driver} or newer" if plan.image.driver else ""),
+        ("profile", plan.profile or "chosen by the container"),
+        *(("source", source) for source in plan.sources),
+    ]
+    for line in facts([(name or "why", value) for name, value in rows]):
+        setup.out.line(line)
+    setup.err.dim(f"`nemocli nim up {plan.model} --dry-run` prints the command")
+
+
+def show_manifest(setup: Setup, wish: NimOptions, to: str) -> None:
+    """A file for another engine, on stdout."""
+    if to not in TARGETS:
+        raise usage_error(f"--to {to!r} is none", f"one of: {', '.join(TARGETS)}")
+    plan, launch = planned(setup, wish)
+    if plan.nodes > 1 and to not in ACROSS_NODES:
+        raise usage_error(
+            f"this plan needs {plan.nodes} nodes, and {to} is for one",
+            f"--to {' or --to '.join(ACROSS_NODES)}",
+        )
+    made = TARGETS[to](plan, launch)
+    if isinstance(made, str):
+        setup.out.text(made)
+        return
+    from nemocli.io.yaml import written
+
+    setup.out.text("---\n".join(written(document) for document in made))
+
+
+def command_line(plan: NimPlan) -> str:
+    """The command as one types it."""
+    return shlex.join(plan.argv)

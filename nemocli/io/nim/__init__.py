@@ -1,0 +1,1 @@
+"""Containers of NIM through the engine's own program."""
