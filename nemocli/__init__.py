@@ -92,6 +92,11 @@ cli/providers/ `nemocli providers`, `models` and `auth`: the paths, what is know
   cli/providers/provider_facts What is known of providers, as rows: for tables, for `--json`, for pe
   cli/providers/providers      `nemocli providers`: the paths to a model, which of them are ready
 
+cli/serve/ `nemocli serve` and `nemocli launch`.
+  cli/serve/command            `nemocli serve`
+  cli/serve/launch             `nemocli launch`
+  cli/serve/run                From what was typed to a gateway that listens
+
 cli/sessions/ `nemocli sessions`: conversations that are kept, listed, read, searched, exported, rem
   cli/sessions/command         `nemocli sessions`
   cli/sessions/show            Kept conversations as tables
@@ -199,6 +204,10 @@ io/profiles/ Profile files: read, checked, layered, and cached.
   io/profiles/files            Profile files to layered mappings: read, check, cover, extend
   io/profiles/genai_prices     The dated table of the genai-prices package, where it is installed
   io/profiles/price_file       Prices that were refreshed or set by hand
+
+io/serve/ The gateway as an HTTP server.
+  io/serve/gateway             The gateway as a bare ASGI application
+  io/serve/server              uvicorn as a library
 
 io/servers/ Servers that must be started before they can be asked, and the weights they need.
   io/servers/command           Servers that another program starts and lists
@@ -318,6 +327,11 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/task                    Tasks of `nemocli.eval/v1`
   eval/verdict                 Adopt
   eval/world                   The world of a task
+
+serve/ The gateway: every path at one address, in the dialect that agents speak.
+  serve/guard                  Who may talk to the gateway
+  serve/incoming               What a client asked for
+  serve/outgoing               What a client gets
 
 engine/ The only loop around calls; async, through ports only.
   engine/agent                 The loop of a model with tools

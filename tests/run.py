@@ -160,12 +160,13 @@ class Running:
         thread.start()
         return thread
 
-    def until(self, text: str, stream: str = "out", timeout: float = 20) -> None:
-        """Return as soon as the text is in what came out."""
+    def until(self, text: str, stream: str = "out", timeout: float = 20) -> str:
+        """What came out, as soon as the text is in it."""
         wanted = text.encode()
         with self._news:
             if not self._news.wait_for(lambda: wanted in self._parts[stream], timeout):
                 raise TookTooLong(f"{text!r} never came: {self._parts}")
+            return self._parts[stream].decode(errors="replace")
 
     def interrupt(self) -> None:
         """Ctrl-C, as a shell sends it."""

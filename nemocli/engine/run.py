@@ -27,7 +27,8 @@ _LETTERS = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + bytes(rang
 class Answer:
     """What a run came to: the last attempt's fold and target, every attempt's ledger row, and the
     fault that ended it (None when the answer is complete). `warnings` are lines for the user;
-    `lowered` is the bound on output tokens that the hard cap called `cap` forced, where one did."""
+    `lowered` is the bound on output tokens that the hard cap called `cap` forced, where one did;
+    `attempt_id` names the row of the attempt under way."""
 
     fold: Fold
     target: Target
@@ -36,6 +37,7 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
     lowered: int | None = None
     cap: str = ""
+    attempt_id: str = ""
 
     @property
     def last(self) -> Entry | None:
@@ -115,6 +117,7 @@ class _Job:
         answer.fold = fold = Fold(keep=self.plan.keep)
         answer.target = target
         attempt = AttemptId(clock.new_id(), len(answer.entries) + 1, clock.now())
+        answer.attempt_id = attempt.id
         watch = _Stopwatch(clock)
         request, promised, begun = self.request, 0, False
         answer.lowered = unreserved = None

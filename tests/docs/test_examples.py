@@ -110,7 +110,7 @@ def results(everyday: Home) -> dict[str, Done]:
         line
         for line in lines
         if re.search(
-            r"\b(eval|nim|tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b",
+            r"\b(eval|nim|serve|launch|tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b",
             line,
         )
     ]

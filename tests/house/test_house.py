@@ -34,6 +34,7 @@ HOMES = {
     "uvloop": {"io/event_loop"},
     "pyarrow": {"io/batch/parquet"},
     "mcp": {"io/mcp"},
+    "uvicorn": {"io/serve/server"},
     "zstandard": {"io/batch/encoding"},
     "jinja2": {"io/batch/jinja"},
     "ray": {"io/batch/ray_pool"},

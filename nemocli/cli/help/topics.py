@@ -49,6 +49,7 @@ def environment(setup: Setup) -> str:
     rows = [
         ("NEMOCLI_HOME", "one folder for everything: settings, ledger, keys, caches"),
         ("NEMOCLI_KEY_<PROVIDER>", "a key, after the provider's own variable"),
+        ("NEMOCLI_SERVE_TOKEN", "the token that clients of `serve` must show"),
         ("NEMOCLI_RETRY_BASE_S", "seconds before the first retry (0.5)"),
         *((s.env or "", s.help) for s in SETTINGS if s.env),
         ("NO_COLOR, FORCE_COLOR", "colour off, on; `--color` wins over both"),

@@ -1,0 +1,1 @@
+"""`nemocli serve` and `nemocli launch`."""

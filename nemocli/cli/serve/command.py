@@ -1,0 +1,54 @@
+"""`nemocli serve`: every path at one address."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nemocli.cli import options
+from nemocli.cli.help.text import examples
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=TARGET", help="What a client's model name means."),
+]
+
+
+@app.command(epilog=examples("timeout 3 nemocli serve --port 0 || true"))
+def serve(
+    ctx: typer.Context,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Else loopback only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")
+    ] = 0,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Whoever reaches it may use it; loopback only.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A name it is reached by; repeatable."),
+    ] = None,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    map_: Map = None,
+    max_cost: options.MaxCost = None,
+    tag: options.Tag = None,
+    json: options.Json = False,
+) -> None:
+    """A chat-completions server over every path, with the same ledger and budgets.
+
+    The token is NEMOCLI_SERVE_TOKEN, or made for each start.
+    """
+    from nemocli.cli.serve.run import ServeOptions
+    from nemocli.cli.serve.run import serve as begin
+
+    wish = ServeOptions(
+        host, port, None, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
+        tuple(map_ or ()), max_cost, tuple(tag or ()),
+    )  # fmt: skip
+    begin(ctx.obj, wish, as_json=json)

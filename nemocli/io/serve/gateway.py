@@ -1,0 +1,298 @@
+"""The gateway as a bare ASGI application: routes from the request's target only, nothing else.
+
+Every call goes through the engine's one door. A client that goes away cancels its call; a reply
+that breaks off ends as an error event and a connection that is cut, never as a clean end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nemocli.core.budget import RunBudget
+from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.money import usd_text
+from nemocli.core.plan import Plan
+from nemocli.core.ports import World
+from nemocli.core.request import Request
+from nemocli.engine.run import Answer, run
+from nemocli.serve.guard import Guard
+from nemocli.serve.incoming import MOST_BODY, Incoming, incoming, refusal
+from nemocli.serve.outgoing import (
+    KEEP_ALIVE,
+    ChatStream,
+    completion,
+    error_event,
+    error_headers,
+    error_json,
+    status_of,
+)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SLOWEST_S = 60.0
+"""Between two pieces of a request."""
+SILENCE_S = 10.0
+"""Without a word from the model, after which the client is told that it is waited for."""
+MOST_WAITING = 16 << 20
+"""Characters that a slow reader may let pile up before its call is given up."""
+JSON = "application/json"
+
+
+class _CutError(Exception):
+    """The connection must not end as if all were well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a model's name leads: `plan` for a wish, `served` its name where it is another one.
+    `models` are the names to offer."""
+
+    plan_of: Callable[[str], tuple[Plan, str | None]]
+    models: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The application. `count` are calls by how they ended, `spent_pico` what they cost, None
+    once a cost was unknown."""
+
+    world: World
+    guard: Guard
+    paths: Paths
+    budget: RunBudget | None
+    count: dict[str, int] = field(default_factory=dict)
+    spent_pico: int | None = 0
+
+    def book(self, how: str, answer: Answer) -> None:
+        """Count a call that is over."""
+        self.count[how] = self.count.get(how, 0) + 1
+        for entry in answer.entries:
+            spent, cost = self.spent_pico, entry.cost.pico
+            self.spent_pico = None if spent is None or cost is None else spent + cost
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        path = scope["path"].removeprefix("/v1").rstrip("/") or "/"
+        if path == "/health" and scope["method"] == "GET":
+            await _reply(send, 200, b'{"status": "ok"}')
+            return
+        refused = self.guard.refuses(headers)
+        if refused is not None:
+            await _reply(send, refused[0], _plain(*refused), (("x-should-retry", "false"),))
+            return
+        await self._route(scope["method"], path, receive, send)
+
+    async def _route(self, method: str, path: str, receive: Receive, send: Send) -> None:
+        if (method, path) == ("POST", "/chat/completions"):
+            await self._chat(receive, send)
+        elif (method, path) == ("GET", "/models"):
+            rows = [
+                {"id": name, "object": "model", "created": 0, "owned_by": "nemocli"}
+                for name in self.paths.models
+            ]
+            await _reply(send, 200, json.dumps({"object": "list", "data": rows}).encode())
+        elif (method, path) == ("HEAD", "/"):
+            await _reply(send, 200, b"")
+        else:
+            await _reply(send, 404, _plain(404, f"nothing is served at {method} {path}"))
+
+    async def _chat(self, receive: Receive, send: Send) -> None:
+        try:
+            wish = incoming(await _body(receive))
+            plan, served = self.paths.plan_of(wish.model)
+            request = _request(wish, plan)
+        except NemoError as error:
+            await _fail(send, error.fault)
+            return
+        call = _Call(self, wish, plan, served, send)
+        await call.carry_out(request, receive)
+
+
+def _request(wish: Incoming, plan: Plan) -> Request:
+    """The wish in the form that its targets take. Raises NemoError (request)."""
+    if all(target.provider.dialect == "chat" for target in plan.targets):
+        return wish.same
+    if wish.other is None:
+        raise refusal(wish.refused or "cannot be carried")
+    return wish.other
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call under way."""
+
+    gateway: Gateway
+    wish: Incoming
+    plan: Plan
+    served: str | None
+    send: Send
+    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    waiting: int = 0
+    begun: bool = False
+    stream: ChatStream | None = None
+    answer: Answer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answer = Answer(Fold(), self.plan.targets[0])
+
+    async def carry_out(self, request: Request, receive: Receive) -> None:
+        """Ask, and hand on what comes as it comes; whoever leaves cancels."""
+        plan = replace(self.plan, keep=not self.wish.stream)
+        world, budget = self.gateway.world, self.gateway.budget
+        asking = asyncio.create_task(
+            run(plan, request, world, self._sink, budget=budget, answer=self.answer)
+        )
+        asking.add_done_callback(lambda _: self.events.put_nowait(None))
+        watching = asyncio.create_task(_gone(receive, asking))
+        try:
+            await self._hand_on()
+            await self._end(asking)
+        finally:
+            watching.cancel()
+            asking.cancel()
+            await asyncio.gather(asking, watching, return_exceptions=True)
+
+    def _sink(self, event: Event) -> None:
+        if self.wish.stream:
+            self.waiting += len(event.text) if isinstance(event, Text | Reasoning) else 64
+            self.events.put_nowait(event)
+
+    async def _hand_on(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    event = await self.events.get()
+            except TimeoutError:
+                if self.wish.stream:
+                    await self._piece(KEEP_ALIVE)
+                continue
+            if event is None:
+                return
+            self.waiting -= len(event.text) if isinstance(event, Text | Reasoning) else 64
+            if isinstance(event, Text | Reasoning | ToolCallPart):
+                await self._piece(self._chunks().chunk(event))
+            if self.waiting > MOST_WAITING:
+                raise _CutError
+
+    def _chunks(self) -> ChatStream:
+        if self.stream is None:
+            self.stream = ChatStream(
+                self._id(), self._model(), int(time.time()), include_usage=self.wish.include_usage
+            )
+        return self.stream
+
+    def _id(self) -> str:
+        return self.answer.fold.started.reply_id or f"chatcmpl-{self.answer.attempt_id}"
+
+    def _model(self) -> str:
+        return self.answer.fold.started.model or self.answer.target.model
+
+    async def _end(self, asking: asyncio.Task[Answer]) -> None:
+        book, answer = self.gateway.book, self.answer
+        if asking.cancelled():
+            book("left", answer)
+            return  # the client is gone
+        fault = None
+        if (error := asking.exception()) is not None:
+            fault = getattr(error, "fault", None) or Fault(FaultKind.INTERNAL, "a fault of ours")
+        elif not isinstance(answer.fold.end, Finished):
+            fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
+        book("failed" if fault else "answered", answer)
+        if fault is None and self.wish.stream:
+            await self._piece(self._chunks().end(answer.fold), more=False)
+        elif fault is None:
+            body = completion(answer.fold, self._id(), self._model(), int(time.time()))
+            await _reply(self.send, 200, body, self._headers())
+        elif not self.begun:
+            await _fail(self.send, fault, self._headers())
+        else:
+            await self._piece(error_event(fault))
+            raise _CutError
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        answer = self.answer
+        found = [("x-nemocli-provider", answer.target.provider.name)]
+        if answer.attempt_id:
+            found.append(("x-nemocli-attempt", answer.attempt_id))
+        if self.served is not None:
+            found.append(("x-nemocli-served", self.served))
+        cost = answer.last.cost if answer.last is not None else None
+        usd = None if cost is None else usd_text(cost.pico)
+        if usd is not None and not self.begun:
+            found.append(("x-nemocli-cost-usd", usd))
+        return tuple(found)
+
+    async def _piece(self, data: bytes, *, more: bool = True) -> None:
+        if not self.begun:
+            self.begun = True
+            await _start(self.send, 200, "text/event-stream", self._headers())
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _gone(receive: Receive, asking: asyncio.Task[Answer]) -> None:
+    """Until the client leaves: then nobody wants the answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    asking.cancel()
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. Raises NemoError for one that is too long, or comes too slowly."""
+    parts, size = [], 0
+    while True:
+        try:
+            async with asyncio.timeout(SLOWEST_S):
+                message = await receive()
+        except TimeoutError:
+            fault = Fault(FaultKind.REQUEST, "the request did not arrive", status=408, sent=False)
+            raise NemoError(fault) from None
+        if message["type"] == "http.disconnect":
+            raise _CutError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BODY:
+            what = f"a body of more than {MOST_BODY:,} bytes"
+            raise NemoError(Fault(FaultKind.REQUEST, what, status=413, sent=False, retry=False))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _fail(send: Send, fault: Fault, more: tuple[tuple[str, str], ...] = ()) -> None:
+    await _reply(send, status_of(fault), error_json(fault), (*more, *error_headers(fault)))
+
+
+def _plain(status: int, message: str) -> bytes:
+    kind = "invalid_request_error"
+    return json.dumps(
+        {"error": {"message": message, "type": kind, "code": str(status), "param": None}}
+    ).encode()
+
+
+async def _start(
+    send: Send, status: int, kind: str, more: tuple[tuple[str, str], ...], size: int | None = None
+) -> None:
+    headers = [("content-type", kind), ("cache-control", "no-store"), *more]
+    if size is not None:
+        headers.append(("content-length", str(size)))
+    raw = [(k.encode("latin-1"), v.encode("latin-1", "replace")) for k, v in headers]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def _reply(
+    send: Send, status: int, body: bytes, more: tuple[tuple[str, str], ...] = ()
+) -> None:
+    with suppress(OSError):
+        await _start(send, status, JSON, more, len(body))
+        await send({"type": "http.response.body", "body": body})

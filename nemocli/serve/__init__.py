@@ -1,0 +1,1 @@
+"""The gateway: every path at one address, in the dialect that agents speak."""

@@ -1,0 +1,64 @@
+"""Who may talk to the gateway: `Host`, `Origin` and the token, before anything is read."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`token` None asks for none. `hosts` are names that a request may be addressed to besides the
+    loopback ones; `addresses` lets any literal address in, for a server that is open on purpose."""
+
+    token: str | None
+    port: int
+    hosts: frozenset[str] = frozenset()
+    addresses: bool = False
+
+    def refuses(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """A status and a line for what may not come in; None for what may."""
+        if not self._addressed(headers.get("host", "")):
+            return 403, "this Host is not served here"
+        if "origin" in headers:
+            return 403, "pages of a browser are not served here"
+        if self.token is None:
+            return None
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = headers.get("x-api-key", "")
+        if hmac.compare_digest(given.strip().encode(), self.token.encode()):
+            return None
+        return 401, "the token is missing or wrong"
+
+    def _addressed(self, host: str) -> bool:
+        name, port = _parts(host.strip().lower())
+        if name in self.hosts:
+            return True
+        if port != self.port:
+            return False
+        return name in LOOPBACK or (self.addresses and _literal(name))
+
+
+def _parts(host: str) -> tuple[str, int]:
+    """Name and port of a Host; a port that is none is 80, one that is wrong -1."""
+    if host.startswith("["):
+        name, _, rest = host[1:].partition("]")
+        number = rest.removeprefix(":")
+    else:
+        name, _, number = host.partition(":")
+    if not number:
+        return name, 80
+    return name, int(number) if number.isascii() and number.isdecimal() else -1
+
+
+def _literal(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

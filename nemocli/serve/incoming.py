@@ -1,0 +1,172 @@
+"""What a client asked for: the body of a chat completion, read with care.
+
+Two forms come of it. For a target of the same dialect the client's own fields go on as they are;
+for another one, what both can say is translated, and what cannot be carried is refused by its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.request import Message, Request, ToolCall, ToolSpec
+from nemocli.core.values import Json, JsonObject
+
+MOST_BODY = 32 << 20
+"""Bytes of a request."""
+LIMITS = ("max_tokens", "max_completion_tokens")
+_OURS = frozenset({"model", "stream", "stream_options"})
+_TEXTS = frozenset({"text", "input_text", "output_text"})
+_SAID = frozenset({"messages", "tools", "tool_choice", *LIMITS})
+_PLAIN = frozenset(
+    {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "user"}
+)
+"""Fields that other dialects take by the same name, or drop by their provider's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One wish of a client. `same` is for targets of its own dialect, `other` for the rest (None
+    where that cannot be said, for the reason in `refused`)."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+    same: Request
+    other: Request | None
+    refused: str | None
+
+
+def refusal(message: str, field: str | None = None) -> NemoError:
+    """A wish that cannot be carried out, by the name of the field."""
+    text = message if field is None else f"`{field}`: {message}"
+    return NemoError(Fault(FaultKind.REQUEST, text, None, status=400, sent=False, retry=False))
+
+
+def incoming(body: bytes) -> Incoming:
+    """Read a body. Raises NemoError (request)."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise refusal(f"the body is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise refusal("the body is not an object")
+    model, stream = data.get("model") or "", data.get("stream") or False
+    if not isinstance(model, str):
+        raise refusal("not text", "model")
+    if not isinstance(stream, bool):
+        raise refusal("not true or false", "stream")
+    _carried(data)
+    extra = data.get("stream_options")
+    usage = isinstance(extra, dict) and extra.get("include_usage") is True
+    options = {k: v for k, v in data.items() if k not in _OURS}
+    try:
+        other, why = _translated(model, data), None
+    except NemoError as error:
+        other, why = None, error.fault.message
+    same = Request(model, _outline(data["messages"]), options=options)
+    return Incoming(model, stream, usage, same, other, why)
+
+
+def _carried(data: Mapping[str, Any]) -> None:
+    """Refuse what a reply could not give back."""
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise refusal("a list of at least one message", "messages")
+    for index, turn in enumerate(messages):
+        if not isinstance(turn, dict) or not isinstance(turn.get("role"), str):
+            raise refusal("an object with a role", f"messages[{index}]")
+    if data.get("n") not in (None, 1):
+        raise refusal("one answer at a time", "n")
+    for name in ("logprobs", "top_logprobs", "functions", "audio"):
+        if data.get(name):
+            raise refusal("cannot be carried here", name)
+    if "audio" in (data.get("modalities") or ()):
+        raise refusal("text only", "modalities")
+
+
+def _outline(messages: list[Any]) -> tuple[Message, ...]:
+    """As much of the turns as estimates need: their length."""
+    return tuple(Message("user", json.dumps(turn, ensure_ascii=False)) for turn in messages)
+
+
+def _translated(model: str, data: Mapping[str, Any]) -> Request:
+    rest = [k for k in data if k not in _OURS | _SAID | _PLAIN and data[k] is not None]
+    if rest:
+        raise refusal("this path's dialect has no such field", rest[0])
+    most = next((data[n] for n in LIMITS if isinstance(data.get(n), int)), None)
+    options: dict[str, Json] = {k: data[k] for k in _PLAIN if data.get(k) is not None}
+    return Request(
+        model,
+        tuple(_message(i, turn) for i, turn in enumerate(data["messages"])),
+        None,
+        most,
+        options,
+        tuple(_tools(data.get("tools") or [])),
+        _choice(data.get("tool_choice")),
+    )
+
+
+def _message(index: int, turn: Mapping[str, Any]) -> Message:
+    role, content = turn["role"], turn.get("content")
+    where = f"messages[{index}]"
+    if role == "developer":
+        role = "system"
+    if role not in ("system", "user", "assistant", "tool"):
+        raise refusal(f"no role {role!r} in this path's dialect", f"{where}.role")
+    text = _text(content, f"{where}.content")
+    calls = tuple(_calls(turn.get("tool_calls") or (), where))
+    reasoning = turn.get("reasoning") or turn.get("reasoning_content")
+    return Message(
+        role,
+        text,
+        reasoning if isinstance(reasoning, str) else None,
+        tool_calls=calls,
+        tool_call_id=turn.get("tool_call_id"),
+    )
+
+
+def _text(content: object, where: str) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    parts = []
+    for part in content if isinstance(content, list) else [content]:
+        if not isinstance(part, dict) or part.get("type") not in _TEXTS:
+            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+            raise refusal(f"{kind} is not text, and this path's dialect takes text", where)
+        parts.append(str(part.get("text", "")))
+    return "".join(parts)
+
+
+def _calls(calls: object, where: str) -> Iterator[ToolCall]:
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            raise refusal("not a call of a function", f"{where}.tool_calls")
+        yield ToolCall(
+            str(call.get("id") or ""),
+            str(function.get("name") or ""),
+            str(function.get("arguments") or ""),
+        )
+
+
+def _tools(tools: object) -> Iterator[ToolSpec]:
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise refusal("only functions can be carried", f"tools[{index}]")
+        schema: JsonObject = function.get("parameters") or {"type": "object", "properties": {}}
+        yield ToolSpec(function["name"], str(function.get("description") or ""), schema)
+
+
+def _choice(choice: object) -> str | None:
+    if choice is None or isinstance(choice, str):
+        return choice
+    if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
+        return str(choice["function"].get("name"))
+    raise refusal("not a choice that can be carried", "tool_choice")

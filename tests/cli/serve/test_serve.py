@@ -1,0 +1,308 @@
+"""The gateway over real sockets: clients on one side, a seller with faults on the other."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run import KEY, Done, Home, Running, run, spawn
+from tests.servers.answer import Answer
+from tests.servers.behaviours import Cut, MidStreamError, Reset, Stall, Status
+from tests.servers.stub import Stub
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+@dataclass
+class Client:
+    """A program that was pointed at the gateway."""
+
+    url: str
+    token: str | None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").removesuffix("/v1").partition(":")
+        return host, int(port)
+
+    def ask(
+        self, path: str = "/v1/chat/completions", body: object = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = self.open(path, body, **headers)
+        reply = connection.getresponse()
+        found = {k.lower(): v for k, v in reply.getheaders()}
+        try:
+            return reply.status, found, reply.read()
+        finally:
+            connection.close()
+
+    def open(self, path: str, body: object = None, **headers: str) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        sent = {"authorization": f"Bearer {self.token}", **headers}
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request("GET" if body is None else "POST", path, data, sent)
+        return connection
+
+    def chat(self, **fields: Any) -> tuple[int, dict[str, str], Any]:
+        status, headers, body = self.ask(body={"model": "m", "messages": HI, **fields})
+        return status, headers, json.loads(body)
+
+    def streamed(self, **fields: Any) -> list[str]:
+        """The lines of data of a stream. Raises IncompleteRead when it did not end well."""
+        _, _, body = self.ask(body={"model": "m", "messages": HI, "stream": True, **fields})
+        return [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
+
+
+@dataclass
+class Gateway:
+    """A gateway in front of a stub."""
+
+    home: Home
+    stub: Stub
+    running: Running
+    client: Client
+
+
+def started(home: Home, *args: str) -> tuple[Running, Client]:
+    running = spawn("serve", "--json", *args, home=home)
+    told = json.loads(running.until("}"))
+    assert told["schema"] == "nemocli.serve/1"
+    assert told["pid"] == running.process.pid
+    return running, Client(told["base_url"], told["token"])
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    home = Home(tmp_path_factory.mktemp("serve") / "user")
+    with Stub() as stub:
+        home.provider("stub", stub.url, default_model="m")
+        running, client = started(home, "-p", "stub", "--tag", "agent")
+        with running:
+            yield Gateway(home, stub, running, client)
+
+
+def test_an_answer_is_handed_on_booked_and_named(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello.", reasoning="Hm.", cost=0.25))
+    status, headers, body = gateway.client.chat(temperature=0.1, new_field={"a": 1})
+    assert status == 200
+    message = body["choices"][0]["message"]
+    assert (message["content"], message["reasoning"]) == ("Hello.", "Hm.")
+    assert body["usage"]["total_tokens"] > 0
+    row = gateway.home.attempts()[-1]
+    assert headers["x-nemocli-attempt"] == row["attempt_id"]
+    assert headers["x-nemocli-provider"] == "stub"
+    assert headers["x-nemocli-cost-usd"] == "0.25"
+    assert row["command"] == "serve"
+    asked = gateway.stub.asked()[-1]
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert gateway.client.token not in str(asked.headers)
+    assert asked.json["new_field"] == {"a": 1}
+    assert asked.json["messages"] == HI
+
+
+def test_a_stream_is_handed_on_piece_by_piece(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello, world.", tool_calls=(("look", '{"q": 1}'),)))
+    lines = gateway.client.streamed(stream_options={"include_usage": True})
+    assert lines[-1] == "[DONE]"
+    chunks = [json.loads(line) for line in lines[:-1]]
+    deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"]]
+    assert "".join(d.get("content") or "" for d in deltas) == "Hello, world."
+    parts = [p for d in deltas for p in d.get("tool_calls", ())]
+    assert "".join(p["function"].get("arguments", "") for p in parts) == '{"q": 1}'
+    assert chunks[-1]["usage"]["prompt_tokens"] > 0
+    assert all("usage" not in json.loads(line) for line in gateway.client.streamed()[:-1])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Cut(after_events=3, clean=True), Cut(after_events=3, clean=False), Reset(3), MidStreamError()],
+    ids=["clean cut", "cut", "reset", "error in the stream"],
+)
+def test_a_reply_that_breaks_off_is_never_a_clean_end(gateway: Gateway, fault: Any) -> None:
+    gateway.stub.script(fault)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)) as caught:
+        gateway.client.streamed()
+    if isinstance(caught.value, http.client.IncompleteRead):
+        said = caught.value.partial.decode()
+        assert '"error"' in said
+        assert "[DONE]" not in said
+        assert '"finish_reason": "stop"' not in said
+    status, _, body = gateway.client.chat()
+    assert status >= 500
+    assert body["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_ends_the_call_and_it_is_booked(
+    gateway: Gateway, *, stream: bool
+) -> None:
+    gateway.stub.script(Stall(3))
+    before = len(gateway.home.attempts())
+    seen = len(gateway.stub.requests)
+    connection = gateway.client.open(
+        "/v1/chat/completions", {"model": "m", "messages": HI, "stream": stream}
+    )
+    request = gateway.stub.wait_for(seen + 1)[-1]
+    time.sleep(0.1)
+    connection.close()
+    assert request.gone.wait(5)
+    for _ in range(100):
+        rows = gateway.home.attempts()[before:]
+        if rows:
+            break
+        time.sleep(0.05)
+    assert [row["status"] for row in rows] == ["aborted"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "header"),
+    [
+        (Status(429, {"error": {"message": "slow"}}, retry_after=77), 429, ("retry-after", "77")),
+        (Status(401, {"error": {"message": "no"}}), 401, ("x-should-retry", "false")),
+        (Status(402, {"error": {"message": "no credit"}}), 402, ("x-should-retry", "false")),
+        (Status(400, {"error": {"message": "bad field"}}), 400, ("x-should-retry", "false")),
+        (Status(503, {"error": {"message": "busy"}}), 503, ("content-type", "application/json")),
+        (Reset(), 502, ("content-type", "application/json")),
+    ],
+)
+def test_a_sellers_refusal_keeps_its_meaning(
+    gateway: Gateway, behaviour: Any, status: int, header: tuple[str, str]
+) -> None:
+    gateway.stub.script(behaviour)
+    for stream in (False, True):
+        got, headers, body = gateway.client.chat(stream=stream)
+        assert got == status, body
+        assert headers[header[0]] == header[1]
+        assert KEY not in json.dumps(body)
+
+
+def test_who_may_not_come_in_learns_nothing_and_costs_nothing(gateway: Gateway) -> None:
+    client, before = gateway.client, len(gateway.stub.requests)
+    body = {"model": "m", "messages": HI}
+    stranger = Client(client.url, "wrong")
+    assert stranger.ask(body=body)[0] == 401
+    assert stranger.ask("/v1/models")[0] == 401
+    assert client.ask(body=body, host="evil.test")[0] == 403
+    assert client.ask(body=body, origin="http://evil.test")[0] == 403
+    assert stranger.ask("/health")[:1] == (200,)
+    assert len(gateway.stub.requests) == before
+
+
+def test_what_is_served(gateway: Gateway) -> None:
+    status, _, body = gateway.client.ask("/v1/models")
+    names = [row["id"] for row in json.loads(body)["data"]]
+    assert status == 200
+    assert names[0] == "m"
+    assert "nemotron-3-ultra" in names
+    assert gateway.client.ask("/v1/nothing")[0] == 404
+    assert gateway.client.ask("/models")[0] == 200
+
+
+def test_an_unknown_model_goes_to_the_default_and_that_is_said(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello."))
+    status, headers, _ = gateway.client.chat(model="gpt-5-codex")
+    assert (status, headers["x-nemocli-served"]) == (200, "stub:m")
+    assert gateway.stub.asked()[-1].json["model"] == "m"
+    status, headers, _ = gateway.client.chat(model="stub:other/model")
+    assert (status, gateway.stub.asked()[-1].json["model"]) == (200, "other/model")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"messages": 1}', b"\xff\xfe"])
+def test_a_broken_body_is_a_400(gateway: Gateway, body: bytes) -> None:
+    status, headers, said = gateway.client.ask(body=body)
+    assert status == 400
+    assert json.loads(said)["error"]["message"]
+    assert headers["x-should-retry"] == "false"
+
+
+def test_a_body_without_end_is_refused(gateway: Gateway) -> None:
+    with socket.create_connection(gateway.client.address, timeout=20) as raw:
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{gateway.client.address[1]}\r\n"
+            f"Authorization: Bearer {gateway.client.token}\r\nContent-Length: {1 << 30}\r\n\r\n"
+        )
+        raw.sendall(head.encode())
+        piece = b"x" * (1 << 20)
+        try:
+            for _ in range(40):
+                raw.sendall(piece)
+        except OSError:
+            return  # it was hung up on, which is an answer
+        assert raw.recv(64).startswith(b"HTTP/1.1 413")
+
+
+def test_a_budget_ends_every_further_call(home: Home) -> None:
+    with Stub(Answer("Hello.", cost=0.004)) as stub:
+        home.provider("stub", stub.url, default_model="nvidia/nemotron-3-ultra-550b-a55b")
+        running, client = started(home, "-p", "stub", "--max-cost", "0.005")
+        with running:
+            for _ in range(20):
+                status, headers, body = client.chat(model="", max_tokens=1000)
+                if status != 200:
+                    break
+        assert (status, body["error"]["code"]) == (400, "budget_exceeded")
+        assert headers["x-should-retry"] == "false"
+        assert len(stub.asked()) < 5
+
+
+def test_told_to_end_it_lets_a_call_finish(home: Home) -> None:
+    with Stub(Answer("Hello.", gap_s=0.2)) as stub:
+        home.provider("stub", stub.url, default_model="m")
+        running, client = started(home, "-p", "stub")
+        with running:
+            connection = client.open("/v1/chat/completions", {"messages": HI, "stream": True})
+            stub.wait_for(1)
+            running.process.send_signal(signal.SIGTERM)
+            body = connection.getresponse().read()
+            done = running.finish(30)
+    assert body.endswith(b"data: [DONE]\n\n")
+    assert done.code == 0, done.err
+    assert [row["status"] for row in home.attempts()] == ["ok"]
+
+
+def test_a_port_that_is_taken_is_one_clear_line(home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        home.provider("stub", "http://127.0.0.1:1/v1", default_model="m")
+        done = run("serve", "-p", "stub", "--port", port, home=home)
+    assert done.code == 3
+    assert "--port 0" in done.err
+    assert run("serve", "-p", "stub", "--host", "0.0.0.0", "--no-token", home=home).code == 2
+    assert run("serve", "-p", "stub", "--map", "x", home=home).code == 2
+
+
+PROGRAM = """
+import json, os, sys, urllib.request
+url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+body = json.dumps({"model": "x", "messages": [{"role": "user", "content": "hi"}]}).encode()
+head = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+with urllib.request.urlopen(urllib.request.Request(url, body, head)) as reply:
+    print(json.load(reply)["choices"][0]["message"]["content"], "STUB_API_KEY" in os.environ)
+sys.exit(7)
+"""
+
+
+def test_a_program_is_launched_with_the_address_and_no_key(home: Home, tmp_path: Path) -> None:
+    script = tmp_path / "agent.py"
+    script.write_text(PROGRAM)
+    with Stub(Answer("Hello.", cost=0.25)) as stub:
+        home.provider("stub", stub.url, default_model="m")
+        done = run("launch", "-p", "stub", "--", "python3", str(script), home=home,
+                   env={"PATH": os.environ["PATH"]})  # fmt: skip
+    assert done.code == 7
+    assert done.text == "Hello. False\n"
+    assert "gateway: 1 answered; $0.25" in done.err
+    assert run("launch", "-p", "stub", "--", "no-such-program", home=home).code == 2
+    assert isinstance(done, Done)
