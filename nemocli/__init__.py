@@ -331,6 +331,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
 serve/ The gateway: every path at one address, in the dialect that agents speak.
   serve/guard                  Who may talk to the gateway
   serve/incoming               What a client asked for
+  serve/messages               The Messages dialect at the gateway
   serve/outgoing               What a client gets
 
 engine/ The only loop around calls; async, through ports only.

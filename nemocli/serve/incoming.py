@@ -29,15 +29,17 @@ _PLAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One wish of a client. `same` is for targets of its own dialect, `other` for the rest (None
-    where that cannot be said, for the reason in `refused`)."""
+    """One wish of a client. `same` is for targets that speak chat completions, where the client
+    does, `other` for the rest (None where that cannot be said, for the reason in `refused`).
+    `dropped` are fields that no path can carry and that change no answer."""
 
     model: str
     stream: bool
     include_usage: bool
-    same: Request
+    same: Request | None
     other: Request | None
     refused: str | None
+    dropped: tuple[str, ...] = ()
 
 
 def refusal(message: str, field: str | None = None) -> NemoError:

@@ -36,8 +36,10 @@ _OWN = frozenset({FaultKind.REQUEST, FaultKind.UNAVAILABLE, FaultKind.SERVER})
 """Kinds for which the seller's own status says more."""
 
 
-class ChatStream:
-    """Chunks of one reply, as Server-Sent Events. Usage is sent where it was asked for."""
+class ChatReply:
+    """One reply as chunks, or whole. Usage is sent in a stream where it was asked for."""
+
+    keep_alive = KEEP_ALIVE
 
     def __init__(self, reply_id: str, model: str, created: int, *, include_usage: bool) -> None:
         self._about = {
@@ -46,6 +48,7 @@ class ChatStream:
             "created": created,
             "model": model,
         }
+        self._model, self._created = model, created
         self._usage = include_usage
         self._begun = False
 
@@ -69,6 +72,10 @@ class ChatStream:
         if self._usage and (usage := usage_json(fold.metered)) is not None:
             out += _event({**self._about, "choices": [], "usage": usage})
         return out + DONE
+
+    def whole(self, fold: Fold) -> bytes:
+        """The same as one object."""
+        return completion(fold, str(self._about["id"]), self._model, self._created)
 
     def _delta(self, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
         first = {} if self._begun else {"role": "assistant", "content": ""}

@@ -14,7 +14,7 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.usage import Usage
 from nemocli.serve.outgoing import (
     DONE,
-    ChatStream,
+    ChatReply,
     completion,
     error_headers,
     error_json,
@@ -32,7 +32,7 @@ EVENTS = st.lists(
 
 
 def sent(events: list[Event], *, usage: bool) -> tuple[list[dict[str, Any]], Fold]:
-    fold, stream = Fold(), ChatStream("id", "m", 1, include_usage=usage)
+    fold, stream = Fold(), ChatReply("id", "m", 1, include_usage=usage)
     out = b""
     for event in events:
         fold.add(event)

@@ -40,7 +40,7 @@ def serve(
     tag: options.Tag = None,
     json: options.Json = False,
 ) -> None:
-    """A chat-completions server over every path, with the same ledger and budgets.
+    """Chat completions and Messages over every path, with the same ledger and budgets.
 
     The token is NEMOCLI_SERVE_TOKEN, or made for each start.
     """

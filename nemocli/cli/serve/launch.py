@@ -23,9 +23,10 @@ def launch(
     max_cost: options.MaxCost = None,
     tag: options.Tag = None,
 ) -> None:
-    """Run a command that speaks chat completions; its calls are booked here, its exit code kept.
+    """Run a program behind a gateway: its calls are booked here, its exit code is kept.
 
-    It gets OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY, and no key of a provider.
+    It gets OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL and ANTHROPIC_AUTH_TOKEN, and no
+    key of a provider.
     """
     from nemocli.cli.serve.run import ServeOptions
     from nemocli.cli.serve.run import launch as begin

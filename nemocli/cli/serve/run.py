@@ -213,12 +213,15 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
 
 def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) -> dict[str, str]:
     """The user's own, without any provider's key, and with the address and the gateway's token."""
-    out = {name: value for name, value in env.items() if name not in keys}
+    dropped = {*keys, "ANTHROPIC_API_KEY"}  # it would go before the token
+    out = {name: value for name, value in env.items() if name not in dropped}
     token = found.token or "none"
     return out | {
         "OPENAI_BASE_URL": found.base_url,
         "OPENAI_API_BASE": found.base_url,
         "OPENAI_API_KEY": token,
+        "ANTHROPIC_BASE_URL": found.base_url.removesuffix("/v1"),
+        "ANTHROPIC_AUTH_TOKEN": token,
     }
 
 

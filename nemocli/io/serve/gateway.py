@@ -21,18 +21,17 @@ from nemocli.core.money import usd_text
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World
 from nemocli.core.request import Request
+from nemocli.core.usage import CHARS_PER_TOKEN
 from nemocli.engine.run import Answer, run
 from nemocli.serve.guard import Guard
 from nemocli.serve.incoming import MOST_BODY, Incoming, incoming, refusal
-from nemocli.serve.outgoing import (
-    KEEP_ALIVE,
-    ChatStream,
-    completion,
-    error_event,
-    error_headers,
-    error_json,
-    status_of,
+from nemocli.serve.messages import (
+    MessagesReply,
+    messages_error,
+    messages_error_event,
+    messages_incoming,
 )
+from nemocli.serve.outgoing import ChatReply, error_event, error_headers, error_json, status_of
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -58,6 +57,31 @@ class Paths:
 
     plan_of: Callable[[str], tuple[Plan, str | None]]
     models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of client is read, answered and told of failures."""
+
+    read: Callable[[bytes], Incoming]
+    reply: Callable[[str, str, int, bool], ChatReply | MessagesReply]
+    error: Callable[[Fault], bytes]
+    error_event: Callable[[Fault], bytes]
+
+
+CHAT = Dialect(
+    incoming,
+    lambda name, model, at, usage: ChatReply(name, model, at, include_usage=usage),
+    error_json,
+    error_event,
+)
+MESSAGES = Dialect(
+    messages_incoming,
+    lambda name, model, at, usage: MessagesReply(name, model),
+    messages_error,
+    messages_error_event,
+)
+DIALECTS = {"/chat/completions": CHAT, "/messages": MESSAGES}
 
 
 @dataclass(slots=True)
@@ -95,8 +119,11 @@ class Gateway:
         await self._route(scope["method"], path, receive, send)
 
     async def _route(self, method: str, path: str, receive: Receive, send: Send) -> None:
-        if (method, path) == ("POST", "/chat/completions"):
-            await self._chat(receive, send)
+        dialect = DIALECTS.get(path) if method == "POST" else None
+        if dialect is not None:
+            await self._answer(dialect, receive, send)
+        elif (method, path) == ("POST", "/messages/count_tokens"):
+            await _count(receive, send)
         elif (method, path) == ("GET", "/models"):
             rows = [
                 {"id": name, "object": "model", "created": 0, "owned_by": "nemocli"}
@@ -108,21 +135,22 @@ class Gateway:
         else:
             await _reply(send, 404, _plain(404, f"nothing is served at {method} {path}"))
 
-    async def _chat(self, receive: Receive, send: Send) -> None:
+    async def _answer(self, dialect: Dialect, receive: Receive, send: Send) -> None:
         try:
-            wish = incoming(await _body(receive))
+            wish = dialect.read(await _body(receive))
             plan, served = self.paths.plan_of(wish.model)
             request = _request(wish, plan)
         except NemoError as error:
-            await _fail(send, error.fault)
+            await _fail(send, dialect, error.fault)
             return
-        call = _Call(self, wish, plan, served, send)
+        call = _Call(self, dialect, wish, plan, served, send)
         await call.carry_out(request, receive)
 
 
 def _request(wish: Incoming, plan: Plan) -> Request:
     """The wish in the form that its targets take. Raises NemoError (request)."""
-    if all(target.provider.dialect == "chat" for target in plan.targets):
+    chat = all(target.provider.dialect == "chat" for target in plan.targets)
+    if chat and wish.same is not None:
         return wish.same
     if wish.other is None:
         raise refusal(wish.refused or "cannot be carried")
@@ -134,6 +162,7 @@ class _Call:
     """One call under way."""
 
     gateway: Gateway
+    dialect: Dialect
     wish: Incoming
     plan: Plan
     served: str | None
@@ -141,7 +170,8 @@ class _Call:
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
     waiting: int = 0
     begun: bool = False
-    stream: ChatStream | None = None
+    reply: ChatReply | MessagesReply | None = None
+    sent_at: float = field(default_factory=time.monotonic)
     answer: Answer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -175,29 +205,30 @@ class _Call:
                 async with asyncio.timeout(SILENCE_S):
                     event = await self.events.get()
             except TimeoutError:
-                if self.wish.stream:
-                    await self._piece(KEEP_ALIVE)
+                await self._keep_alive()
                 continue
             if event is None:
                 return
             self.waiting -= len(event.text) if isinstance(event, Text | Reasoning) else 64
             if isinstance(event, Text | Reasoning | ToolCallPart):
-                await self._piece(self._chunks().chunk(event))
+                if data := self._made().chunk(event):
+                    await self._piece(data)
+                elif time.monotonic() - self.sent_at > SILENCE_S:
+                    await self._keep_alive()
             if self.waiting > MOST_WAITING:
                 raise _CutError
 
-    def _chunks(self) -> ChatStream:
-        if self.stream is None:
-            self.stream = ChatStream(
-                self._id(), self._model(), int(time.time()), include_usage=self.wish.include_usage
-            )
-        return self.stream
+    async def _keep_alive(self) -> None:
+        if self.wish.stream:
+            await self._piece(self._made().keep_alive)
 
-    def _id(self) -> str:
-        return self.answer.fold.started.reply_id or f"chatcmpl-{self.answer.attempt_id}"
-
-    def _model(self) -> str:
-        return self.answer.fold.started.model or self.answer.target.model
+    def _made(self) -> ChatReply | MessagesReply:
+        if self.reply is None:
+            started, answer = self.answer.fold.started, self.answer
+            name = started.reply_id or f"call-{answer.attempt_id}"
+            model = started.model or answer.target.model
+            self.reply = self.dialect.reply(name, model, int(time.time()), self.wish.include_usage)
+        return self.reply
 
     async def _end(self, asking: asyncio.Task[Answer]) -> None:
         book, answer = self.gateway.book, self.answer
@@ -211,14 +242,13 @@ class _Call:
             fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
         book("failed" if fault else "answered", answer)
         if fault is None and self.wish.stream:
-            await self._piece(self._chunks().end(answer.fold), more=False)
+            await self._piece(self._made().end(answer.fold), more=False)
         elif fault is None:
-            body = completion(answer.fold, self._id(), self._model(), int(time.time()))
-            await _reply(self.send, 200, body, self._headers())
+            await _reply(self.send, 200, self._made().whole(answer.fold), self._headers())
         elif not self.begun:
-            await _fail(self.send, fault, self._headers())
+            await _fail(self.send, self.dialect, fault, self._headers())
         else:
-            await self._piece(error_event(fault))
+            await self._piece(self.dialect.error_event(fault))
             raise _CutError
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
@@ -228,6 +258,8 @@ class _Call:
             found.append(("x-nemocli-attempt", answer.attempt_id))
         if self.served is not None:
             found.append(("x-nemocli-served", self.served))
+        if self.wish.dropped:
+            found.append(("x-nemocli-dropped", ", ".join(self.wish.dropped)[:1000]))
         cost = answer.last.cost if answer.last is not None else None
         usd = None if cost is None else usd_text(cost.pico)
         if usd is not None and not self.begun:
@@ -239,6 +271,7 @@ class _Call:
             self.begun = True
             await _start(self.send, 200, "text/event-stream", self._headers())
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        self.sent_at = time.monotonic()
 
 
 async def _gone(receive: Receive, asking: asyncio.Task[Answer]) -> None:
@@ -269,8 +302,22 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _fail(send: Send, fault: Fault, more: tuple[tuple[str, str], ...] = ()) -> None:
-    await _reply(send, status_of(fault), error_json(fault), (*more, *error_headers(fault)))
+async def _count(receive: Receive, send: Send) -> None:
+    """About how many tokens a request would be: an estimate, and its header says so."""
+    try:
+        wish = messages_incoming(await _body(receive))
+    except NemoError as error:
+        await _fail(send, MESSAGES, error.fault)
+        return
+    chars = wish.other.chars if wish.other is not None else 0
+    body = json.dumps({"input_tokens": -(-chars // CHARS_PER_TOKEN)}).encode()
+    await _reply(send, 200, body, (("x-nemocli-usage", "estimated"),))
+
+
+async def _fail(
+    send: Send, dialect: Dialect, fault: Fault, more: tuple[tuple[str, str], ...] = ()
+) -> None:
+    await _reply(send, status_of(fault), dialect.error(fault), (*more, *error_headers(fault)))
 
 
 def _plain(status: int, message: str) -> bytes:

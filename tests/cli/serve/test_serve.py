@@ -306,3 +306,71 @@ def test_a_program_is_launched_with_the_address_and_no_key(home: Home, tmp_path:
     assert "gateway: 1 answered; $0.25" in done.err
     assert run("launch", "-p", "stub", "--", "no-such-program", home=home).code == 2
     assert isinstance(done, Done)
+
+
+LOOK = {"name": "look", "description": "Look it up.", "input_schema": {"type": "object"}}
+
+
+def test_a_messages_client_is_answered_in_its_own_words(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello.", reasoning="Hm.", tool_calls=(("look", '{"q": 1}'),)))
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": "42"}
+    used = {"type": "tool_use", "id": "t1", "name": "look", "input": {}}
+    turns = [*HI, {"role": "assistant", "content": [used]}, {"role": "user", "content": [result]}]
+    wish = {"model": "claude-x", "max_tokens": 99, "messages": turns, "system": "Be brief.",
+            "tools": [LOOK], "metadata": {"user_id": "u"}}  # fmt: skip
+    key = {"x-api-key": str(gateway.client.token), "authorization": ""}
+    status, headers, body = gateway.client.ask("/v1/messages?beta=true", wish, **key)
+    assert status == 200, body
+    said = json.loads(body)
+    assert [b["type"] for b in said["content"]] == ["thinking", "text", "tool_use"]
+    assert (said["stop_reason"], said["content"][2]["input"]) == ("tool_use", {"q": 1})
+    assert headers["x-nemocli-dropped"] == "metadata"
+    asked = gateway.stub.asked()[-1].json
+    roles = [m["role"] for m in asked["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"]
+    assert asked["messages"][3] == {"role": "tool", "content": "42", "tool_call_id": "t1"}
+    assert asked["tools"][0]["function"]["name"] == "look"
+    assert asked["max_tokens"] == 99
+    _, _, stream = gateway.client.ask("/v1/messages", {**wish, "stream": True})
+    assert stream.decode().rstrip().splitlines()[-2] == "event: message_stop"
+    assert (
+        gateway.client.ask("/v1/messages/count_tokens", wish)[1]["x-nemocli-usage"] == "estimated"
+    )
+
+
+def test_a_messages_stream_that_breaks_off_is_an_error_event_and_a_cut(gateway: Gateway) -> None:
+    gateway.stub.script(Cut(after_events=3, clean=True))
+    wish = {"max_tokens": 9, "messages": HI, "stream": True}
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        gateway.client.ask("/v1/messages", wish)
+    said = caught.value.partial.decode()
+    assert "event: error" in said
+    assert "message_stop" not in said
+    gateway.stub.script(Status(429, {"error": {"message": "slow"}}, retry_after=77))
+    status, headers, body = gateway.client.ask("/v1/messages", wish)
+    assert (status, headers["retry-after"]) == (429, "77")
+    assert json.loads(body)["error"]["type"] == "rate_limit_error"
+
+
+@pytest.mark.slow
+def test_the_sdks_that_programs_use_are_served(gateway: Gateway) -> None:
+    openai = pytest.importorskip("openai")
+    anthropic = pytest.importorskip("anthropic")
+    gateway.stub.script(Answer("Hello."))
+    address, token = gateway.client.url, gateway.client.token
+    chat = openai.OpenAI(base_url=address, api_key=token, max_retries=0)
+    whole = chat.chat.completions.create(model="m", messages=HI)
+    pieces = chat.chat.completions.create(model="m", messages=HI, stream=True)
+    assert whole.choices[0].message.content == "Hello."
+    assert "".join(p.choices[0].delta.content or "" for p in pieces) == "Hello."
+    client = anthropic.Anthropic(
+        base_url=address.removesuffix("/v1"), auth_token=token, max_retries=0
+    )
+    with client.messages.stream(model="m", max_tokens=9, messages=HI) as stream:
+        assert "".join(stream.text_stream) == "Hello."
+        assert stream.get_final_message().usage.output_tokens > 0
+    gateway.stub.script(Status(400, {"error": {"message": "bad field"}}))
+    with pytest.raises(openai.BadRequestError, match="bad field"):
+        chat.chat.completions.create(model="m", messages=HI)
+    with pytest.raises(anthropic.BadRequestError, match="bad field"):
+        client.messages.create(model="m", max_tokens=9, messages=HI)
