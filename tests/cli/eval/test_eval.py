@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +104,11 @@ def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
 def test_refusals_move_waiting_and_nothing_else(home: Home, suite: Path) -> None:
     with Both(home, suite, "gold", "gold") as both:
         calm = evaluated(home, epochs=1).json()
-        agent, turn = Agent(suite, "gold"), iter(range(10**9))
+        agent, seen = Agent(suite, "gold"), set[bytes]()
 
         def stormy(request: Any) -> Any:
-            refuse = next(turn) % 3 == 0
+            refuse = request.body not in seen  # each is refused once, so none is given up
+            seen.add(request.body)
             return Status(429, {"retry-after": "0.01"}) if refuse else agent(request.json)
 
         both.new.script(Each(stormy))
@@ -138,10 +138,11 @@ def test_a_run_that_is_killed_again_and_again_is_the_run_it_would_have_been(
         asked = sum(len(s.requests) for s in both.stubs)
         line = ("eval", "run", "e", *ARMS, "--epochs", "3", "-j", "3")
         resume: tuple[str, ...] = ()
-        for moment in (1.2, 1.4, 1.3):
+        for calls in (3, 9, 5):
             before = set((suite / "runs").iterdir())
+            had = len(both.stubs[0].requests)
             with spawn(*line, *resume, home=home) as running:
-                time.sleep(moment)
+                both.stubs[0].wait_for(had + calls, timeout_s=60)
                 running.process.send_signal(signal.SIGKILL)
                 running.process.wait()
             made = set((suite / "runs").iterdir()) - before
