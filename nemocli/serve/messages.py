@@ -106,7 +106,7 @@ def _all(system: object, turns: list[Any], dropped: set[str]) -> Iterator[Messag
         if role == "assistant":
             yield _assistant(blocks, where, dropped)
         else:
-            yield from _user(role, blocks, where, dropped)
+            yield from _user(blocks, where, dropped)
 
 
 def _assistant(blocks: list[Any], where: str, dropped: set[str]) -> Message:
@@ -127,8 +127,10 @@ def _assistant(blocks: list[Any], where: str, dropped: set[str]) -> Message:
     return Message("assistant", "".join(text), "".join(thoughts) or None, tool_calls=tuple(calls))
 
 
-def _user(role: str, blocks: list[Any], where: str, dropped: set[str]) -> Iterator[Message]:
-    """Results of tools are turns of their own, before the words that follow them."""
+def _user(blocks: list[Any], where: str, dropped: set[str]) -> Iterator[Message]:
+    """Results of tools are turns of their own, before the words that follow them. A system turn in
+    mid-conversation (agents send reminders so) is the user's: many templates take one at the start
+    and no other."""
     for block in blocks:
         if block.get("type") == "tool_result":
             text = _text(block.get("content") or "", f"{where}.content", dropped)
@@ -137,9 +139,7 @@ def _user(role: str, blocks: list[Any], where: str, dropped: set[str]) -> Iterat
             yield Message("tool", text, tool_call_id=str(block.get("tool_use_id") or ""))
     words = [b for b in blocks if b.get("type") != "tool_result"]
     if words:
-        yield Message(
-            "system" if role == "system" else "user", _text(words, f"{where}.content", dropped)
-        )
+        yield Message("user", _text(words, f"{where}.content", dropped))
 
 
 def _text(content: object, where: str, dropped: set[str]) -> str:

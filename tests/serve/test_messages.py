@@ -174,6 +174,13 @@ def test_blocks_add_up_and_are_opened_and_closed_in_order(events: list[Event]) -
     }
 
 
+def test_a_reminder_in_mid_conversation_is_the_users() -> None:
+    wish = read(system="Be brief.", messages=[*HI, {"role": "system", "content": "Remember."}])
+    assert wish.other is not None
+    roles = [m.role for m in wish.other.messages]
+    assert roles == ["system", "user", "user"]
+
+
 def test_a_tool_call_that_is_not_finished_is_never_shown() -> None:
     reply = MessagesReply("id", "m")
     assert reply.chunk(ToolCallPart(0, "c", "f", '{"a')) == b""
