@@ -160,7 +160,7 @@ class Running:
         thread.start()
         return thread
 
-    def until(self, text: str, stream: str = "out", timeout: float = 20) -> str:
+    def until(self, text: str, stream: str = "out", timeout: float = 60) -> str:
         """What came out, as soon as the text is in it."""
         wanted = text.encode()
         with self._news:

@@ -82,7 +82,7 @@ class Stub:
         with self._news:
             return [r for r in self.requests if r.path.endswith(suffix or ANSWERING)]
 
-    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Request]:
+    def wait_for(self, count: int, timeout_s: float = 60.0) -> list[Request]:
         """The requests so far, once there are so many; TimeoutError when they do not come."""
         with self._news:
             if not self._news.wait_for(lambda: len(self.requests) >= count, timeout_s):

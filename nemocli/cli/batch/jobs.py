@@ -157,7 +157,7 @@ def list_jobs(setup: Setup) -> None:
         if not job.out.exists() and job.facts() is None:
             continue
         with suppress(NemoError):
-            rows.append(status_json(job))
+            rows.append(status_json(job) | {"spent_usd": usd_text(spent_on(setup, job))})
     if setup.json:
         setup.out.json({"schema": "nemocli.batch_jobs/1", "jobs": rows})
         return
@@ -167,23 +167,35 @@ def list_jobs(setup: Setup) -> None:
     cells = [
         (
             str(row["state"]),
-            _progress(row),
-            f"{row['answered']:,}",
+            *_progress(row),
             f"{int(str(row['failed'])) + int(str(row['bad_rows'])):,}",
+            _money(row),
             str(row["began_at"] or "")[:16].replace("T", " "),
             str(row["out"]),
         )
         for row in rows
     ]
     width = setup.terminal.width if setup.terminal.stdout else None
-    heads = ("STATE", "DONE", "ANSWERED", "FAILED", "BEGAN (UTC)", "OUTPUT")
+    heads = ("STATE", "DONE", "%", "RATE", "LEFT", "FAILED", "COST", "BEGAN (UTC)", "OUTPUT")
     for line in table(heads, cells, width):
         setup.out.line(line)
 
 
-def _progress(row: dict[str, Json]) -> str:
-    """`349/500`, as far as it is known."""
+def _money(row: dict[str, Json]) -> str:
+    spent = amount(row["spent_usd"])
+    return "" if spent is None else usd_short(pico_from_usd(spent))
+
+
+def _progress(row: dict[str, Json]) -> tuple[str, str, str, str]:
+    """`349/500`, `69 %`, `5.0/s` and `about 2 min`, as far as they are known."""
     over = sum(int(str(row[name])) for name in ("answered", "failed", "bad_rows"))
     known: Any = row["live"] or row["summary"] or {}
     total = known.get("rows")
-    return f"{over:,}/{total:,}" if total else f"{over:,}"
+    live: Any = row["live"] or {}
+    speed, left = live.get("requests_per_s"), live.get("eta_s")
+    return (
+        f"{over:,}/{total:,}" if total else f"{over:,}",
+        f"{100 * min(over, total) // total} %" if total else "",
+        "" if speed is None else f"{speed:,.1f}/s",
+        "" if left is None else time_text(left),
+    )

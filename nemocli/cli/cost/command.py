@@ -209,13 +209,11 @@ def reprice(
     run(ctx.obj, as_of, since, until, provider, json=json)
 
 
-@app.command(
-    epilog=examples("nemocli cost export --format focus > focus.csv", "nemocli cost export")
-)
+@app.command(epilog=examples("nemocli cost export --to focus > focus.csv", "nemocli cost export"))
 def export(
     ctx: typer.Context,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORM", help="jsonl, csv, focus or otel.")
+        str, typer.Option("--to", "--format", metavar="FORM", help="jsonl, csv, focus or otel.")
     ] = "jsonl",
     since: Since = None,
     until: Until = None,

@@ -34,7 +34,7 @@ def export(
     from nemocli.cli.cost.summary import moment
 
     if form not in FORMS:
-        raise usage_error(f"--format {form!r} is none", f"one of: {', '.join(FORMS)}")
+        raise usage_error(f"--to {form!r} is none", f"one of: {', '.join(FORMS)}")
     now = datetime.now(UTC)
     begin, end = moment(since, now, "--since"), moment(until, now, "--until")
     where = Where(provider=provider, tag=tag)

@@ -57,7 +57,7 @@ Mirror = Annotated[
     ),
 ]
 Shape = Annotated[
-    str, typer.Option("--progress", metavar="FORM", help="auto, bar, lines, json or none.")
+    str, typer.Option("--progress", metavar="FORM", help="auto, bar, line, json or none.")
 ]
 Copy = Annotated[
     bool, typer.Option("--copy", help="Copy the bytes, also where a second name would do.")

@@ -40,7 +40,7 @@ class Shown:
         self._err = setup.err
         if form == "auto":
             terminal = setup.terminal.stderr and setup.terminal.colour_err and not setup.json
-            form = "bar" if terminal else "lines"
+            form = "bar" if terminal else "line"
         self._form = "none" if self._err.quiet and form != "json" else form
         self._next = 0.0
         self._last_phase = ""
@@ -83,7 +83,7 @@ class Shown:
         elif self._form == "json" and (turned or at >= self._next):
             self._next = at + JSON_EVERY_S
             self._err.debug(json_text(progress_json(now)))
-        elif self._form == "lines" and at >= self._next:
+        elif self._form == "line" and at >= self._next:
             # The first line waits too: a short pull needs none.
             if self._next:
                 self._err.dim(line_of(now))

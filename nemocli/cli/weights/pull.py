@@ -75,8 +75,9 @@ def run_pull(setup: Setup, wish: Wish, manners: Manners, progress: str, *, json:
     from nemocli.cli.event_loop import run_async
     from nemocli.weights.reports import report_json, report_line
 
-    if progress not in ("auto", "bar", "lines", "json", "none"):
-        raise usage_error(f"--progress is auto, bar, lines, json or none, not {progress!r}")
+    progress = {"lines": "line"}.get(progress, progress)  # its name before
+    if progress not in ("auto", "bar", "line", "json", "none"):
+        raise usage_error(f"--progress is auto, bar, line, json or none, not {progress!r}")
     desk = Desk(setup)
     shown = Shown(setup, progress)
     try:

@@ -529,6 +529,10 @@ def test_status_and_ls_know_every_job(home: Home, stub: Stub) -> None:
     assert said["summary"]["usd"] == "0.0003"
     jobs = run("batch", "ls", "--json", home=home).json()["jobs"]
     assert [job["out"] for job in jobs] == [str(home.cwd / "out.jsonl")]
+    assert jobs[0]["spent_usd"] == "0.0003"
+    heads, row = run("batch", "ls", home=home).text.splitlines()
+    assert heads.split()[:6] == ["STATE", "DONE", "%", "RATE", "LEFT", "FAILED"]
+    assert row.split()[:6] == ["complete", "3/3", "100", "%", "0", "$0.00030"]
     assert "complete" in run("batch", "status", "out.jsonl", home=home).text
 
 

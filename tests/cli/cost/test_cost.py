@@ -440,11 +440,11 @@ def test_every_call_goes_out_a_line_each(home: Home) -> None:
         ("a1", "0.0018", "x y"),
         ("a2", "", ""),
     ]
-    done = cost(home, "export", "--format", "focus")
+    done = cost(home, "export", "--to", "focus")
     (charge,) = csv.DictReader(io.StringIO(done.text))
     assert (charge["BilledCost"], charge["BillingCurrency"]) == ("0.0018", "USD")
     assert "1 unpriced calls are left out" in done.err
-    told = json.loads(cost(home, "export", "--format", "otel").text)
+    told = json.loads(cost(home, "export", "--to", "otel").text)
     metrics = told["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
     tokens = next(m for m in metrics if m["name"] == "gen_ai.client.inference.usage.input_tokens")
     assert tokens["sum"]["dataPoints"][0]["asInt"] == "2000"
@@ -482,7 +482,7 @@ def test_nothing_exported_is_run_by_a_spreadsheet(home: Home) -> None:
     with Stub(Answer("Hi.", cost=0.001)) as stub:
         home.provider("stub", stub.url)
         assert run("ask", "-p", "stub", "hello", "--tag", evil, home=home).code == 0
-    for line in (("cost", "export", "--format", "csv"), ("cost", "--csv", "--by", "tag")):
+    for line in (("cost", "export", "--to", "csv"), ("cost", "--csv", "--by", "tag")):
         text = run(*line, home=home).text
         assert "'" + evil in text, line
         assert "," + evil not in text
