@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from nemocli.core.faults import usage_error
+from nemocli.core.faults import config_error, usage_error
+from nemocli.core.policy import Policy
 from nemocli.core.request import EFFORTS, Effort
 from nemocli.core.values import Json, JsonObject
 
@@ -31,6 +32,21 @@ class Asked(Protocol):
     def max_cost(self) -> str | None: ...
     @property
     def options(self) -> tuple[str, ...]: ...
+
+
+def retry_base_s(setup: Setup, default: float = Policy().base_s) -> float:
+    """Seconds before the first retry of a call; `NEMOCLI_RETRY_BASE_S` shortens them, for tests and
+    the impatient. Raises NemoError (config)."""
+    raw = setup.env.get("NEMOCLI_RETRY_BASE_S")
+    if not raw:
+        return default
+    try:
+        base_s = float(raw)
+    except ValueError:
+        base_s = -1
+    if not 0 <= base_s <= Policy().longest_s:
+        raise config_error(f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}")
+    return base_s
 
 
 def settled_options(setup: Setup, wish: Asked, **more: Json) -> JsonObject:

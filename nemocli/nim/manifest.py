@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nemocli.nim.plan import CACHE, LABEL, SHM, Launch, NimPlan
+from nemocli.nim.plan import CACHE, LABEL, SHM, Launch, NimPlan, variables
 
 Document = Mapping[str, Any]
 _HEALTH = "/v1/health/ready"
@@ -19,7 +19,10 @@ def compose(plan: NimPlan, launch: Launch) -> list[Document]:
         "shm_size": SHM,
         "ulimits": {"memlock": -1, "stack": 67108864},
         "ports": [f"{launch.host}:{launch.port}:8000"],
-        "environment": _environment(plan, launch, compose_=True),
+        "environment": {
+            **{name: f"${{{name}}}" for name in launch.keys},
+            **_environment(plan, launch),
+        },
         "volumes": [f"{launch.cache}:{CACHE}"],
         "healthcheck": {
             "test": ["CMD-SHELL", f"curl -fs http://localhost:8000{_HEALTH}"],
@@ -70,11 +73,7 @@ def operator(plan: NimPlan, launch: Launch) -> list[Document]:
         "authSecret": "ngc-api-secret",
         "storage": {"nimCache": {"name": name, "profile": plan.profile or ""}},
         "replicas": 1,
-        "env": [
-            {"name": k, "value": v}
-            for k, v in _environment(plan, launch).items()
-            if k not in launch.keys
-        ],
+        "env": _named(_environment(plan, launch)),
         "resources": {"limits": {"nvidia.com/gpu": plan.gpus.count // plan.nodes}},
         "expose": {"service": {"type": "ClusterIP", "port": 8000}},
     }
@@ -101,11 +100,7 @@ def helm(plan: NimPlan, launch: Launch) -> list[Document]:
             "imagePullSecrets": [{"name": "ngc-secret"}],
             "resources": {"limits": {"nvidia.com/gpu": plan.gpus.count // plan.nodes}},
             "persistence": {"enabled": True, "size": "1200Gi"},
-            "env": [
-                {"name": k, "value": v}
-                for k, v in _environment(plan, launch).items()
-                if k not in launch.keys
-            ],
+            "env": _named(_environment(plan, launch)),
         }
     ]
 
@@ -122,11 +117,7 @@ def slurm(plan: NimPlan, launch: Launch) -> str:
         f"#SBATCH --gpus-per-node={per_node}",
         "#SBATCH --exclusive",
         "set -euo pipefail",
-        *(
-            f"export {k}={_quoted(v)}"
-            for k, v in _environment(plan, launch).items()
-            if k not in launch.keys
-        ),
+        *(f"export {k}={_quoted(v)}" for k, v in _environment(plan, launch).items()),
         f"srun --container-image={plan.image.reference.replace('/', '#', 1)} \\",
         f"  --container-mounts={launch.cache}:{CACHE} \\",
         f"  --container-env={names} /opt/nim/start_server.sh",
@@ -134,16 +125,13 @@ def slurm(plan: NimPlan, launch: Launch) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _environment(plan: NimPlan, launch: Launch, *, compose_: bool = False) -> dict[str, str]:
-    """Variables of the container; keys by reference only."""
-    found = {name: f"${{{name}}}" if compose_ else "" for name in launch.keys}
-    if plan.profile is not None:
-        found["NIM_MODEL_PROFILE"] = plan.profile
-    if launch.max_model_len is not None:
-        found["NIM_MAX_MODEL_LEN"] = str(launch.max_model_len)
-    if plan.image.passthrough:
-        found["NIM_PASSTHROUGH_ARGS"] = plan.image.passthrough
-    return found
+def _environment(plan: NimPlan, launch: Launch) -> dict[str, str]:
+    return variables(plan.image, launch, plan.profile)
+
+
+def _named(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Variables as Kubernetes has them."""
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def _quoted(text: str) -> str:

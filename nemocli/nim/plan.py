@@ -185,17 +185,25 @@ def run_argv(
         argv += ["-u", launch.user]
     for name in launch.keys:
         argv += ["-e", name]
-    if profile is not None:
-        argv += ["-e", f"NIM_MODEL_PROFILE={profile}"]
-    if launch.max_model_len is not None:
-        argv += ["-e", f"NIM_MAX_MODEL_LEN={launch.max_model_len}"]
-    if image.passthrough:
-        argv += ["-e", f"NIM_PASSTHROUGH_ARGS={image.passthrough}"]
+    for name, value in variables(image, launch, profile).items():
+        argv += ["-e", f"{name}={value}"]
     argv += ["-v", f"{launch.cache}:{CACHE}"]
     if launch.weights is not None:
         argv += ["-v", f"{launch.weights}:/weights:ro", "-e", "NIM_MODEL_PATH=/weights"]
         argv += ["-e", "NIM_DISABLE_MODEL_DOWNLOAD=1"]
     return (*argv, image.reference)
+
+
+def variables(image: Image, launch: Launch, profile: str | None) -> dict[str, str]:
+    """What the container is told by its environment, keys aside."""
+    found: dict[str, str] = {}
+    if profile is not None:
+        found["NIM_MODEL_PROFILE"] = profile
+    if launch.max_model_len is not None:
+        found["NIM_MAX_MODEL_LEN"] = str(launch.max_model_len)
+    if image.passthrough:
+        found["NIM_PASSTHROUGH_ARGS"] = image.passthrough
+    return found
 
 
 def _gpu_flags(engine: str) -> list[str]:

@@ -50,6 +50,22 @@ def refusal(message: str, field: str | None = None) -> NemoError:
 
 def incoming(body: bytes) -> Incoming:
     """Read a body. Raises NemoError (request)."""
+    data, model, stream = opened(body)
+    _carried(data)
+    extra = data.get("stream_options")
+    usage = isinstance(extra, dict) and extra.get("include_usage") is True
+    options = {k: v for k, v in data.items() if k not in _OURS}
+    try:
+        other, why = _translated(model, data), None
+    except NemoError as error:
+        other, why = None, error.fault.message
+    same = Request(model, _outline(data["messages"]), options=options)
+    return Incoming(model, stream, usage, same, other, why)
+
+
+def opened(body: bytes) -> tuple[dict[str, Any], str, bool]:
+    """The object in a body, its model and whether a stream is wanted, as every dialect has them.
+    Raises NemoError (request)."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -61,16 +77,7 @@ def incoming(body: bytes) -> Incoming:
         raise refusal("not text", "model")
     if not isinstance(stream, bool):
         raise refusal("not true or false", "stream")
-    _carried(data)
-    extra = data.get("stream_options")
-    usage = isinstance(extra, dict) and extra.get("include_usage") is True
-    options = {k: v for k, v in data.items() if k not in _OURS}
-    try:
-        other, why = _translated(model, data), None
-    except NemoError as error:
-        other, why = None, error.fault.message
-    same = Request(model, _outline(data["messages"]), options=options)
-    return Incoming(model, stream, usage, same, other, why)
+    return data, model, stream
 
 
 def _carried(data: Mapping[str, Any]) -> None:

@@ -15,8 +15,8 @@ from nemocli.core.events import Event, Finished, Fold, Metered, Reasoning, Text
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.request import Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
-from nemocli.serve.incoming import Incoming, refusal
-from nemocli.serve.outgoing import status_of
+from nemocli.serve.incoming import Incoming, opened, refusal
+from nemocli.serve.outgoing import json_bytes, status_of
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -54,21 +54,8 @@ _TYPES = {
 
 def messages_incoming(body: bytes) -> Incoming:
     """Read a body. Raises NemoError (request)."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise refusal(f"the body is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise refusal("the body is not an object")
-    model, stream, turns = (
-        data.get("model") or "",
-        data.get("stream") or False,
-        data.get("messages"),
-    )
-    if not isinstance(model, str):
-        raise refusal("not text", "model")
-    if not isinstance(stream, bool):
-        raise refusal("not true or false", "stream")
+    data, model, stream = opened(body)
+    turns = data.get("messages")
     if not isinstance(turns, list) or not turns:
         raise refusal("a list of at least one message", "messages")
     dropped = {k for k, v in data.items() if k not in _SAID | _PLAIN and v is not None}
@@ -232,7 +219,7 @@ class MessagesReply:
             for c in fold.tool_calls
         ]
         said = {**self._about, "content": content, "stop_reason": _reason(fold)}
-        return _json({**said, "stop_sequence": None, "usage": usage_of(fold.metered)})
+        return json_bytes({**said, "stop_sequence": None, "usage": usage_of(fold.metered)})
 
     def _start(self) -> bytes:
         if self._begun:
@@ -296,12 +283,12 @@ def usage_of(metered: Metered | None) -> dict[str, int]:
 
 def messages_error(fault: Fault) -> bytes:
     """The envelope of an error."""
-    return _json(_error(fault))
+    return json_bytes(_error(fault))
 
 
 def messages_error_event(fault: Fault) -> bytes:
     """The same inside a stream."""
-    return b"event: error\ndata: " + _json(_error(fault)) + b"\n\n"
+    return b"event: error\ndata: " + json_bytes(_error(fault)) + b"\n\n"
 
 
 def _error(fault: Fault) -> dict[str, Any]:
@@ -313,8 +300,4 @@ def _error(fault: Fault) -> dict[str, Any]:
 
 
 def _event(kind: str, data: Mapping[str, Any]) -> bytes:
-    return f"event: {kind}\ndata: ".encode() + _json({"type": kind, **data}) + b"\n\n"
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return f"event: {kind}\ndata: ".encode() + json_bytes({"type": kind, **data}) + b"\n\n"

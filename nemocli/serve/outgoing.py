@@ -96,10 +96,11 @@ def _part(part: ToolCallPart) -> dict[str, Any]:
 
 
 def _event(value: object) -> bytes:
-    return b"data: " + _json(value) + b"\n\n"
+    return b"data: " + json_bytes(value) + b"\n\n"
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """JSON as it is sent; half a character becomes a question mark."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -133,7 +134,7 @@ def completion(fold: Fold, reply_id: str, model: str, created: int) -> bytes:
         said["usage"] = usage
     if fold.citations:
         said["citations"] = [citation.url for citation in fold.citations]
-    return _json(said)
+    return json_bytes(said)
 
 
 def usage_json(metered: Metered | None) -> dict[str, Any] | None:
@@ -163,7 +164,7 @@ def status_of(fault: Fault) -> int:
 
 def error_json(fault: Fault) -> bytes:
     """The envelope of an error."""
-    return _json(_error(fault))
+    return json_bytes(_error(fault))
 
 
 def error_event(fault: Fault) -> bytes:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from nemocli.cli.ask.render import Shown, shown_in
 from nemocli.cli.choice import Choice, chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.events import Fold
-from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
+from nemocli.core.faults import Fault, FaultKind, usage_error
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -151,7 +151,10 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
     targets = choice.targets if several or fallback else choice.targets[:1]
     return Plan(
         targets,
-        _policy(setup, fallback=several if wish.fallback is None else wish.fallback or fallback),
+        Policy(
+            fallback=several if wish.fallback is None else wish.fallback or fallback,
+            base_s=retry_base_s(setup),
+        ),
         timeout_s=float(timeout) if timeout is not None else None,
         max_cost_pico=pico_from_usd(cap) if cap is not None else None,
         run_id=SystemClock().new_id(),
@@ -160,23 +163,6 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
         project=setup.project,
         keep=keep,
     )
-
-
-def _policy(setup: Setup, *, fallback: bool) -> Policy:
-    """`NEMOCLI_RETRY_BASE_S` shortens the waits between retries, for tests and the impatient."""
-    policy = Policy(fallback=fallback)
-    raw = setup.env.get("NEMOCLI_RETRY_BASE_S")
-    if not raw:
-        return policy
-    try:
-        base_s = float(raw)
-    except ValueError:
-        base_s = -1
-    if not 0 <= base_s <= policy.longest_s:
-        raise NemoError(
-            Fault(FaultKind.CONFIG, f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}")
-        )
-    return replace(policy, base_s=base_s)
 
 
 def _prompt(wish: Wish) -> str:

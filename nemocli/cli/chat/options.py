@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.chat.conversation import Asking
 from nemocli.cli.choice import Choice, chosen
-from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.money import Pico, pico_from_usd
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -64,7 +64,7 @@ def plan_of(setup: Setup, wish: ChatOptions, choice: Choice) -> Plan:
     fallback = settings.flag("fallback") if wish.fallback is None else wish.fallback
     return Plan(
         choice.targets if several or fallback else choice.targets[:1],
-        Policy(fallback=several or fallback),
+        Policy(fallback=several or fallback, base_s=retry_base_s(setup)),
         timeout_s=float(timeout) if timeout is not None else None,
         command="chat",
         tags=wish.tags,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.choice import chosen
-from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.faults import usage_error
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -47,7 +47,7 @@ def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
     fields = settled_options(setup, wish)
     settings = setup.settings
     timeout = settings.amount("timeout_s")
-    base_s = _base_s(setup)
+    base_s = retry_base_s(setup)
     arms: list[Arm] = []
     for text in wish.arms:
         found = _ARM.fullmatch(text)
@@ -74,14 +74,6 @@ def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
             Arm(name, plan, model or target.name, effort, settings.count("max_tokens"), fields)
         )
     return arms
-
-
-def _base_s(setup: Setup) -> float:
-    """`NEMOCLI_RETRY_BASE_S`, as for `ask`."""
-    try:
-        return min(60.0, max(0.0, float(setup.env.get("NEMOCLI_RETRY_BASE_S") or 0.5)))
-    except ValueError:
-        return 0.5
 
 
 def arm_json(arm: Arm) -> dict[str, Any]:

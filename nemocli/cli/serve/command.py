@@ -48,7 +48,7 @@ def serve(
     from nemocli.cli.serve.run import serve as begin
 
     wish = ServeOptions(
-        host, port, None, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
+        host, port, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
         tuple(map_ or ()), max_cost, tuple(tag or ()),
     )  # fmt: skip
     begin(ctx.obj, wish, as_json=json)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import chosen
 from nemocli.cli.event_loop import run_async
+from nemocli.cli.request_options import retry_base_s
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import usage_error
 from nemocli.core.money import pico_from_usd, usd_short
@@ -19,6 +20,7 @@ from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.engine.waiting import stopped
 from nemocli.io.clock import SystemClock
+from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.gateway import Gateway, Paths
 from nemocli.io.serve.server import bound, listening
 from nemocli.serve.guard import LOOPBACK, Guard
@@ -33,7 +35,6 @@ class ServeOptions:
 
     host: str = "127.0.0.1"
     port: int = 0
-    token: str | None = None
     open_: bool = False
     hosts: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
@@ -50,7 +51,6 @@ class Serving:
     gateway: Gateway
     base_url: str
     token: str | None
-    run_id: str
 
 
 def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
@@ -99,13 +99,13 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
             gateway = Gateway(world, guard, paths, routes.budget)
             shown = f"[{wish.host}]" if ":" in wish.host else wish.host
             async with listening(gateway, sock):
-                yield Serving(gateway, f"http://{shown}:{port}/v1", token, routes.run_id)
+                yield Serving(gateway, f"http://{shown}:{port}/v1", token)
 
 
 def _token(setup: Setup, wish: ServeOptions) -> str | None:
     """The token clients must show: given in NEMOCLI_SERVE_TOKEN, or made for this start."""
     if not wish.open_:
-        return wish.token or setup.env.get("NEMOCLI_SERVE_TOKEN") or secrets.token_urlsafe(24)
+        return setup.env.get("NEMOCLI_SERVE_TOKEN") or secrets.token_urlsafe(24)
     if wish.host not in LOOPBACK:
         raise usage_error(
             f"--no-token at {wish.host} would let everybody spend your money",
@@ -128,12 +128,11 @@ class Routes:
         self._known: dict[str, tuple[Plan, str | None]] = {}
         cap = setup.settings.amount("max_cost_usd")
         self.budget = None if cap is None else RunBudget(pico_from_usd(cap))
-        self.run_id = SystemClock().new_id()
         fallback = setup.settings.flag("fallback") or len(wish.providers) > 1
         self._plan = Plan(
             self._default.targets,
-            Policy(tries=2, budget=2, fallback=fallback),
-            run_id=self.run_id,
+            Policy(tries=2, budget=2, fallback=fallback, base_s=retry_base_s(setup)),
+            run_id=SystemClock().new_id(),
             command="serve",
             tags=wish.tags,
             project=setup.project,
@@ -180,8 +179,6 @@ def _mapping(text: str) -> tuple[str, str]:
 
 def launch(setup: Setup, wish: ServeOptions, command: Sequence[str]) -> int:
     """A command behind a gateway of its own; its exit code."""
-    from nemocli.io.programs import find_program
-
     program = find_program(command[0], setup.env)
     if program is None:
         raise usage_error(f"`{command[0]}` is not installed", "is it in PATH?")
@@ -197,7 +194,7 @@ async def _launch(setup: Setup, wish: ServeOptions, argv: list[str]) -> int:
         except asyncio.CancelledError:
             stopped()
             code = await _ended(process)
-    setup.err.dim(_receipt(setup, found))
+    setup.err.dim(_receipt(found))
     return code if code >= 0 else 128 - code
 
 
@@ -214,7 +211,9 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
 def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) -> dict[str, str]:
     """The user's own, without any provider's key, and with the address and the gateway's token."""
     dropped = {*keys, "ANTHROPIC_API_KEY"}  # it would go before the token
-    out = {name: value for name, value in env.items() if name not in dropped}
+    out = without_keys(env, dropped)
+    if "PYTHONPATH" in env:
+        out["PYTHONPATH"] = env["PYTHONPATH"]  # its own, unlike that of programs we choose
     token = found.token or "none"
     return out | {
         "OPENAI_BASE_URL": found.base_url,
@@ -225,7 +224,7 @@ def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) 
     }
 
 
-def _receipt(setup: Setup, found: Serving) -> str:
+def _receipt(found: Serving) -> str:
     """Calls and money of one launch."""
     count = found.gateway.count
     said = [f"{n} {what}" for what, n in sorted(count.items())]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.context import Setup
+from nemocli.cli.request_options import retry_base_s
 from nemocli.cli.world import USER_AGENT
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.provider import Timeouts, loopback
@@ -106,14 +107,8 @@ class Desk:
     @property
     def patience(self) -> Patience:
         """NEMOCLI_RETRY_BASE_S shortens the waits, for tests and the impatient."""
-        raw = self.setup.env.get("NEMOCLI_RETRY_BASE_S")
-        try:
-            base_s = float(raw) if raw else Patience().base_s
-        except ValueError:
-            base_s = -1.0
-        if not 0 <= base_s <= 60:
-            raise config_error(f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}")
-        return replace(Patience(), base_s=base_s)
+        patience = Patience()
+        return replace(patience, base_s=retry_base_s(self.setup, patience.base_s))
 
     def terms(self, given: Manners) -> Terms:
         """The options, read. Raises a usage fault."""

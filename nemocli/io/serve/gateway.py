@@ -196,7 +196,7 @@ class _Call:
 
     def _sink(self, event: Event) -> None:
         if self.wish.stream:
-            self.waiting += len(event.text) if isinstance(event, Text | Reasoning) else 64
+            self.waiting += _size(event)
             self.events.put_nowait(event)
 
     async def _hand_on(self) -> None:
@@ -209,7 +209,7 @@ class _Call:
                 continue
             if event is None:
                 return
-            self.waiting -= len(event.text) if isinstance(event, Text | Reasoning) else 64
+            self.waiting -= _size(event)
             if isinstance(event, Text | Reasoning | ToolCallPart):
                 if data := self._made().chunk(event):
                     await self._piece(data)
@@ -272,6 +272,11 @@ class _Call:
             await _start(self.send, 200, "text/event-stream", self._headers())
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
         self.sent_at = time.monotonic()
+
+
+def _size(event: Event) -> int:
+    """About how many characters an event holds in memory."""
+    return len(event.text) if isinstance(event, Text | Reasoning) else 64
 
 
 async def _gone(receive: Receive, asking: asyncio.Task[Answer]) -> None:

@@ -285,11 +285,12 @@ def test_a_port_that_is_taken_is_one_clear_line(home: Home) -> None:
 
 PROGRAM = """
 import json, os, sys, urllib.request
+keys = any("KEY_" in name or "STUB" in name for name in os.environ)
 url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
 body = json.dumps({"model": "x", "messages": [{"role": "user", "content": "hi"}]}).encode()
 head = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
 with urllib.request.urlopen(urllib.request.Request(url, body, head)) as reply:
-    print(json.load(reply)["choices"][0]["message"]["content"], "STUB_API_KEY" in os.environ)
+    print(json.load(reply)["choices"][0]["message"]["content"], keys)
 sys.exit(7)
 """
 
@@ -300,7 +301,7 @@ def test_a_program_is_launched_with_the_address_and_no_key(home: Home, tmp_path:
     with Stub(Answer("Hello.", cost=0.25)) as stub:
         home.provider("stub", stub.url, default_model="m")
         done = run("launch", "-p", "stub", "--", "python3", str(script), home=home,
-                   env={"PATH": os.environ["PATH"]})  # fmt: skip
+                   env={"PATH": os.environ["PATH"], "NEMOCLI_KEY_STUB": KEY})  # fmt: skip
     assert done.code == 7
     assert done.text == "Hello. False\n"
     assert "gateway: 1 answered; $0.25" in done.err
