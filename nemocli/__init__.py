@@ -352,10 +352,12 @@ wire/ PURE: bytes to values and back.
   wire/catalog                 Listings of models, in the shapes that servers answer GET /models wit
   wire/complaint               What a server says when it refuses
   wire/dialect                 The two questions a dialect answers, how to ask and how to read
+  wire/foreign                 Replies of other APIs
   wire/headers                 What the headers of a reply say about waiting, about the request
   wire/http                    Status, headers and body of a refusal, or an error inside a good repl
   wire/jsontext                JSON from a wire: exact numbers
   wire/kinds                   Codes to kinds of failure
+  wire/leaks                   Tool calls that a server left in the text of an answer
   wire/meter                   Token counts and money, from where the provider's profile says they a
   wire/reply                   The body of a good reply to events
   wire/settle                  The final cost of one reply, asked for after it
@@ -366,6 +368,7 @@ wire/ PURE: bytes to values and back.
 
 wire/chat/ The chat-completions dialect: requests out, replies and streams in.
   wire/chat/fast               A whole chat completion of the usual kind, read at once
+  wire/chat/finish             What servers say at the end of a chat completion
   wire/chat/reply              Chat-completions payloads to events
   wire/chat/request            The chat-completions dialect: how to ask. How to read is in `chat_rep
   wire/chat/tool_calls         Pieces of tool calls in chat completions, brought to one index per ca

@@ -19,7 +19,7 @@ from nemocli.core.values import Json
 from nemocli.engine.call import Door, authorised, refusal, without_key
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
-from nemocli.wire.http import fault_from, request_id_of
+from nemocli.wire.http import ANSWERED, QUEUED, fault_from, queued_fault, request_id_of
 
 MOST_BODY = 64 * 2**20
 _OWN = ("model", "messages", "input", "stream", "stream_options")
@@ -163,7 +163,11 @@ async def reply_to(call: Call, door: Door, world: World, reply: Reply) -> None:
         async with world.transport.send(call) as answer:
             headers = answer.headers
             _limits(headers, reply)
-            if answer.status != 200:
+            if answer.status == QUEUED:
+                fault = queued_fault(headers, provider).at(provider.name, request_id_of(headers))
+                fold.add(Failed(fault))
+                return
+            if answer.status not in ANSWERED:
                 body = await refusal(answer)
                 now = world.clock.now()
                 fault = fault_from(

@@ -76,10 +76,22 @@ class Metered:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """A fault of the server that an answer survived: a stable code, and a line that says what to
+    do. Codes: `leaked_tool_call`, `reasoning_as_answer`, `unknown_finish_reason`."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The end the server announced."""
+    """The end the server announced. `raw` is its own word for it where that is another; `warnings`
+    say what is wrong with an answer that is complete all the same."""
 
     reason: Finish
+    raw: str | None = field(default=None, compare=False)
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,9 @@ class Catalogue:
         """Resolve what was typed at one provider.
 
         A provider's own id is passed through as it is; a card name, with an optional `:variant`,
-        becomes that provider's id. Raises NemoError (unavailable) when the card is known and the
-        provider does not serve it.
+        becomes that provider's id. A provider of whose models nothing is said anywhere is asked
+        for the card's id, and takes any other id. Raises NemoError (unavailable) when the card is
+        known and the provider does not serve it.
         """
         asked = model or provider.default_model or DEFAULT_MODEL
         names = (provider.name, *provider.lineage)
@@ -188,17 +189,35 @@ class Catalogue:
                 offer = offers[0]
             if offer is not None:
                 return Target(provider, offer.id, card, offer)
+        if self._unlisted(provider):
+            return Target(provider, asked if "/" in asked else "", card)
         if provider.discover:
             return Target(provider, "", card)
         raise NemoError(
             Fault(
                 FaultKind.UNAVAILABLE,
                 f"{provider.name} does not serve {asked}",
-                f"`nemocli models info {card.name}` lists who does",
+                self._who(provider, card),
                 provider.name,
                 sent=False,
             )
         )
+
+    def _unlisted(self, provider: Provider) -> bool:
+        """Whether neither the provider's file nor any card says a model of it."""
+        if provider.models or provider.discover:
+            return False
+        names = (provider.name, *provider.lineage)
+        return not any(o.provider in names for c in self.cards.values() for o in c.offers)
+
+    def _who(self, provider: Provider, card: ModelCard) -> str:
+        who = f"`nemocli models info {card.name}` lists who does"
+        return who if provider.layer == "bundled" else f"{add_model(provider, card)}; {who}"
+
+
+def add_model(provider: Provider, card: ModelCard) -> str:
+    """The line that tells a provider's id of a model."""
+    return f"add `models: {{{card.name}: ID}}` to {provider.file}"
 
 
 DEFAULT_MODEL = "nemotron-3-ultra"

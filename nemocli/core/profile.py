@@ -77,12 +77,20 @@ def provider_from(
         "layer": layer,
         "file": file,
     }
-    for key in ("headers", "paths", "rename", "models"):
+    for key in ("headers", "query", "paths", "rename", "models"):
         values[key] = {k: v for k, v in _object(given, key).items() if v is not None}
     for key, kind in _PARTS.items():
         if key in given:
-            values[key] = _filled(kind, _object(given, key))
+            values[key] = _filled(kind, _with_defaults(key, _object(given, key)))
     return Provider(**values)
+
+
+def _with_defaults(key: str, part: JsonObject) -> JsonObject:
+    """A key in a header of its own stands there alone: `Bearer` belongs to Authorization."""
+    header = part.get("header")
+    if key == "auth" and isinstance(header, str) and header.lower() != "authorization":
+        return {"scheme": "", **{k: v for k, v in part.items() if v is not None}}
+    return part
 
 
 def card_from(data: JsonObject, *, file: str, layer: Layer = "bundled") -> ModelCard:

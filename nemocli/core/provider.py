@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import Price
@@ -173,10 +173,12 @@ class Provider:
     """One access path. `base_url` has no trailing slash and may be empty when `runtime` finds it.
 
     `body` is a merge patch applied last, `drop` and `rename` act on body fields before it;
-    `lineage` are the names it extends, nearest first: model ids are inherited through it, keys and
-    prices never. `discover` says model ids come from the server itself; `lists_prices` that its
-    listing has prices, and `paths` may name `endpoints`, the hosts of one model. `leaves_machine`
-    is a suffix of model ids for which a local address is only a door to somewhere else.
+    `query` is merged into every URL; `queued` is where a call in a queue (202) is answered, with
+    `{id}`. `lineage` are the names it extends, nearest first: model ids are inherited through it,
+    keys and prices never. `discover` says model ids come from the server itself; `lists_prices`
+    that its listing has prices, and `paths` may name `endpoints`, the hosts of one model.
+    `leaves_machine` is a suffix of model ids for which a local address is only a door to somewhere
+    else.
     """
 
     name: str
@@ -187,6 +189,7 @@ class Provider:
     local: bool = False
     auth: Auth = Auth()
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     body: JsonObject = field(default_factory=dict)
     drop: frozenset[str] = frozenset()
@@ -197,6 +200,7 @@ class Provider:
     reasoning: ReasoningWire = ReasoningWire()
     usage: UsageWire = UsageWire()
     upstream: str | None = None
+    queued: str | None = None
     free: bool = False
     settlement: Settlement | None = None
     activity: Activity | None = None
@@ -224,6 +228,18 @@ class Provider:
     def url(self, what: str) -> str:
         """The full URL of an endpoint (`chat`, `responses`, `models`)."""
         return self.base_url + self.paths.get(what, PATHS[what])
+
+    def addressed(self, url: str) -> str:
+        """A URL of this provider with the parameters of `query`, which replace those of the same
+        name."""
+        if not self.query:
+            return url
+        parts = urlsplit(url)
+        own = [
+            (k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in self.query
+        ]
+        query = urlencode([*own, *self.query.items()])
+        return urlunsplit(parts._replace(query=query))
 
 
 PATHS: Mapping[str, str] = {

@@ -69,6 +69,25 @@ def from_disjoint(usage: Usage) -> Usage:
     )
 
 
+def merged(old: Usage, new: Usage) -> Usage:
+    """Counts of one reply that were said one after another: the later hold, but one that is missing
+    or zero never erases one that is known."""
+    return superset(
+        Usage(
+            _later(old.input_tokens, new.input_tokens),
+            _later(old.cached_input_tokens, new.cached_input_tokens),
+            _later(old.cache_write_tokens, new.cache_write_tokens),
+            _later(old.output_tokens, new.output_tokens),
+            _later(old.reasoning_tokens, new.reasoning_tokens),
+            new.source,
+        )
+    )
+
+
+def _later(old: int | None, new: int | None) -> int | None:
+    return new if new or old is None else old
+
+
 def estimated(input_chars: int, output_chars: int, reasoning_chars: int = 0) -> Usage:
     """A marked guess from lengths in characters, for replies that never said their counts."""
     return Usage(

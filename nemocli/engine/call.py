@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from nemocli.core.events import Event, Failed, Finished, Started
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -15,7 +16,14 @@ from nemocli.core.provider import Provider, loopback
 from nemocli.core.request import Request
 from nemocli.engine.discover import discovered
 from nemocli.wire.dialect import Decoder, dialect_named
-from nemocli.wire.http import deprecation_of, fault_from, request_id_of
+from nemocli.wire.http import (
+    ANSWERED,
+    QUEUED,
+    deprecation_of,
+    fault_from,
+    queued_fault,
+    request_id_of,
+)
 
 Sink = Callable[[Event], None]
 
@@ -25,6 +33,12 @@ DRAIN_S = 0.25
 USAGE_S = 5.0
 """How long the counts may take after a finish reason. An answer that is whole waits no longer for
 its receipt, or a silent server would hold it back until the idle timeout."""
+
+_UNKNOWN_END = (FaultKind.CUT, FaultKind.PROTOCOL)
+"""What a body looks like that ended early: where the connection broke, that is the reason."""
+
+QUEUED_S = 1.0
+"""Between two questions for a call in a queue; the server holds each question for a while."""
 
 MOST_BYTES = 256 * 1024
 """Of a body that is read whole before it is understood."""
@@ -62,7 +76,9 @@ async def opened(target: Target, world: World) -> Door:
 
 
 def authorised(call: Call, provider: Provider, key: Key | None) -> Call:
-    """The call with the key in the header the provider wants it in."""
+    """The call with the provider's query, and with the key in the header it wants it in."""
+    if provider.query:
+        call = replace(call, url=provider.addressed(call.url))
     if key is None:
         return call
     value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value
@@ -105,23 +121,60 @@ def without_key(fault: Fault, key: Key | None) -> Fault:
 async def _exchange(
     door: Door, request: Request, world: World, sink: Sink, timeout_s: float | None
 ) -> None:
-    target, provider = door.target, door.target.provider
-    dialect = dialect_named(provider.dialect)
-    wire = dialect.encode(target, request, door.base_url)
+    provider = door.target.provider
+    wire = dialect_named(provider.dialect).encode(door.target, request, door.base_url)
     wire = replace(wire, timeouts=provider.timeouts.within(timeout_s))
-    async with world.transport.send(authorised(wire, provider, door.key)) as reply:
-        request_id = request_id_of(reply.headers)
-        if reply.status != 200:
-            body = await refusal(reply)
-            now = world.clock.now()
-            fault = fault_from(
-                reply.status, reply.headers, body, now, provider=provider, model=target.model
-            )
-            sink(Failed(fault.at(provider.name, request_id)))
-            return
-        sink(_started(reply, request_id))
-        decoder = dialect.decoder(target, request)
-        await _decode(reply, decoder, lambda event: sink(_named(event, provider, request_id)))
+    asked = authorised(wire, provider, door.key)
+    ends = world.clock.monotonic() + wire.timeouts.total_s
+    while True:
+        async with world.transport.send(asked) as reply:
+            later = queued_call(asked, reply, provider)
+            if later is None or world.clock.monotonic() > ends:
+                await _read(reply, door, request, world, sink)
+                return
+        await world.clock.sleep(QUEUED_S)
+        asked = later
+
+
+def queued_call(asked: Call, reply: Reply, provider: Provider) -> Call | None:
+    """Where the answer to a call that waits in the server's queue is asked for; None for any other
+    reply, and where the provider says no such place.
+
+    The place may be at another host of the same domain; for a server of another domain it is taken
+    to be at its own origin, where the key belongs.
+    """
+    request_id = request_id_of(reply.headers)
+    if reply.status != QUEUED or provider.queued is None or request_id is None:
+        return None
+    place, here = urlsplit(provider.queued), urlsplit(asked.url)
+    if _domain(place.hostname) != _domain(here.hostname):
+        place = place._replace(scheme=here.scheme, netloc=here.netloc)
+    url = urlunsplit(place).replace("{id}", quote(request_id, safe=""))
+    return replace(asked, method="GET", url=url, body=b"")
+
+
+def _domain(host: str | None) -> str:
+    return ".".join((host or "").lower().split(".")[-2:])
+
+
+async def _read(reply: Reply, door: Door, request: Request, world: World, sink: Sink) -> None:
+    """The events of a reply, or the one failure that its status is."""
+    target, provider = door.target, door.target.provider
+    request_id = request_id_of(reply.headers)
+    if reply.status == QUEUED:
+        sink(Failed(queued_fault(reply.headers, provider).at(provider.name, request_id)))
+        return
+    if reply.status not in ANSWERED:
+        body = await refusal(reply)
+        now = world.clock.now()
+        fault = fault_from(
+            reply.status, reply.headers, body, now, provider=provider, model=target.model
+        )
+        sink(Failed(fault.at(provider.name, request_id)))
+        return
+    sink(_started(reply, request_id))
+    decoder = dialect_named(provider.dialect).decoder(target, request)
+    await _decode(reply, decoder, lambda event: sink(_named(event, provider, request_id)))
 
 
 async def _decode(reply: Reply, decoder: Decoder, sink: Sink) -> None:
@@ -144,7 +197,7 @@ async def _decode(reply: Reply, decoder: Decoder, sink: Sink) -> None:
     except NemoError as error:
         broken = error
     for event in decoder.close():
-        if broken and isinstance(event, Failed) and event.fault.kind is FaultKind.CUT:
+        if broken and isinstance(event, Failed) and event.fault.kind in _UNKNOWN_END:
             raise broken
         sink(event)
 

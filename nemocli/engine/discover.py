@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.plan import Target
+from nemocli.core.plan import Target, add_model
 from nemocli.core.ports import Call, Key, World
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.wire.catalog import Listed, listing
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from nemocli.engine.call import Door
 
 LISTING_TIMEOUTS = Timeouts(connect_s=5, first_byte_s=15, idle_s=15, total_s=30)
+
+NO_LISTING = (404, 405, 501)
+"""What servers without a listing of models answer."""
 
 MOST_LISTING_BYTES = 32 * 1024 * 1024
 """The longest listings met, of a few hundred models with their prices, take one."""
@@ -62,7 +65,12 @@ async def discovered(door: Door, world: World) -> Target:
     The only model of a server is taken for the one that was meant: its owner chose its name.
     """
     provider, card = door.target.provider, door.target.card
-    models = await listed(provider, door.base_url, door.key, world)
+    try:
+        models = await listed(provider, door.base_url, door.key, world)
+    except NemoError as error:
+        if card is None or provider.discover or error.fault.status not in NO_LISTING:
+            raise
+        return replace(door.target, model=card.name)  # nothing says that it is called otherwise
     away = provider.leaves_machine
     # Stable: a model that stays on this machine is taken before one that only seems to.
     names = sorted((m.id for m in models), key=lambda n: bool(away) and n.endswith(str(away)))
@@ -70,12 +78,16 @@ async def discovered(door: Door, world: World) -> Target:
         return replace(door.target, model=name)
     if len(names) == 1:
         return replace(door.target, model=names[0], card=None)
+    listed_here = ", ".join(names[:8])
+    hint = f"name one with `-m`: {listed_here}" if names else provider.start_hint
+    if card is not None and not provider.discover:
+        hint = add_model(provider, card) + (f" (listed: {listed_here})" if names else "")
     what = f"a model like {card.name}" if card is not None else "one model to choose"
     raise NemoError(
         Fault(
             FaultKind.UNAVAILABLE,
             f"{provider.name} does not list {what}",
-            f"name one with `-m`: {', '.join(names[:8])}" if names else provider.start_hint,
+            hint,
             provider.name,
             sent=False,
         )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from nemocli.core.budget import RunBudget, bound
-from nemocli.core.events import Event, Failed, Fold, Reasoning, Retrying, Text, ToolCallPart
+from nemocli.core.events import (
+    Event,
+    Failed,
+    Finished,
+    Fold,
+    Reasoning,
+    Retrying,
+    Text,
+    ToolCallPart,
+)
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Pico
 from nemocli.core.outcome import shortfall
@@ -76,6 +85,9 @@ async def run(
         fold = await job.attempt(plan.targets[index])
         target = answer.target
         answer.fault = _judged(answer)
+        if isinstance(fold.end, Finished):
+            for warned in fold.end.warnings:
+                answer.warn(warned.message)
         if not isinstance(fold.end, Failed):
             return answer
         history += (Attempt(index, fold.end.fault, fold.shown),)

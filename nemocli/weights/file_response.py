@@ -13,7 +13,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.text import one_line
 from nemocli.weights.ports import Hop
 from nemocli.weights.repository import NO_COMMIT, Blob, Listing
-from nemocli.wire.headers import request_id_of, retry_after
+from nemocli.wire.headers import request_id_of, retry_after, transforming
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
@@ -48,7 +48,7 @@ def read_opening(
             refusal(last, blob.path, listing, redirected=redirected, now=now, said=said)
         )
     host, headers = host_of(last.url), last.headers
-    if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+    if transforming(headers.get("content-encoding", "")):
         _strange(host, f"sent {blob.path} encoded")
     if last.status == 206:
         offset, size = _content_range(headers, host)

@@ -11,6 +11,7 @@ From the bytes of a reply to payloads
 
 From payloads to events
   think            `<think>` in the text of an answer
+  leaks            tool calls that a server left in the text of an answer
   sources          citations, each once
   surrogates       halves of characters, put together again
   meter            token counts and money
@@ -20,6 +21,7 @@ Refusals
   complaint        what the body says, in any of its shapes
   headers          when to come back, the server's name for the request, the model's end
   kinds            codes and words to kinds of failure
+  foreign          replies of other APIs, known by their fields
 
 Beside the call itself
   catalog          listings of models

@@ -12,6 +12,27 @@ from nemocli.core.text import one_line
 LONGEST_WAIT_S = 30 * 86_400.0
 """A server that names a longer wait has mistaken its units; it is taken to have named none."""
 
+_TRANSFORMING = frozenset(
+    {
+        "gzip",
+        "x-gzip",
+        "deflate",
+        "compress",
+        "x-compress",
+        "br",
+        "zstd",
+        "exi",
+        "pack200-gzip",
+        "dcb",
+        "dcz",
+        "lz4",
+        "snappy",
+        "xz",
+        "bzip2",
+    }
+)
+"""Content codings that change bytes: IANA's registry (2026) and what is used beside it."""
+
 _REQUEST_IDS = ("nvcf-reqid", "x-request-id", "request-id", "cf-ray")
 _REMAINING = re.compile(r"[;,]\s*r=(\d{1,9})\b")
 _IN_SECONDS = re.compile(r"[;,]\s*t=(\d{1,9})")
@@ -34,6 +55,12 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if seconds is None or not isfinite(seconds) or seconds > LONGEST_WAIT_S:
         return None
     return max(0.0, seconds)
+
+
+def transforming(value: str) -> frozenset[str]:
+    """The codings in a Content-Encoding that change bytes. Servers also write `none`, a character
+    set or a transfer coding there, over a body that is plain."""
+    return frozenset(c.strip().lower() for c in value.split(",")) & _TRANSFORMING
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:

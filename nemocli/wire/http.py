@@ -14,15 +14,19 @@ from nemocli.core.provider import ErrorRule, Provider, plain
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject
 from nemocli.wire.complaint import MOST_TEXT, Complaint, complaint_of, read_body
+from nemocli.wire.foreign import other_api
 from nemocli.wire.headers import deprecation_of, request_id_of, retry_after
-from nemocli.wire.kinds import NEVER, kind_among, kind_of
+from nemocli.wire.kinds import NEVER, kind_among, kind_of, kind_said
 
 __all__ = [
+    "ANSWERED",
+    "QUEUED",
     "complains",
     "deprecation_of",
     "fault_from",
     "fault_inside",
     "kind_of",
+    "queued_fault",
     "request_id_of",
     "retry_after",
     "unexpected",
@@ -30,9 +34,17 @@ __all__ = [
 
 LONGEST = 300
 _TOO_LONG = re.compile(
-    r"context|too (?:long|large|big|many tokens)|maximum.{0,40}tokens", re.IGNORECASE
+    r"context|too (?:long|large|big|many tokens)|maximum.{0,40}tokens|(?:token|length) limit",
+    re.IGNORECASE,
 )
 _NO_STATUS = 200
+_QUOTED = 120
+
+ANSWERED = frozenset({200, 201, 203})
+"""Statuses of a reply that holds an answer: frameworks answer every POST with 201, and a proxy that
+touched the body makes 203 of 200."""
+
+QUEUED = 202
 _HINTS = {
     FaultKind.AUTH: "check what the key may do; `nemocli auth login {0}` stores another",
     FaultKind.QUOTA: "add credit to the account, or use another path with `-p`",
@@ -76,6 +88,22 @@ def fault_from(
     return _ruled(fault, text, said, provider, model)
 
 
+def queued_fault(headers: Mapping[str, str], provider: Provider) -> Fault:
+    """What 202 means: the call waits in the server's queue, and its answer comes elsewhere."""
+    name, request_id = provider.name, request_id_of(headers)
+    which = f" as {request_id}" if request_id else ""
+    return Fault(
+        FaultKind.UNAVAILABLE,
+        f"{name} put the call in a queue{which} (202) and did not answer it here",
+        "ask again with streaming on (without `--no-stream`), or use another path with `-p`;"
+        " the queued call may still be billed",
+        name,
+        status=QUEUED,
+        request_id=request_id,
+        retry=False,
+    )
+
+
 def fault_inside(error: Json, provider: Provider, model: str) -> Fault:
     """What an error object (or text) inside a reply with a good status means.
 
@@ -86,7 +114,7 @@ def fault_inside(error: Json, provider: Provider, model: str) -> Fault:
     head = f"{provider.name} reported an error{f' {status}' if status else ''}"
     detail = _detail(said) or ", ".join(c for c in said.codes if isinstance(c, str))
     fault = Fault(
-        kind_among(said.codes, said.message) or FaultKind.SERVER,
+        kind_among(said.codes, said.message) or kind_said(said.message) or FaultKind.SERVER,
         one_line(f"{head}: {detail}" if detail else head, LONGEST),
         provider=provider.name,
         status=status,
@@ -102,23 +130,44 @@ def complains(payload: JsonObject) -> bool:
     engines, which also come inside a stream)."""
     if not any(payload.get(name) for name in _COMPLAINING):
         return False
-    said = complaint_of(payload)
-    named = any(kind_of(code) for code in said.codes)
-    return bool(said.message) and (named or "error" in (payload.get("type"), payload.get("object")))
+    return bool(complaint_of(payload).message) and _says_why(payload)
 
 
 def unexpected(payload: Json, provider: Provider, model: str) -> Fault:
-    """What a whole document with a good status means that is not a reply of the dialect."""
+    """What it means that a good status brought JSON that is no reply of the dialect: an error where
+    it says so, a reply of another API, or a payload nobody here knows, which is quoted. To ask
+    again would bring the same."""
     holder = payload[0] if isinstance(payload, list) and payload else payload
-    if isinstance(holder, Mapping) and any(holder.get(name) for name in _COMPLAINING):
-        return fault_inside(payload, provider, model)
+    if isinstance(holder, Mapping):
+        if (api := other_api(holder)) is not None:
+            what, hint = api
+            return Fault(
+                FaultKind.PROTOCOL,
+                f"{provider.name} answered with {what}",
+                hint.format(provider.name),
+                provider.name,
+                retry=False,
+            )
+        if holder.get("error") or _says_why(holder):
+            return fault_inside(payload, provider, model)
     name = provider.name
     return Fault(
         FaultKind.PROTOCOL,
-        f"{name} answered with JSON that is no reply of its dialect",
+        f"{name} answered with JSON that is no reply of its dialect:"
+        f" {one_line(_written(payload), _QUOTED)}",
         f"check `dialect` and `base_url` of {name}",
         name,
+        retry=False,
     )
+
+
+def _says_why(payload: JsonObject) -> bool:
+    """Whether a complaint without an envelope says what kind of failure it is."""
+    if not any(payload.get(name) for name in _COMPLAINING):
+        return False
+    said = complaint_of(payload)
+    known = any(kind_of(code) for code in said.codes) or kind_said(said.message)
+    return bool(known) or "error" in (payload.get("type"), payload.get("object"))
 
 
 def _written(error: Json) -> str:

@@ -62,6 +62,39 @@ _PAY = re.compile(
 )
 
 
+# What people's words say where a server gave no code. Looked for in this order.
+_SAID: tuple[tuple[FaultKind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(words, re.IGNORECASE))
+    for kind, words in (
+        (FaultKind.QUOTA, _PAY.pattern),
+        (
+            FaultKind.RATE,
+            r"rate[ -]?limit|too many requests|slow down|\bthrottl|requests per (?:minute|second)",
+        ),
+        (
+            FaultKind.AUTH,
+            r"not authenticated|unauthenticated|unauthori[sz]ed|authentication (?:failed|required)"
+            r"|(?:invalid|incorrect|missing|no|expired|wrong) (?:api[ -_]?key|token|credentials)"
+            r"|api[ -_]?key (?:is )?(?:invalid|missing|required|expired|not valid)|access denied",
+        ),
+        (
+            FaultKind.UNAVAILABLE,
+            r"model\b.{0,80}\b(?:not found|does not exist|is not (?:available|supported))"
+            r"|(?:no such|unknown) model",
+        ),
+        (
+            FaultKind.REQUEST,
+            r"(?:token|context|length) limit|context (?:length|window)|too long",
+        ),
+    )
+)
+
+
+def kind_said(text: str) -> FaultKind | None:
+    """The kind that the words of an error without a code come to; None where they say nothing."""
+    return next((kind for kind, words in _SAID if words.search(text)), None)
+
+
 def kind_of(code: int | str | None) -> FaultKind | None:
     """The kind of an HTTP status (every number has one) or of a server's word; None for others."""
     if isinstance(code, int):

@@ -1,4 +1,8 @@
-"""Token counts and money, from where the provider's profile says they are."""
+"""Token counts and money, from where the provider's profile says they are.
+
+Servers say them in one chunk, in two halves, again and again, or once more as zeros: what is known
+of a reply only grows (`core.usage.merged`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from functools import lru_cache
 
 from nemocli.core.events import Metered
 from nemocli.core.provider import UsageWire
-from nemocli.core.usage import Usage, from_disjoint, superset
+from nemocli.core.usage import Usage, from_disjoint, merged, superset
 from nemocli.core.values import Json, JsonObject, count, dig
 from nemocli.wire.jsontext import usd
 
@@ -20,29 +24,39 @@ COUNTS = (
     "reasoning_tokens",
 )
 
-
 _NONE = [None] * len(COUNTS)
+_MOST_DIGITS = 15
 
 
 class Meter:
-    """Reads one provider's usage; made once per reply."""
+    """Reads one provider's usage; made once per reply. `cached` are further places for the count
+    of cached input, for servers of the same dialect that spell it another way."""
 
-    __slots__ = ("_paths", "_roots", "_wire")
+    __slots__ = ("_cached", "_known", "_paths", "_roots", "_wire")
 
-    def __init__(self, wire: UsageWire) -> None:
+    def __init__(self, wire: UsageWire, cached: tuple[str, ...] = ()) -> None:
         self._wire = wire
         self._paths, self._roots = _places(wire)
+        self._cached = cached
+        self._known: Metered | None = None
 
     def read(self, data: JsonObject) -> Metered | None:
-        """The counts and the sum in a payload; None when it says neither."""
+        """All that is known of the reply after this payload; None when it says nothing."""
         for root in self._roots:
             if data.get(root):
                 break
         else:
             return None
-        usage = counted(data, self._paths, disjoint=self._wire.disjoint)
+        usage = counted(data, self._paths, disjoint=self._wire.disjoint, cached=self._cached)
         cost = self._cost(data)
-        return None if usage is None and cost is None else Metered(usage or Usage(), cost)
+        if usage is None and cost is None:
+            return None
+        old = self._known
+        if old is not None:
+            usage = merged(old.usage, usage) if usage is not None else old.usage
+            cost = cost or old.reported_usd
+        self._known = known = Metered(usage or Usage(), cost)
+        return known
 
     def _cost(self, data: JsonObject) -> Decimal | None:
         wire = self._wire
@@ -62,11 +76,28 @@ def _places(wire: UsageWire) -> tuple[Mapping[str, str], tuple[str, ...]]:
     return paths, tuple({path.partition(".")[0] for path in places})
 
 
-def counted(data: Json, paths: Mapping[str, str], *, disjoint: bool) -> Usage | None:
-    """The token classes at the paths, as supersets; None when none of them is there."""
-    counts = [count(dig(data, paths[name])) if name in paths else None for name in COUNTS]
+def counted(
+    data: Json, paths: Mapping[str, str], *, disjoint: bool, cached: tuple[str, ...] = ()
+) -> Usage | None:
+    """The token classes at the paths, as supersets; None when none of them is there. `cached` are
+    paths for the cached input, asked where the first has none."""
+    counts = [_count(dig(data, paths[name])) if name in paths else None for name in COUNTS]
+    if counts[1] is None:
+        counts[1] = next((n for path in cached if (n := _count(dig(data, path)))), None)
     if counts == _NONE:
         return None
-    taken, cached, written, made, thought = counts
-    usage = Usage(taken, cached, written, made, thought)
+    taken, read, written, made, thought = counts
+    usage = Usage(taken, read, written, made, thought)
     return superset(from_disjoint(usage) if disjoint else usage)
+
+
+def _count(value: Json) -> int | None:
+    """A count, which some servers write as a string of digits."""
+    if isinstance(value, str):
+        digits = value.strip()
+        return (
+            int(digits)
+            if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+            else None
+        )
+    return count(value)

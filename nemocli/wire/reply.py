@@ -14,6 +14,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import Provider
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject, mappings
+from nemocli.wire.foreign import other_api
 from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import parse, parse_each, parse_first
 from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
@@ -38,6 +39,10 @@ class Reader(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the server announced the end: what cannot be read from here on is ignored."""
+
+    @property
+    def recognised(self) -> bool:
+        """Whether any payload so far was of the dialect."""
 
     def take(self, payload: JsonObject) -> Iterator[Event]:
         """One payload of a stream."""
@@ -73,6 +78,7 @@ class ReplyDecoder:
 
     __slots__ = (
         "_began",
+        "_first",
         "_form",
         "_halves",
         "_model",
@@ -97,6 +103,7 @@ class ReplyDecoder:
         self._parts: list[bytes] = []
         self._size = 0
         self._began = False
+        self._first: Json = None  # the first payload, while none was of the dialect
         self._over = False
         self.single = False
 
@@ -130,10 +137,13 @@ class ReplyDecoder:
         """The end, if none came: a stream that never announced it was cut."""
         if self._over:
             return
-        if self._form == "document":
-            yield from self._document()
-        elif self._form == "stream":
-            yield from self._last()
+        try:
+            if self._form == "document":
+                yield from self._document()
+            elif self._form == "stream":
+                yield from self._last()
+        except NemoError as error:
+            yield from self._end(Failed(error.fault))
         if not self._over:
             yield from self._end(Failed(self._cut()))
 
@@ -149,7 +159,7 @@ class ReplyDecoder:
                 usual = self._reader.usual(payload)
                 if usual is not None:
                     return usual
-                events = list(self._reader.whole(payload))
+                events = self._all_of(payload)
                 ends = bool(events) and isinstance(events[-1], _ENDS)
                 return [
                     *events[: len(events) - ends],
@@ -157,6 +167,14 @@ class ReplyDecoder:
                     events[-1] if ends else Failed(self._cut()),
                 ]
         return [*self.feed(body), *self.close()]
+
+    def _all_of(self, payload: JsonObject) -> list[Event]:
+        events: list[Event] = []
+        try:
+            events.extend(self._reader.whole(payload))
+        except NemoError as error:
+            events.append(Failed(error.fault))
+        return events
 
     def _sniffed(self, chunk: bytes) -> bytes:
         """The bytes that count; sets the form as soon as the first of them is there."""
@@ -182,7 +200,8 @@ class ReplyDecoder:
             yield from self._odd(event, cut=cut)
         else:
             if isinstance(payload, dict) and event.event != "error":
-                self._began = True
+                if not self._began:
+                    self._began, self._first = True, payload
                 yield from self._pass(self._reader.take(payload), halves="\\u" in event.data)
             else:
                 yield from self._payload(payload, event)
@@ -207,7 +226,8 @@ class ReplyDecoder:
             yield from self._end(Failed(self._fault(f"sent data that is not JSON: {shown}")))
 
     def _payload(self, payload: Json, event: ServerEvent) -> Iterator[Event]:
-        self._began = True
+        if not self._began:
+            self._began, self._first = True, payload
         if event.event == "error" and not (isinstance(payload, dict) and payload.get("error")):
             payload = {"error": payload or _UNSAID}
         halves = "\\u" in event.data
@@ -274,6 +294,10 @@ class ReplyDecoder:
         """Several in one body: the chunks of a stream, a line each, as some servers send them; or
         answers of which nobody can say whose they are."""
         self._began = True
+        if isinstance(values[0], dict) and other_api(values[0]) is not None:
+            fault = unexpected(values[0], self._provider, self._model)
+            yield from self._end(Failed(fault))
+            return
         if not all(isinstance(value, dict) and _is_piece(value) for value in values):
             what = f"sent {len(values)} JSON documents where one was due"
             yield from self._end(
@@ -314,6 +338,8 @@ class ReplyDecoder:
 
     def _cut(self) -> Fault:
         name = self._provider.name
+        if self._first and not self._reader.recognised:
+            return unexpected(self._first, self._provider, self._model)
         if self._began:
             message = f"{name} closed the connection in the middle of the answer"
         else:

@@ -231,9 +231,10 @@ def test_a_whole_document_is_read_whatever_was_asked_for() -> None:
     ]
 
 
-def test_a_document_without_a_finish_reason_is_cut() -> None:
-    raw = doc().replace(b'"stop"', b"null")
-    assert fault(read(HOSTED, raw)).kind is FaultKind.CUT
+@pytest.mark.parametrize("reason", [b"null", b'""'])
+def test_a_document_without_a_finish_reason_is_whole_by_its_own_framing(reason: bytes) -> None:
+    fold = read(HOSTED, doc(usage=USAGE).replace(b'"stop"', reason))
+    assert (fold.text, fold.end) == ("Hi", Finished("stop"))
 
 
 def test_half_a_document_is_cut() -> None:

@@ -8,6 +8,7 @@ from nemocli.core.events import (
     Citation,
     Event,
     Finished,
+    Fold,
     Metered,
     Reasoning,
     Retrying,
@@ -47,6 +48,8 @@ def answer_json(answer: Answer, plan: Plan, request: Request, total_s: float) ->
         "citations": [{"url": c.url, "title": c.title} for c in fold.citations],
         "status": status_of(answer),
         "finish_reason": fold.end.reason if isinstance(fold.end, Finished) else None,
+        "finish_reason_raw": _raw_reason(fold),
+        "warnings": _warnings(answer),
         "provider": answer.target.provider.name,
         "upstream": last.upstream if last is not None else None,
         "model": answer.target.name,
@@ -61,6 +64,18 @@ def answer_json(answer: Answer, plan: Plan, request: Request, total_s: float) ->
         "attempts": [_attempt(entry) for entry in answer.entries],
         "session": plan.session,
     }
+
+
+def _raw_reason(fold: Fold) -> str | None:
+    """The server's own word for the end."""
+    return fold.end.raw or fold.end.reason if isinstance(fold.end, Finished) else None
+
+
+def _warnings(answer: Answer) -> list[Json]:
+    """What is wrong with an answer that stands: codes for the server's faults, none for ours."""
+    end = answer.fold.end
+    coded = {w.message: w.code for w in end.warnings} if isinstance(end, Finished) else {}
+    return [{"code": coded.get(line), "message": line} for line in answer.warnings]
 
 
 def status_of(answer: Answer) -> Status:

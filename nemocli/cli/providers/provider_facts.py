@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nemocli.cli.choice import listens
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.provider import Provider, ReasoningWire, loopback
+from nemocli.core.redact import Redactor
 from nemocli.core.request import EFFORTS
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
             "variables": list(provider.auth.env),
             "setup_url": provider.auth.setup_url,
             "header": provider.auth.header,
+            "sent_as": _sent_as(provider),
         },
         "free": provider.free,
         "reports_cost": provider.usage.cost is not None,
@@ -141,12 +143,19 @@ def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
     }
 
 
+def _sent_as(provider: Provider) -> str:
+    """The header that carries the key, without the key."""
+    auth = provider.auth
+    return f"{auth.header}: {auth.scheme} ***" if auth.scheme else f"{auth.header}: ***"
+
+
 def _quirks(provider: Provider) -> dict[str, Json]:
     """How it differs on the wire from a server without opinions; only what does."""
     ours, plain = provider.reasoning, ReasoningWire()
     said: dict[str, Json] = {
         "paths": dict(provider.paths),
-        "headers": dict(provider.headers),
+        "headers": Redactor().headers(provider.headers),
+        "query": Redactor().headers(provider.query),
         "rename": dict(provider.rename),
         "drop": sorted(provider.drop),
         "body": provider.body,
@@ -265,7 +274,7 @@ def _model_cells(model: dict[str, Json], *, free: bool) -> tuple[str, str, str, 
 def _key(key: dict[str, Json], names: str) -> str:
     if not key["required"]:
         return f"not needed; {names} is sent where it is set" if names else "not needed"
-    header = f", sent as {key['header']}" if key["header"] != "Authorization" else ""
+    header = f", sent as {key['sent_as']}"
     return f"{names or 'stored with `nemocli auth login`'}{header}"
 
 

@@ -19,6 +19,7 @@ from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback
 from nemocli.io.http.batch_connection import Connection, Lane
 from nemocli.io.http.exchange import Exchange, fault_of, timeout_fault
+from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
     from nemocli.io.http.client import HttpTransport
@@ -121,9 +122,10 @@ class _Sending:
             self._instead = self._plain.send(call)
             return await self._instead.__aenter__()
         chunks = _Chunks(self, connection)
-        coding = connection.headers.get("content-encoding", "").strip().lower()
-        if coding and coding != "identity":
-            return Reply(connection.status, connection.headers, self._plainly(chunks, coding))
+        codings = transforming(connection.headers.get("content-encoding", ""))
+        if codings:
+            plainly = self._plainly(chunks, codings)
+            return Reply(connection.status, connection.headers, plainly)
         return Reply(connection.status, connection.headers, cast(AsyncIterator[bytes], chunks))
 
     async def __aexit__(
@@ -163,9 +165,10 @@ class _Sending:
             return NemoError(Fault(FaultKind.PROTOCOL, message, hint))
         return NemoError(fault_of(error, exchange))
 
-    async def _plainly(self, chunks: _Chunks, coding: str) -> AsyncIterator[bytes]:
+    async def _plainly(self, chunks: _Chunks, codings: frozenset[str]) -> AsyncIterator[bytes]:
         """The body without a coding nobody asked for."""
-        if coding not in _CODED:
+        if len(codings) > 1 or not codings <= _CODED:
+            coding = ", ".join(sorted(codings))
             if ((self._connection and self._connection.status) or 0) >= 400:
                 return
             message = f"the reply came coded as {coding!r}, which was not asked for"

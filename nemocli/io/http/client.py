@@ -14,6 +14,7 @@ from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.redact import Redactor
 from nemocli.io.http.exchange import Exchange, config_fault, fault_of, offline_fault, timeout_fault
+from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
     import httpx2
@@ -22,7 +23,7 @@ MOST_REDIRECTS = 3
 MOST_SHOWN = 2_000
 """Characters of one chunk in a debug line."""
 
-_CODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _SAFE = frozenset({"GET", "HEAD"})
 _KEYED = frozenset({"authorization", "cookie", "x-api-key", "api-key"})
 
@@ -204,10 +205,10 @@ class _Body:
     def __init__(self, response: httpx2.Response, exchange: Exchange, talk: _Talk | None) -> None:
         import httpx2
 
-        coding = response.headers.get("content-encoding", "").lower()
-        codings = {c.strip() for c in coding.split(",")}
+        coding = response.headers.get("content-encoding", "")
+        codings = transforming(coding)
         self._coded = None if codings <= _CODINGS else coding
-        plain = codings <= {"", "identity"}
+        plain = not codings
         self._source = response.aiter_raw() if plain else response.aiter_bytes()
         self._response = response
         self._exchange = exchange

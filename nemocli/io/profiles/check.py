@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.redact import Redactor
 from nemocli.core.values import Json, JsonObject
 from nemocli.io.yaml import Document, Path
 
@@ -98,6 +99,7 @@ class _Wrong:
             case Mapping():
                 return "a mapping"
         text = repr(self.value) if isinstance(self.value, str) else str(self.value)
+        text = Redactor().text(text)
         return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -12,6 +12,9 @@ from nemocli.core.values import JsonObject, dig
 from nemocli.wire.jsontext import string
 from nemocli.wire.meter import Meter
 
+CACHED = ("usage.cached_tokens", "usage.prompt_cache_hit_tokens")
+"""Where servers of this dialect say the cached input, beside the documented place."""
+
 _TOP = frozenset(
     {
         "id",
@@ -34,12 +37,12 @@ _EMPTY: tuple[object, ...] = (None, "", [])
 def plain_events(payload: JsonObject, provider: Provider) -> list[Event] | None:
     """All its events, or None where it is not of the usual kind."""
     content = _content(payload)
-    if not content or ("<" in content and provider.reasoning.tags):
+    if not content or "<" in content or "[TOOL_CALLS]" in content:
         return None
     upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
     started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
-    events: list[Event] = [started, Text(content)]
-    metered: Metered | None = Meter(provider.usage).read(payload)
+    events: list[Event] = [Text(content)] if started == Started() else [started, Text(content)]
+    metered: Metered | None = Meter(provider.usage, CACHED).read(payload)
     if metered is not None:
         events.append(metered)
     events.append(Finished("stop"))

@@ -4,66 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nemocli.core.events import Event, Failed, Finish, Finished, Reasoning, Started, Text
+from nemocli.core.events import (
+    Event,
+    Failed,
+    Finished,
+    Metered,
+    Reasoning,
+    Started,
+    Text,
+    ToolCallPart,
+    Warned,
+)
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
 from nemocli.core.values import Json, JsonObject, dig, mappings
-from nemocli.wire.chat.fast import plain_events
+from nemocli.wire.chat.fast import CACHED, plain_events
+from nemocli.wire.chat.finish import BROKEN, FINISH, NOTHING, unknown_finish
 from nemocli.wire.chat.tool_calls import ToolCallPieces
 from nemocli.wire.http import complains, fault_inside, unexpected
-from nemocli.wire.jsontext import string
+from nemocli.wire.jsontext import mapping, string
+from nemocli.wire.leaks import LeakWatch
 from nemocli.wire.meter import Meter
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags
 
-# The documented four, and what engines and converted services say instead. Unknown words: stop.
-_FINISH: dict[str, Finish] = {
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "max_length": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "content_filter": "content_filter",
-    "content_filtered": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-}
-_BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-_NOTHING = frozenset({"", "null", "none"})
+_AS_ANSWER = Warned(
+    "reasoning_as_answer",
+    "the server sent the answer as reasoning, although reasoning is off: its reasoning parser does"
+    " not know that; shown is what it sent",
+)
 
 
 class ChatReader:
-    """Fills `reply.Reader` for one reply. Only the first choice is read."""
+    """Fills `reply.Reader` for one reply. Choice 0 is the answer, others are not read.
+
+    With `off`, reasoning was asked not to come: what comes of it is held until the answer begins,
+    and is the answer where none does (SGLang's parser for these models files it so).
+    """
 
     __slots__ = (
         "_awaiting",
         "_by_delta",
         "_choice",
         "_finish",
+        "_held",
+        "_leak",
         "_meter",
         "_model",
+        "_off",
         "_provider",
         "_refused",
         "_said",
         "_sources",
         "_started",
+        "_texted",
         "_think",
         "_tools",
+        "recognised",
     )
 
-    def __init__(self, provider: Provider, model: str) -> None:
+    def __init__(self, provider: Provider, model: str, *, off: bool = False) -> None:
         self._provider = provider
         self._model = model
-        self._meter = Meter(provider.usage)
+        self._meter = Meter(provider.usage, CACHED)
         self._think = ThinkTags() if provider.reasoning.tags else None
         self._tools = ToolCallPieces()
         self._sources = Sources()
         self._started = Started()
         self._awaiting = True
-        self._choice: Json = None
+        self._choice: Json = None  # in a whole reply without a choice 0
+        self._off = off
+        self._held: list[Reasoning] = []
+        self._texted = False  # whether text of the answer, or a call, was passed on
+        self._leak = LeakWatch()
+        self.recognised = False
         self._finish: str | None = None
         self._said = False
         self._by_delta = False  # whether deltas brought something
@@ -82,6 +96,8 @@ class ChatReader:
         if self._awaiting:
             yield from self._start(payload)
         choices = payload.get("choices")
+        if isinstance(choices, list) or payload.get("usage"):
+            self.recognised = True
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and self._mine(choice):
                 if choice.get("error"):
@@ -91,7 +107,7 @@ class ChatReader:
         for name in ("search_results", "citations"):
             if name in payload:
                 yield from self._sources.listed(payload[name])
-        if (metered := self._meter.read(payload)) is not None:
+        if (metered := self._metered(payload)) is not None:
             yield metered
 
     def whole(self, payload: JsonObject) -> Iterator[Event]:
@@ -99,7 +115,13 @@ class ChatReader:
         if not payload.get("error") and not isinstance(payload.get("choices"), list):
             yield Failed(unexpected(payload, self._provider, self._model))
             return
+        choices = mappings(payload.get("choices"))
+        if choices and not any(choice.get("index") in (None, 0) for choice in choices):
+            self._choice = choices[0].get("index")
         yield from self.take(payload)
+        if self._finish is None and self._said and not self._by_delta:
+            # A body that arrived whole by its own framing is not cut.
+            self._finish = "tool_calls" if self._tools.any else "stop"
         yield from self.eof()
 
     def usual(self, payload: JsonObject) -> list[Event] | None:
@@ -116,7 +138,7 @@ class ChatReader:
         """The end that the finish reason announced."""
         if self._finish is None:
             return
-        if self._finish in _BROKEN:
+        if self._finish in BROKEN:
             name = self._provider.name
             yield Failed(
                 Fault(
@@ -127,13 +149,52 @@ class ChatReader:
                 )
             )
             return
-        yield Finished("content_filter" if self._refused else _FINISH.get(self._finish, "stop"))
+        yield from self._closed()
+        if self._tools.nameless:
+            yield Failed(self._nameless())
+            return
+        yield from self._ended(self._finish)
+
+    def _ended(self, word: str) -> Iterator[Event]:
+        warned = self._leak.warned(self._provider.name)
+        if self._held and not self._texted:
+            held, self._held = self._held, []
+            yield Text("".join(piece.text for piece in held))
+            warned += (_AS_ANSWER,)
+        reason = FINISH.get(word)
+        if reason is None:
+            warned += (unknown_finish(word, self._provider.name),)
+        if self._refused:
+            reason = "content_filter"
+        yield Finished(reason or "stop", word if word != reason else None, warned)
 
     def rest(self) -> Iterator[Event]:
-        """Text that may have become a tag."""
+        """Text that may have become a tag, and reasoning that was held back."""
+        yield from self._closed()
+        yield from self._released()
+
+    def _closed(self) -> Iterator[Event]:
         if self._think is not None:
             for thought, piece in self._think.close():
-                yield Reasoning(piece) if thought else Text(piece)
+                yield Reasoning(piece) if thought else self._answer(piece)
+
+    def _released(self) -> Iterator[Event]:
+        held, self._held = self._held, []
+        yield from held
+
+    def _answer(self, piece: str) -> Text:
+        self._texted = True
+        self._leak.feed(piece)
+        return Text(piece)
+
+    def _nameless(self) -> Fault:
+        name = self._provider.name
+        return Fault(
+            FaultKind.PROTOCOL,
+            f"{name} sent a tool call without a name",
+            "try again, or use another path with `-p`",
+            name,
+        )
 
     def _start(self, payload: JsonObject) -> Iterator[Event]:
         """Told once, and again when more is known."""
@@ -150,11 +211,20 @@ class ChatReader:
             self._started = new
             yield new
 
+    def _metered(self, payload: JsonObject) -> Metered | None:
+        """Counts at the top, or in the places where some servers put them."""
+        if payload.get("usage") is None:
+            choices = mappings(payload.get("choices"))
+            for holder in (payload.get("x_groq"), choices[0] if choices else None):
+                if usage := mapping(holder).get("usage"):
+                    return self._meter.read({**payload, "usage": usage})
+        return self._meter.read(payload)
+
     def _mine(self, choice: JsonObject) -> bool:
         index = choice.get("index")
-        if self._choice is None:
-            self._choice = index
-        return index is None or index == self._choice
+        if index is None or index == 0:
+            return True
+        return self._choice is not None and index == self._choice
 
     def _chosen(self, choice: JsonObject) -> Iterator[Event]:
         delta = choice.get("delta")
@@ -170,29 +240,38 @@ class ChatReader:
 
     def _end(self, reason: str) -> None:
         """Take a finish reason. A second one never makes a cut answer a good one."""
-        if reason not in _NOTHING and (self._finish in (None, "stop") or reason in _BROKEN):
+        if reason not in NOTHING and (self._finish in (None, "stop") or reason in BROKEN):
             self._finish = reason
 
     def _delta(self, delta: JsonObject) -> Iterator[Event]:
         reasoning = self._reasoning(delta)
         if reasoning is not None:
             self._said = True
-            yield reasoning
+            if self._off and not self._texted:
+                self._held.append(reasoning)
+            else:
+                yield reasoning
         content = delta.get("content")
         if content:
+            if self._held:
+                yield from self._released()
             yield from self._content(content)
         refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
             self._said = self._refused = True
             yield Text(refusal)
         for piece in mappings(delta.get("tool_calls")):
-            self._said = True
-            yield self._tools.part(piece)
+            yield from self._called(self._tools.part(piece))
         if isinstance(legacy := delta.get("function_call"), dict):
-            self._said = True
-            yield self._tools.legacy(legacy)
+            yield from self._called(self._tools.legacy(legacy))
         if "annotations" in delta:
             yield from self._sources.listed(delta["annotations"])
+
+    def _called(self, part: ToolCallPart | None) -> Iterator[Event]:
+        if part is not None:
+            self._said = self._texted = True
+            yield from self._released()
+            yield part
 
     def _reasoning(self, delta: JsonObject) -> Reasoning | None:
         """The field's text; the details' own only where no field has it, or it would come twice."""
@@ -223,10 +302,10 @@ class ChatReader:
     def _text(self, text: str) -> Iterator[Event]:
         self._said = True
         if self._think is None:
-            yield Text(text)
+            yield self._answer(text)
             return
         for thought, piece in self._think.feed(text):
-            yield Reasoning(piece) if thought else Text(piece)
+            yield Reasoning(piece) if thought else self._answer(piece)
 
     def _failed(self, error: Json, payload: JsonObject) -> Iterator[Event]:
         if (metered := self._meter.read(payload)) is not None:

@@ -44,8 +44,7 @@ def encode(target: Target, request: Request, base_url: str) -> Call:
 
 def decoder(target: Target, request: Request) -> Decoder:
     """A decoder for one reply, streamed or whole."""
-    del request
-    reader = ChatReader(target.provider, target.model)
+    reader = ChatReader(target.provider, target.model, off=request.reasoning == "off")
     return ReplyDecoder(reader, target.provider, target.model)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from zlib import crc32
 
 from nemocli.core.events import (
     Event,
@@ -24,6 +25,7 @@ from nemocli.core.provider import Provider, UsageWire
 from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import mapping, string
+from nemocli.wire.leaks import LeakWatch
 from nemocli.wire.meter import Meter
 from nemocli.wire.responses.tool_calls import FunctionCalls
 from nemocli.wire.sources import Sources
@@ -40,16 +42,19 @@ class ResponsesReader:
 
     __slots__ = (
         "_calls",
+        "_leak",
         "_meter",
         "_model",
         "_provider",
         "_reasoned",
         "_refused",
         "_said",
+        "_since",
         "_sources",
         "_started",
         "_think",
         "_thought",
+        "recognised",
     )
 
     def __init__(self, provider: Provider, model: str) -> None:
@@ -60,6 +65,9 @@ class ResponsesReader:
         self._started = Started()
         self._think = ThinkTags() if provider.reasoning.tags else None
         self._said: set[str] = set()  # parts whose text came in deltas
+        self._since = _Sum()  # the text since the last part that was closed
+        self._leak = LeakWatch()
+        self.recognised = False
         self._thought = ""  # the last one; steps repeat it
         self._reasoned = False
         self._calls = FunctionCalls()
@@ -74,12 +82,14 @@ class ResponsesReader:
         """One event of the stream."""
         kind = payload.get("type")
         if kind == "response.output_text.delta":
+            self.recognised = True
             yield from self._delta(payload)
             return
         if not isinstance(kind, str) or not kind.startswith("response."):
             if payload.get("error") or kind == "error" or complains(payload):
                 yield from self._failed(payload.get("error"), payload)
             return
+        self.recognised = True
         if kind == "response.error":
             yield from self._failed(payload.get("error"), payload)
             return
@@ -130,7 +140,11 @@ class ResponsesReader:
         """Text that may have become a tag."""
         if self._think is not None:
             for thought, piece in self._think.close():
-                yield Reasoning(piece) if thought else Text(piece)
+                yield Reasoning(piece) if thought else self._answer(piece)
+
+    def _answer(self, piece: str) -> Text:
+        self._leak.feed(piece)
+        return Text(piece)
 
     def _about(self, response: JsonObject) -> Iterator[Event]:
         old, path = self._started, self._provider.upstream
@@ -148,9 +162,10 @@ class ResponsesReader:
         match name:
             case "output_text.done" | "refusal.done":
                 text = payload.get("text") or payload.get("refusal")
-                if text and _place(payload) not in self._said:
+                if isinstance(text, str) and text and not self._repeats(payload, text):
                     self._refused |= name == "refusal.done"
                     yield from self._text(payload, text)
+                self._since = _Sum()
             case "refusal.delta":
                 self._refused = True
                 yield from self._delta(payload)
@@ -169,14 +184,20 @@ class ResponsesReader:
     def _text(self, payload: JsonObject, text: Json) -> Iterator[Event]:
         if isinstance(text, str) and text:
             self._said.add(_place(payload))
+            self._since.add(text)
             yield from self._spoken(text)
+
+    def _repeats(self, payload: JsonObject, text: str) -> bool:
+        """Whether a part's full text was said in deltas: under its place, or, where a proxy makes
+        up places anew for each event, word for word since the part before it."""
+        return _place(payload) in self._said or self._since.is_of(text)
 
     def _spoken(self, text: str) -> Iterator[Event]:
         if self._think is None:
-            yield Text(text)
+            yield self._answer(text)
             return
         for thought, piece in self._think.feed(text):
-            yield Reasoning(piece) if thought else Text(piece)
+            yield Reasoning(piece) if thought else self._answer(piece)
 
     def _reasoning(self, name: str, payload: JsonObject) -> Iterator[Event]:
         """Deltas as they are; a `thought`, which comes with each step of a search, as a line."""
@@ -216,12 +237,14 @@ class ResponsesReader:
             yield Failed(Fault(FaultKind.CUT, message, _AGAIN, self._provider.name, retry=False))
         elif name == "incomplete":
             reason = string(mapping(response.get("incomplete_details")).get("reason"))
-            yield Finished(_INCOMPLETE.get(reason or "", "length"))
+            yield Finished(_INCOMPLETE.get(reason or "", "length"), reason)
         elif self._refused:
             yield Finished("content_filter")
         else:
             calls = self._calls.any or name == "requires_action"
-            yield Finished("tool_calls" if calls else "stop")
+            yield from self.rest()
+            warned = self._leak.warned(self._provider.name)
+            yield Finished("tool_calls" if calls else "stop", None, warned)
 
     def _late(self, item: JsonObject) -> Iterator[Event]:
         """What of an output item was not streamed before the end."""
@@ -258,9 +281,30 @@ class ResponsesReader:
         yield Failed(fault_inside(told, self._provider, self._model))
 
 
+class _Sum:
+    """Length and checksum of a text that is not kept."""
+
+    __slots__ = ("_crc", "_size")
+
+    def __init__(self) -> None:
+        self._crc = self._size = 0
+
+    def add(self, text: str) -> None:
+        """The next piece."""
+        raw = text.encode("utf-8", "surrogatepass")
+        self._crc, self._size = crc32(raw, self._crc), self._size + len(raw)
+
+    def is_of(self, text: str) -> bool:
+        """Whether the pieces add up to this text."""
+        raw = text.encode("utf-8", "surrogatepass")
+        return self._size == len(raw) and self._crc == crc32(raw)
+
+
 def _place(payload: JsonObject) -> str:
-    """The part of the output that a text event belongs to."""
-    item = payload.get("item_id") or payload.get("output_index") or 0
+    """The part of the output that a text event belongs to: its position, which gateways keep,
+    before an id, which some make up anew for each event."""
+    at = payload.get("output_index")
+    item = payload.get("item_id") or 0 if at is None else f"at {at}"
     return f"{item}/{payload.get('content_index') or 0}"
 
 

@@ -156,7 +156,7 @@ COMPLAINTS = {
     "user in address": (
         "dialect: chat\nbase_url: https://u:p@a.example\n",
         4,
-        "base_url cannot be 'https://u:p@a.example'",
+        "base_url cannot be 'https://***@a.example'",
         None,
     ),
     "bad port": (
