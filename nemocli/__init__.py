@@ -146,6 +146,7 @@ io/ THE WORLD: one resource and one third-party package per module; fills the po
   io/settings                  Settings from the command line, the environment
   io/sqlite                    SQLite files that are private
   io/stdin                     What is piped in and what is attached: text, whole
+  io/text                      What is text
   io/threads                   Blocking work beside the event loop
   io/yaml                      YAML without surprises: words stay words, numbers are exact
 
@@ -179,6 +180,7 @@ io/http/ HTTP: one pooled client, one for very many calls, one for large files.
   io/http/client               HTTP over one pooled client: deadlines, redirects, proxies
   io/http/download_client      Large bodies over plain sockets, straight into a buffer: for files
   io/http/exchange             How far an exchange has come, how long it may still take
+  io/http/proxy                The proxy of the environment that would serve one URL
 
 io/keys/ Keys: the environment, the keyring, a command or a private file.
   io/keys/keyfile              Two small private files: the keys of those without a keyring

@@ -171,7 +171,13 @@ async def reply_to(call: Call, door: Door, world: World, reply: Reply) -> None:
                 body = await refusal(answer)
                 now = world.clock.now()
                 fault = fault_from(
-                    answer.status, headers, body, now, provider=provider, model=target.model
+                    answer.status,
+                    headers,
+                    body,
+                    now,
+                    provider=provider,
+                    model=target.model,
+                    url=call.url,
                 )
                 fault = fault.at(provider.name, request_id_of(headers))
                 fold.add(Failed(without_key(fault, door.key)))

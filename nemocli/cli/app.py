@@ -101,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = typer.main.get_command(root).main(
             args, prog_name="nemocli", standalone_mode=False, obj=setup
         )
+        setup.out.flush()
     except ReaderGone:
         return SIGPIPE_EXIT
     except Exception as error:  # noqa: BLE001 - the last door: a bug gets one line, not a page

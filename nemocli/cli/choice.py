@@ -36,11 +36,18 @@ def chosen(setup: Setup, providers: list[str] | None, model: str | None) -> Choi
     catalogue = setup.catalogue
     if names:
         return Choice(tuple(_targets(setup, names, model)))
+    say_broken(setup)
     card = catalogue.card(model.partition(":")[0]) if model else default_card(setup)
     for provider in (*keyed(setup, card), *_listening(setup)):
         if (target := _served(setup, provider, model)) is not None:
             return Choice((target,))
     return _without_key(setup, card, model)
+
+
+def say_broken(setup: Setup) -> None:
+    """A line for each profile file that cannot be read: it costs what it describes, and no more."""
+    for fault in setup.profiles.broken.values():
+        setup.err.warn(f"{fault.message}; gone on without it")
 
 
 def default_card(setup: Setup) -> ModelCard | None:
@@ -53,7 +60,8 @@ def keyed(setup: Setup, card: ModelCard | None) -> list[Provider]:
     user's own. Nothing is run to find out."""
     order = [offer.provider for offer in card.offers] if card is not None else []
     known = setup.catalogue.providers
-    names = dict.fromkeys([*(n for n in order if n in known), *known])
+    usable = set(known)  # a name whose file is broken is in it, and cannot be had
+    names = dict.fromkeys([*(n for n in order if n in usable), *known])
     providers = (known[name] for name in names)
     return [p for p in providers if p.auth.required and setup.keys.likely(p)]
 
@@ -117,9 +125,10 @@ def _offers(card: ModelCard, provider: Provider) -> bool:
 
 def _first_offer(setup: Setup, card: ModelCard | None) -> Provider | None:
     known = setup.catalogue.providers
+    usable = set(known)
     for each in (card, default_card(setup)):
         for offer in each.offers if each is not None else ():
-            if offer.provider in known and known[offer.provider].auth.required:
+            if offer.provider in usable and known[offer.provider].auth.required:
                 return known[offer.provider]
     return None
 

@@ -19,11 +19,13 @@ def run_async(
     *,
     many: bool = False,
     interrupt: Callable[[], None] | None = None,
+    finishes: bool = False,
 ) -> T:
     """Run to the end. The first Ctrl-C (or SIGTERM, or the terminal's end) cancels the task, which
     may still book and show what it has; a second one raises KeyboardInterrupt at once. `many` calls
     at once are worth a faster loop, where one is installed. With `interrupt`, that is called for a
-    Ctrl-C instead, however often."""
+    Ctrl-C instead, however often. Where the task `finishes` something after it was stopped, the
+    second Ctrl-C cancels that too, and the third is at once."""
     factory = None
     if many:
         from nemocli.io.event_loop import fast_loop
@@ -31,28 +33,31 @@ def run_async(
         factory = fast_loop()
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(_listening(main, interrupt))
+            return runner.run(_listening(main, interrupt, finishes=finishes))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
 async def _listening(
-    main: Callable[[], Coroutine[Any, Any, T]], interrupt: Callable[[], None] | None
+    main: Callable[[], Coroutine[Any, Any, T]],
+    interrupt: Callable[[], None] | None,
+    *,
+    finishes: bool,
 ) -> T:
     """The handler only leaves word with the loop: a task that is cancelled in the middle of its own
     step (by a signal, between any two of its instructions) can take that for a timeout of its own.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    asked = False
+    asked = 0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if interrupt is not None and number == signal.SIGINT:
             loop.call_soon_threadsafe(interrupt)
             return
-        if asked:
+        if asked > finishes:
             raise KeyboardInterrupt
-        asked = True
+        asked += 1
         if task is not None:
             loop.call_soon_threadsafe(task.cancel)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
+from nemocli.core.quantities import time_text
+
 
 class ExitCode(IntEnum):
     """What the process tells its caller."""
@@ -133,8 +135,15 @@ class Fault:
 
     @property
     def advice(self) -> str | None:
-        """The hint, or what generally helps."""
-        return self.hint or HINTS.get(self.kind)
+        """The hint, or what generally helps; with the time the server asked for, where it is more
+        than a little."""
+        hint = self.hint or HINTS.get(self.kind)
+        wait = self.retry_after_s
+        if wait is None or wait < A_LITTLE_S or self.retry is False:
+            return hint
+        when = f"it asks to be left alone for {time_text(wait)}"
+        rest = (hint or "").removeprefix("wait a little, or ").removeprefix("wait a little")
+        return f"{when}; {rest}" if rest else when
 
     @property
     def exit_code(self) -> ExitCode:
@@ -148,6 +157,10 @@ class Fault:
             provider=self.provider or provider,
             request_id=self.request_id or request_id,
         )
+
+
+A_LITTLE_S = 5.0
+"""Waits below this are not worth a word."""
 
 
 class NemoError(Exception):

@@ -15,7 +15,8 @@ from nemocli.core.card import GpuRow, ModelCard, Weights
 from nemocli.core.faults import usage_error
 from nemocli.core.values import Json
 
-Verdict = Literal["fits", "listed, tight", "does not fit"]
+Verdict = Literal["fits", "listed, tight", "does not fit", "unknown"]
+"""`unknown`: it has the room, but nobody here knows whether these GPUs run that precision."""
 
 MIB = 2**20
 USABLE = 0.90
@@ -27,6 +28,15 @@ TIGHT = 0.05
 """With less than this share of a GPU left, a configuration is tight."""
 
 _GPUS = re.compile(r"\s*(\d{1,4})\s*[xX*]\s*(.+?)\s*", re.IGNORECASE)
+
+_SIZE = re.compile(r"(?<!\d)(\d{2,3})\s*-?G(?:i?B)?\b", re.IGNORECASE)
+LABEL = 0.99
+"""Of the memory on a GPU's label its driver reports at least so much."""
+
+NATIVE_FP4 = ("B200", "B300", "GB200", "GB300", "RTX PRO 6000")
+"""Kinds that compute in FP4; Hopper runs such weights too, computed in 16 bits."""
+NO_FP4 = ("A100", "L40S", "V100", "A10", "A30", "A40")
+"""Kinds older than Hopper: no source says that FP4 weights run there."""
 
 _MODEL = re.compile(r"[A-Z]+\d{2,}[A-Z]?")
 
@@ -117,6 +127,11 @@ def parse_gpus(text: str) -> Gpus:
     if found is None or not int(found[1]):
         raise usage_error(f"--gpus {text!r} is no set of GPUs", "write 8xH100")
     memory = memory_of(found[2])
+    if (size := _SIZE.search(found[2])) is not None:
+        # A size in the name goes before the usual one: an A100 has 40 or 80 GB.
+        said = int(size[1]) * 1024
+        if memory is None or not 0.85 < memory / said < 1.15:
+            memory = round(said * LABEL)
     if memory is None:
         known = ", ".join(MEMORY_MIB)
         raise usage_error(f"no memory is known for a {found[2]!r}", f"one of {known}")
@@ -171,10 +186,17 @@ def _fit(card: ModelCard, row: Weights, size: int, gpus: Gpus, shape: Shape | No
                key=lambda r: r.count)[:3]
     )  # fmt: skip
     verdict: Verdict = "fits" if enough else "listed, tight" if listed else "does not fit"
+    if verdict == "fits" and listed is None and not _computes(row.precision, gpus.kind):
+        verdict = "unknown"
     return Fit(
         row.repo, row.precision, verdict, tensor, pipeline, weights, room, context, listed,
-        nearest, _why(verdict, listed, room, context),
+        nearest, _why(card, gpus, verdict, listed=listed, room=room, context=context),
     )  # fmt: skip
+
+
+def _computes(precision: str, kind: str) -> bool:
+    """Whether GPUs of a kind are known to run weights of a precision."""
+    return "FP4" not in precision.upper() or not _words(kind) & set(NO_FP4)
 
 
 def _split(count: int, rows: Sequence[GpuRow]) -> tuple[int, int]:
@@ -198,15 +220,32 @@ def _context(
     return tokens if card.context is None else min(tokens, card.context)
 
 
-def _why(verdict: Verdict, listed: GpuRow | None, room: int, context: int | None) -> str:
-    where = f"listed ({listed.source})" if listed is not None else "not in the vendor's list"
+def _why(
+    card: ModelCard,
+    gpus: Gpus,
+    verdict: Verdict,
+    *,
+    listed: GpuRow | None,
+    room: int,
+    context: int | None,
+) -> str:
+    known = any(_same_kind(r.gpu, gpus.kind) for r in card.hardware)
+    absent = "not in the vendor's list" if known else "our copy of the vendor's list ends before it"
+    where = f"listed ({listed.source})" if listed is not None else absent
     gigabytes = f"{room / 1e9:+.1f} GB per GPU by arithmetic"
     if verdict == "fits":
         return f"{where}; {gigabytes}"
     if verdict == "listed, tight":
         if not context:
             return f"{where}, but {gigabytes}: list and arithmetic disagree, try it before you rent"
-        return f"{where}, but {gigabytes}, about {context:,} tokens at the most: a short context"
+        short = ": a short context" if card.context is None or context < card.context else ""
+        return f"{where}, but {gigabytes}, about {context:,} tokens at the most{short}"
+    if verdict == "unknown":
+        return (
+            f"{where}; {gigabytes}, but {gpus.kind} does not compute in FP4: weight-only kernels"
+            " (Marlin in vLLM) may run it at 16-bit speed, and nobody here has tried; BF16 is the"
+            " precision for it"
+        )
     return f"{where}; {gigabytes}"
 
 

@@ -27,7 +27,8 @@ class Auth:
 
     `env` are variables in the provider's own documentation's order, `header` and `scheme` how it is
     sent (`Authorization: Bearer KEY`), `key_prefix` what a right key begins with, `setup_url` where
-    a person gets one. `allow_http` permits the key on plain HTTP beyond loopback.
+    a person gets one, `check` the path of a free call that refuses a wrong key. `allow_http`
+    permits the key on plain HTTP beyond loopback.
     """
 
     env: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Auth:
     scheme: str = "Bearer"
     key_prefix: str | None = None
     setup_url: str | None = None
+    check: str | None = None
     allow_http: bool = False
 
 

@@ -14,6 +14,11 @@ def size_text(count: float) -> str:
     return f"{count / 1000:.2f} TB"
 
 
+def counted(count: int, word: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`, `2 retries`."""
+    return f"{count:,} {word if count == 1 else plural or word + 's'}"
+
+
 def time_text(seconds: float | None) -> str:
     """`2 h 05 min`, `48 min`, `12 s`."""
     if seconds is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from nemocli.core.events import Event, Failed, Finished, Started
@@ -97,7 +98,7 @@ async def call(
         if isinstance(event, Finished | Failed):
             ended = True
         if isinstance(event, Failed):
-            event = Failed(without_key(event.fault, door.key))
+            event = Failed(refused_key(without_key(event.fault, door.key), door.key))
         sink(event)
 
     try:
@@ -105,6 +106,21 @@ async def call(
     except NemoError as error:
         if not ended:
             once(Failed(error.fault.at(door.target.provider.name)))
+
+
+def refused_key(fault: Fault, key: Key | None) -> Fault:
+    """A refusal of a key, saying which: a variable goes before any key that is stored."""
+    if key is None or fault.kind is not FaultKind.AUTH or fault.status not in (401, 403):
+        return fault
+    kind, _, name = key.source.partition(" ")
+    message = f"{fault.message} (the key from {name if kind == 'env' else key.source})"
+    hint = fault.hint
+    if kind == "env" and (hint is None or "auth login" in hint):
+        hint = (
+            f"put another key into {name}, or unset it: it goes before a stored one"
+            f" (`nemocli auth login {fault.provider}`)"
+        )
+    return replace(fault, message=message, hint=hint)
 
 
 def without_key(fault: Fault, key: Key | None) -> Fault:
@@ -130,7 +146,7 @@ async def _exchange(
         async with world.transport.send(asked) as reply:
             later = queued_call(asked, reply, provider)
             if later is None or world.clock.monotonic() > ends:
-                await _read(reply, door, request, world, sink)
+                await _read(reply, door, request, sink, now=world.clock.now())
                 return
         await world.clock.sleep(QUEUED_S)
         asked = later
@@ -157,7 +173,7 @@ def _domain(host: str | None) -> str:
     return ".".join((host or "").lower().split(".")[-2:])
 
 
-async def _read(reply: Reply, door: Door, request: Request, world: World, sink: Sink) -> None:
+async def _read(reply: Reply, door: Door, request: Request, sink: Sink, *, now: datetime) -> None:
     """The events of a reply, or the one failure that its status is."""
     target, provider = door.target, door.target.provider
     request_id = request_id_of(reply.headers)
@@ -166,9 +182,14 @@ async def _read(reply: Reply, door: Door, request: Request, world: World, sink: 
         return
     if reply.status not in ANSWERED:
         body = await refusal(reply)
-        now = world.clock.now()
         fault = fault_from(
-            reply.status, reply.headers, body, now, provider=provider, model=target.model
+            reply.status,
+            reply.headers,
+            body,
+            now,
+            provider=provider,
+            model=target.model,
+            url=door.base_url + provider.url(provider.dialect).removeprefix(provider.base_url),
         )
         sink(Failed(fault.at(provider.name, request_id)))
         return

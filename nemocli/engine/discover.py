@@ -37,8 +37,10 @@ async def get(provider: Provider, url: str, key: Key | None, world: World) -> by
                 body = await refusal(reply)
                 now = world.clock.now()
                 fault = fault_from(
-                    reply.status, reply.headers, body, now, provider=provider, model=""
+                    reply.status, reply.headers, body, now, provider=provider, model="", url=url
                 )
+                if fault.hint and "models ls" in fault.hint:  # what was just run
+                    fault = replace(fault, hint=f"check `base_url` of {provider.name}")
                 raise NemoError(fault.at(provider.name, request_id_of(reply.headers)))
             return await whole(reply, MOST_LISTING_BYTES)
     except NemoError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.core.faults import NemoError, config_error
+from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 
 if TYPE_CHECKING:
     import mmap
@@ -90,24 +91,44 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
 def read_text(path: Path) -> str | None:
     """The text of a UTF-8 file; None when there is no file. Raises NemoError otherwise."""
     try:
-        return path.read_text("utf-8-sig")
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise file_error("cannot read", path, error) from error
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise config_error(f"{path}: not UTF-8 text (byte {error.start})") from error
+        from nemocli.io.text import encoding_hint
+
+        what = f"{path}: not UTF-8 text (byte {error.start})"
+        raise config_error(what, encoding_hint(data)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class HeldError(NemoError):
+    """Another process has the lock."""
+
+
+class NoLocksError(NemoError):
+    """The file system has no locks."""
+
+
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 @contextmanager
-def lock(path: Path, timeout_s: float = 10.0) -> Iterator[None]:
-    """Hold a lock that other processes and threads respect; `path` is a file made for it.
+def lock(path: Path, timeout_s: float = 10.0, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock that other processes and threads respect; `path` is a file made for it, readable
+    by its owner alone, or `shared` with whom the folder is shared with.
 
-    Gone with the process, however that ends. Raises NemoError when it is not free in time.
+    Gone with the process, however that ends. Raises HeldError when it is not free in time,
+    NoLocksError where there are none, NemoError when the file cannot be opened.
     """
-    private_folder(path.parent)
+    if not shared:
+        private_folder(path.parent)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666 if shared else PRIVATE_FILE)
     except OSError as error:
         raise file_error("cannot lock", path, error) from error
     try:
@@ -132,12 +153,13 @@ def _wait(handle: int, path: Path, timeout_s: float) -> None:
             _try_lock(handle)
         except (BlockingIOError, PermissionError) as error:
             if time.monotonic() >= until:
-                raise config_error(
-                    f"{path} is held by another nemocli",
-                    "wait for it to finish, or stop it",
-                ) from error
+                message = f"{path} is held by another nemocli"
+                hint = "wait for it to finish, or stop it"
+                raise HeldError(Fault(FaultKind.CONFIG, message, hint, sent=False)) from error
             time.sleep(_POLL_S)
         except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise NoLocksError(file_error("cannot lock", path, error).fault) from error
             raise file_error("cannot lock", path, error) from error
         else:
             return

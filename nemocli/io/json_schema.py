@@ -26,6 +26,10 @@ LONGEST = 240
 """Characters of one complaint."""
 MOST_EXPONENT = 10_000
 """Numbers further from 1 than this are refused: to compute with them takes for ever."""
+_SCHEMA_WORDS = frozenset(
+    {"properties", "$ref", "$defs", "anyOf", "oneOf", "allOf", "items", "enum", "const", "not"}
+)
+"""Words that only a schema has; `type` stands in wrappers too."""
 _INT_DIGITS = 4000
 """Python refuses to turn much more than this into an int; a Decimal takes any length."""
 
@@ -38,16 +42,28 @@ def schema_argument(text: str) -> JsonObject:
     """
     given = text.strip()
     if given.startswith("{"):
-        return _parsed(given, "--schema")
+        return _unwrapped(_parsed(given, "--schema"))
     name = given.removeprefix("@")
     content = _content(name)
     if content is not None:
         if name.endswith(".json") or content.lstrip().startswith("{"):
-            return _parsed(content, name)
+            return _unwrapped(_parsed(content, name))
         return _fields_in(content, name)
     if given.startswith("@") or _looks_like_a_path(given):
         raise usage_error(f"--schema: no such file: {name}")
     return schema_of_fields(given)
+
+
+def _unwrapped(schema: JsonObject) -> JsonObject:
+    """The schema inside what OpenAI's API wants around one: `{name, schema}`, also as the value of
+    `json_schema` or of a whole `response_format`. As a schema such a wrapper would allow all."""
+    for name in ("response_format", "json_schema"):
+        if isinstance(inner := schema.get(name), Mapping) and not _SCHEMA_WORDS & schema.keys():
+            schema = inner
+    inner = schema.get("schema")
+    if isinstance(inner, Mapping) and not _SCHEMA_WORDS & schema.keys():
+        return inner
+    return schema
 
 
 def _content(name: str) -> str | None:

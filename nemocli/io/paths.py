@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nemocli.core.faults import config_error
+
 APP = "nemocli"
 
 
@@ -78,29 +80,37 @@ def paths_from(env: Mapping[str, str]) -> Paths:
         return Paths(root, root / "data", root / "state", root / "cache")
     if sys.platform in ("darwin", "win32"):
         return _platform()
-    user = _user_home(env)
     return Paths(
-        _xdg(env, "XDG_CONFIG_HOME", user / ".config"),
-        _xdg(env, "XDG_DATA_HOME", user / ".local" / "share"),
-        _xdg(env, "XDG_STATE_HOME", user / ".local" / "state"),
-        _xdg(env, "XDG_CACHE_HOME", user / ".cache"),
+        _xdg(env, "XDG_CONFIG_HOME", ".config"),
+        _xdg(env, "XDG_DATA_HOME", ".local/share"),
+        _xdg(env, "XDG_STATE_HOME", ".local/state"),
+        _xdg(env, "XDG_CACHE_HOME", ".cache"),
     )
 
 
-def _xdg(env: Mapping[str, str], name: str, default: Path) -> Path:
+def _xdg(env: Mapping[str, str], name: str, default: str) -> Path:
     # A relative path in these variables is to be ignored (XDG Base Directory 0.8, "Basics").
     value = env.get(name, "")
-    return (Path(value) if value.startswith("/") else default) / APP
+    return (Path(value) if value.startswith("/") else user_home(env) / default) / APP
 
 
-def _user_home(env: Mapping[str, str]) -> Path:
-    home = env.get("HOME")
-    return Path(home) if home else Path.home()
+def user_home(env: Mapping[str, str]) -> Path:
+    """The user's home folder. Raises NemoError (config) where there is none, as for a numeric user
+    in a container: HOME is not set, and no account says more."""
+    if home := env.get("HOME"):
+        return Path(home)
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise config_error(
+            "no home folder: HOME is not set, and this user has no account here",
+            "set NEMOCLI_HOME to a folder for settings, keys and the ledger",
+        ) from None
 
 
 def _expanded(path: str, env: Mapping[str, str]) -> Path:
     if path == "~" or path.startswith(("~/", "~\\")):
-        return _user_home(env) / path[2:]
+        return user_home(env) / path[2:]
     return Path(path)
 
 

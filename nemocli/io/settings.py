@@ -126,8 +126,6 @@ def set_value(path: Path, name: str, value: Json) -> Value:
         wanted = coerce(row, value)
     except ValueError as error:
         raise config_error(f"{name}: {error}") from error
-    if name.count(".") > 1:
-        raise config_error(f"{path}: `{name}` is nested too deeply; edit the file by hand")
     before = read_text(path) or ""
     if before:
         _layer(before, path)  # a broken file is reported, not edited
@@ -147,8 +145,6 @@ def unset_value(path: Path, name: str) -> bool:
     edit.
     """
     setting(name)
-    if name.count(".") > 1:
-        raise config_error(f"{path}: `{name}` is nested too deeply; edit the file by hand")
     before = read_text(path)
     if before is None or name not in _layer(before, path).values:
         return False
@@ -229,10 +225,11 @@ def _edited(text: str, path: list[str], value: str) -> str | None:
     """The text with one more or one changed line; None where a line is not enough."""
     lines = text.splitlines()
     start, stop, indent = 0, len(lines), ""
-    for parent in path[:-1]:
+    for depth, parent in enumerate(path[:-1]):
         at = _find(lines, start, stop, indent, parent)
         if at is None:
-            return _joined([*lines, f"{parent}:", f"  {path[-1]}: {value}"])
+            lines[stop:stop] = _nested(path[depth:], value, indent)
+            return _joined(lines)
         start, stop = at + 1, _block_end(lines, at + 1)
         first = next((line for line in lines[start:stop] if line.strip()), "")
         indent = first[: len(first) - len(first.lstrip())] or "  "
@@ -245,6 +242,12 @@ def _edited(text: str, path: list[str], value: str) -> str | None:
         return None
     lines[at] = f"{indent}{path[-1]}: {value}{match['note'] or ''}"
     return _joined(lines)
+
+
+def _nested(path: list[str], value: str, indent: str) -> list[str]:
+    """A setting and the mappings around it, from a depth on where nothing is yet."""
+    heads = [f"{indent}{'  ' * n}{key}:" for n, key in enumerate(path[:-1])]
+    return [*heads, f"{indent}{'  ' * (len(path) - 1)}{path[-1]}: {value}"]
 
 
 def _entry(lines: list[str], at: int, indent: str, key: str) -> re.Match[str] | None:

@@ -6,26 +6,30 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from nemocli.core.faults import config_error, usage_error
 from nemocli.core.text import one_line
 from nemocli.io.files import file_error
+from nemocli.io.text import text_of
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one input: no model reads more, and a pipe without an end must not fill the memory."""
-GRACE_S = 0.05
-"""For a program at the other end of a pipe that has only just been started."""
+NOTICE_S = 1.0
+"""After so long a wait for stdin is said."""
+SILENT_S = 5.0
+"""For the program at the other end of a pipe to write something, where a prompt was typed too."""
 _STDIN = 0
-_WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_stdin(*, wanted: bool) -> str | None:
+def read_stdin(*, wanted: bool, say: Callable[[str], None] | None = None) -> str | None:
     """What is piped in, to its end; None when there is nothing.
 
-    `wanted` waits for a pipe to say something; else only one that has begun to is read, so that an
-    idle pipe (as cron jobs and editors leave open) hangs nobody. Terminals are never read. Raises
-    NemoError for what has begun and cannot be read to its end, or is no text.
+    `wanted` waits for as long as it takes; else a pipe gets SILENT_S to begin, or to end, so that
+    one that nobody writes to (as cron jobs and editors leave open) hangs nobody. `say` is told what
+    is waited for, and of a file that is taken along. Terminals are never read. Raises NemoError for
+    what has begun and cannot be read to its end, or is no text.
     """
     if sys.stdin is None:
         return None
@@ -33,13 +37,38 @@ def read_stdin(*, wanted: bool) -> str | None:
         kind = os.fstat(_STDIN).st_mode
     except OSError:  # closed
         return None
-    if os.isatty(_STDIN) or not (wanted or stat.S_ISREG(kind) or _ready(_STDIN)):
+    if os.isatty(_STDIN):
+        return None
+    say = say or _unsaid
+    if not stat.S_ISREG(kind) and not _begun(wanted, say):
         return None
     try:
         data = _whole(_STDIN, "stdin")
     except OSError as error:
         raise config_error(f"cannot read stdin: {error.strerror or error}") from error
-    return _decoded(data, "stdin")
+    if stat.S_ISREG(kind) and not wanted and data:
+        say(f"{len(data):,} bytes of stdin go along with the prompt; `-n` leaves stdin alone")
+    return text_of(data, "stdin")
+
+
+def _unsaid(_: str) -> None:
+    """Nobody listens."""
+
+
+def _begun(wanted: bool, say: Callable[[str], None]) -> bool:
+    """Wait for a pipe's first byte, or for its end."""
+    if _ready(_STDIN, NOTICE_S):
+        return True
+    if wanted:
+        say("waiting for stdin; Ctrl-D or Ctrl-C ends it")
+        return True
+    say(f"waiting for stdin, {SILENT_S:g} s at the most; `-n` leaves it alone")
+    if _ready(_STDIN, SILENT_S - NOTICE_S):
+        return True
+    say(
+        f"nothing came from stdin in {SILENT_S:g} s: asked without it; `-` as a prompt waits longer"
+    )
+    return False
 
 
 def read_attachment(path: str) -> tuple[str, str]:
@@ -60,14 +89,7 @@ def read_attachment(path: str) -> tuple[str, str]:
         raise file_error("cannot read", Path(path), error) from error
     except (ValueError, RuntimeError) as error:  # a NUL in the name; a home that is not there
         raise config_error(f"cannot read {path!r}: {error}") from error
-    text = _decoded(data, path)
-    if (at := text.find("\0")) >= 0:
-        before = len(text[:at].encode("utf-16-le" if data.startswith(_WIDE) else "utf-8"))
-        raise config_error(
-            f"{path}: not a text file (a NUL byte at {before + _mark_size(data)})",
-            "turn it into text first",
-        )
-    return one_line(path, 400), text
+    return one_line(path, 400), text_of(data, path)
 
 
 def _whole(handle: int, what: str) -> bytes:
@@ -92,34 +114,19 @@ def _some(handle: int) -> bytes:
             select.select([handle], [], [])
 
 
-def _decoded(data: bytes, what: str) -> str:
-    """UTF-8, with or without a byte order mark, or UTF-16 with one."""
-    wide = data.startswith(_WIDE)
-    try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = error.start + (0 if wide else _mark_size(data))
-        hint = "`iconv -t utf-8` converts text in other encodings"
-        name = "UTF-16" if wide else "UTF-8"
-        raise config_error(f"{what}: not {name} text (byte {at})", hint) from error
-
-
-def _mark_size(data: bytes) -> int:
-    """The length of the byte order mark, which the decoders swallow."""
-    return 2 if data.startswith(_WIDE) else 3 if data.startswith(b"\xef\xbb\xbf") else 0
-
-
 if sys.platform == "win32":
     import ctypes
     import msvcrt
     import time
 
-    def _ready(handle: int) -> bool:
+    def _ready(handle: int, seconds: float) -> bool:
         """Windows selects sockets only; a pipe there is looked into."""
-        if _has_data(handle):
-            return True
-        time.sleep(GRACE_S)
-        return _has_data(handle)
+        ends = time.monotonic() + seconds
+        while not _has_data(handle):
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.02)
+        return True
 
     def _has_data(handle: int) -> bool:
         waiting = ctypes.c_ulong()
@@ -131,6 +138,6 @@ if sys.platform == "win32":
 
 else:
 
-    def _ready(handle: int) -> bool:
-        """Whether there is something to read, the end of a pipe included."""
-        return bool(select.select([handle], [], [], GRACE_S)[0])
+    def _ready(handle: int, seconds: float) -> bool:
+        """Whether there is something to read in that time, the end of a pipe included."""
+        return bool(select.select([handle], [], [], seconds)[0])

@@ -93,7 +93,10 @@ def _decoded(text: str | bytes, file: str) -> str:
             return text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line, column = _place(text[: error.start].decode("utf-8", "replace"), error.start)
-            raise config_error(f"{file}:{line}:{column}: not UTF-8 text") from error
+            from nemocli.io.text import encoding_hint
+
+            what = f"{file}:{line}:{column}: not UTF-8 text"
+            raise config_error(what, encoding_hint(text)) from error
     if bad := _SURROGATE.search(text):
         line, column = _place(text, bad.start())
         raise config_error(f"{file}:{line}:{column}: not a character: U+{ord(bad[0]):04X}")

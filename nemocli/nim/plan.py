@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nemocli.core.card import ModelCard
-from nemocli.core.fit import Fit, Gpus, fits
+from nemocli.core.fit import NATIVE_FP4, Fit, Gpus, fits
 from nemocli.core.values import Json
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
 LABEL = "nemocli.nim"
-NATIVE_FP4 = ("B200", "B300", "GB200", "GB300", "RTX PRO 6000")
-NO_FP4 = ("A100", "L40S", "V100")
 PORT = 8000
 SHM = "32g"
 CACHE = "/opt/nim/.cache"
@@ -133,12 +131,10 @@ def plan_nim(
 def _verdict(fit: Fit | None, precision: str, gpus: Gpus) -> tuple[Verdict, list[str]]:
     kind = gpus.kind.upper()
     why: list[str] = []
-    if precision == "NVFP4" and any(name in kind for name in NO_FP4):
-        return "unknown", [
-            f"{gpus.kind} has no FP4 of any kind; no source says that NVFP4 runs there"
-        ]
     if fit is None:
         return "unknown", ["the size of these weights is not known"]
+    if fit.verdict == "unknown":
+        return "unknown", [fit.why]
     why.append(fit.why)
     if precision == "NVFP4" and not any(name in kind for name in NATIVE_FP4):
         why.append(

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.provider import origin_of
 from nemocli.weights.assembly import Work
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Stop, Stopped
-from nemocli.weights.file_response import host_of, read_opening
+from nemocli.weights.file_response import EXPIRED, host_of, read_opening
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Claims
 from nemocli.weights.options import Terms, World
@@ -34,6 +35,11 @@ _OF_ONE_FILE = frozenset(
 )
 """Failures that say nothing about other files; any other ends the run."""
 
+FORBIDDEN = 403
+"""Of one file: an owner may withhold it and give the others."""
+
+NO_SUCH_RANGE = 416
+
 MOST_RESTARTS = 1
 """A file whose bytes were not the announced ones is fetched so many times more."""
 
@@ -51,11 +57,13 @@ class Tally:
 
 @dataclass(slots=True)
 class _Track:
-    """How a file is being had: which source, its address there, and what it called itself."""
+    """How a file is being had: which source, its address there, and what it called itself.
+    `no_ranges`: refusals of a range in a row; after two the file is asked for from its start."""
 
     source: int
     located: str | None = None
     etags: dict[str, str] = field(default_factory=dict)
+    no_ranges: int = 0
 
 
 @dataclass(slots=True)
@@ -200,7 +208,7 @@ class Fetching:
                 await self._open.wait()
                 await self._try(worker, work, piece)
         except NemoError as error:
-            if error.fault.kind not in _OF_ONE_FILE:
+            if error.fault.kind not in _OF_ONE_FILE and error.fault.status != FORBIDDEN:
                 raise
             self._give_up(work, error.fault)
         finally:
@@ -227,10 +235,15 @@ class Fetching:
         worker.reason = None
         try:
             await self._in_thread(worker, lambda: self._get(worker, work, piece, track))
+        except _Stale:
+            return  # an address that was remembered is no promise: the next try asks for a new one
         except NemoError as error:
             fault = error.fault
             if worker.reason == "paused":
                 return
+            if fault.status == NO_SUCH_RANGE and track.no_ranges < 2:
+                track.no_ranges += 1
+                fault = replace(fault, retry=True)
             if worker.reason is not None:
                 fault = Fault(FaultKind.TIMEOUT, f"{piece.blob.path}: {worker.reason}")
             piece.failures = 1 if piece.at - before >= ENOUGH else piece.failures + 1
@@ -262,20 +275,29 @@ class Fetching:
         """In a thread: ask for the rest of a stretch, and write it."""
         blob = piece.blob
         source = self._sources[track.source]
-        url = track.located or source.url(self._listing, blob)
-        token = None if track.located else source.token
-        end = None if piece.end == blob.size else piece.end
+        located = track.located
+        url = located or source.url(self._listing, blob)
+        # At the endpoint's own origin a remembered address needs the token as any other does.
+        token = source.token if located is None or _origin(url) == _origin(source.base) else None
+        ranged = track.no_ranges < 2
+        end = None if piece.end == blob.size or not ranged else piece.end
         self.tally.requests += 1
-        body = worker.connections.get(Ask(url, piece.at, end, token))
+        body = worker.connections.get(Ask(url, piece.at if ranged else 0, end, token))
         whole = False
         try:
             now, said = self._world.clock.now(), self._said(body)
+            if located is not None and body.hops[-1].status in EXPIRED:
+                if track.located == located:
+                    track.located = None
+                raise _Stale
             opening = read_opening(
                 body.hops, blob, self._listing, start=piece.at, now=now, said=said
             )
             self._same(track, opening.url, opening.etag, blob)
             if len(body.hops) > 1:
                 track.located = opening.url
+            if ranged:
+                track.no_ranges = 0
             if piece.at and not opening.offset:
                 self._board.whole_only.add(blob.name)
             asked = piece.end
@@ -288,11 +310,18 @@ class Fetching:
         return b"" if body.hops[-1].status in (200, 206) else body.text()
 
     def _same(self, track: _Track, url: str, etag: str | None, blob: Blob) -> None:
-        """A strong ETag that changes between two answers of one host: two files under one name."""
+        """A strong ETag that changes between two answers of one host: two files under one name.
+        Where the content's digest is known that is for the digest to say: nodes of one host have
+        ETags of their own."""
         if etag is None or etag.startswith("W/"):
             return
         known = track.etags.setdefault(host_of(url), etag)
-        if known != etag:
+        if known != etag and blob.sha256 is not None:
+            track.etags[host_of(url)] = etag
+            self._world.tell(
+                f"{blob.path} has another ETag now at {host_of(url)}; its digest decides"
+            )
+        elif known != etag:
             raise NemoError(
                 Fault(
                     FaultKind.CORRUPT,
@@ -348,6 +377,17 @@ class Fetching:
         self._world.store.drop_part(blob)
         self._world.tell(fault.message)
         self.tally.failed.append(fault)
+
+
+class _Stale(Exception):
+    """A remembered address was refused."""
+
+
+def _origin(url: str) -> str:
+    try:
+        return origin_of(url)
+    except ValueError:
+        return ""
 
 
 def _about(fault: Fault, path: str) -> Fault:

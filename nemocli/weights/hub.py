@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, Clock, Transport
@@ -84,13 +84,8 @@ class Hub:
             following = _NEXT.search(headers.get("link", ""))
             if following is None:
                 return tuple(files)
-            url = self._own(following[1])
+            url = next_page(self.endpoint, url, following[1])
         raise NemoError(Fault(FaultKind.PROTOCOL, f"the list of {info.repo} does not end"))
-
-    def _own(self, url: str) -> str:
-        """A next page's address at this endpoint: mirrors pass on the one of the original."""
-        parts = urlsplit(url)
-        return f"{self.endpoint}{parts.path}?{parts.query}"
 
     async def _get(self, url: str, about: Listing) -> tuple[Json, Mapping[str, str]]:
         failures = 0
@@ -129,6 +124,16 @@ class Hub:
             if promised.isdecimal() and "content-encoding" not in reply.headers:
                 _check_length(url, len(body), int(promised))
             return _json(bytes(body), url, reply.headers), reply.headers
+
+
+def next_page(endpoint: str, page: str, link: str) -> str:
+    """The address of the next page that a page links to, at this endpoint: mirrors pass on the
+    original's origin, and one at a path of its own may pass on the original's path."""
+    parts, here = urlsplit(urljoin(page, link)), urlsplit(endpoint)
+    path = parts.path
+    if here.path and not path.startswith(f"{here.path}/"):
+        path = here.path + path
+    return f"{here.scheme}://{here.netloc}{path}?{parts.query}"
 
 
 def _check_length(url: str, got: int, promised: int) -> None:

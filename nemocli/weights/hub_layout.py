@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from nemocli.core.faults import usage_error
+from nemocli.core.faults import config_error, usage_error
 from nemocli.weights.repository import Listing, RemoteFile
 
 HUB = "https://huggingface.co"
@@ -33,6 +33,7 @@ CACHE_TAG = (
 )
 
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
@@ -66,21 +67,27 @@ def link_target(path: str, name: str) -> str:
 def cache_root(env: Mapping[str, str], home: str) -> str:
     """HF_HUB_CACHE, else `hub` in HF_HOME, else in the user's cache folder."""
     if root := env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE"):
-        return _user(root, home)
+        return expanded(root, env, home)
     return f"{hf_home(env, home)}/hub"
 
 
 def hf_home(env: Mapping[str, str], home: str) -> str:
     """HF_HOME, else the folder of that name in the user's cache folder."""
     if root := env.get("HF_HOME"):
-        return _user(root, home)
-    cache = _user(env.get("XDG_CACHE_HOME") or f"{home}/.cache", home)
+        return expanded(root, env, home)
+    cache = expanded(env.get("XDG_CACHE_HOME") or f"{home}/.cache", env, home)
     return f"{cache}/huggingface"
 
 
 def endpoint_of(env: Mapping[str, str]) -> str:
-    """HF_ENDPOINT without its last slash, else the Hub itself."""
-    return (env.get("HF_ENDPOINT") or HUB).strip().rstrip("/")
+    """HF_ENDPOINT without its last slash, else the Hub itself. Raises NemoError (config) for one
+    with a user or password in it, which would end up in manifests and logs."""
+    endpoint = (env.get("HF_ENDPOINT") or HUB).strip().rstrip("/")
+    if "@" in endpoint.partition("://")[2].partition("/")[0]:
+        raise config_error(
+            "HF_ENDPOINT holds a user or a password", "leave it out; HF_TOKEN takes a token"
+        )
+    return endpoint
 
 
 def is_true(value: str | None) -> bool:
@@ -123,5 +130,8 @@ def metadata_file(listing: Listing, etag: str, at: float) -> str:
     return f"{listing.commit}\n{etag}\n{at}\n"
 
 
-def _user(path: str, home: str) -> str:
+def expanded(path: str, env: Mapping[str, str], home: str) -> str:
+    """A path of a variable, with variables and `~` in it (huggingface_hub 2.4.0, `constants`). One
+    that is not set stays as it is written."""
+    path = _VARIABLE.sub(lambda m: env.get(m[1] or m[2], m[0]), path)
     return home + path[1:] if path == "~" or path.startswith("~/") else path

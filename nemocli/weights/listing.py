@@ -61,7 +61,7 @@ def _file(row: JsonObject, endpoint: str) -> RemoteFile:
             raise _strange(endpoint, f"no sha256 for {one_line(path, 80)}")
     if not _COMMIT.fullmatch(oid):
         raise _strange(endpoint, f"no git id for {one_line(path, 80)}")
-    check_path(path)
+    check_path(path, whole=False)
     xet = row.get("xetHash")
     return RemoteFile(path, size, oid, sha256, xet if isinstance(xet, str) else None)
 
@@ -73,6 +73,7 @@ def check_names(files: Sequence[RemoteFile], *, own_folder: bool) -> None:
     if len(names) < len(files):
         raise _names("the same path twice")
     for name in names:
+        check_path(name)
         parents = {p.as_posix() for p in PurePosixPath(name).parents}
         if both := parents & names:
             raise _names(f"{one_line(min(both), 80)} both as a file and as a folder")

@@ -89,14 +89,17 @@ class _Seen:
 
 
 class Watchdog:
-    """Tells which streams are dead: no byte for `stall_s`, or hardly any while others flow."""
+    """Tells which streams are dead: no byte for `stall_s`, or hardly any beside what others get
+    now, or what any stream of this run got before: the last stream has no others beside it."""
 
     SLOW_S = 30.0
     SHARE = 0.02
+    SHARE_OF_BEFORE = 0.002
 
     def __init__(self, stall_s: float) -> None:
         self.stall_s = stall_s
         self._seen: dict[int, _Seen] = {}
+        self._best = 0.0  # the highest rate of one stream over SLOW_S
 
     def look(self, now: float, streams: dict[int, int]) -> dict[int, str]:
         """Streams by number with their bytes so far; those to end, and what to say of it."""
@@ -118,6 +121,13 @@ class Watchdog:
             usual = sorted(rates.values())[len(rates) // 2]
             slow = {n for n, r in rates.items() if r < usual * self.SHARE}
             dead |= {n: f"{rates[n]:.0f} bytes/s while others flow" for n in slow - dead.keys()}
+        least = self._best * self.SHARE_OF_BEFORE
+        slow = {n for n, r in rates.items() if r < least}
+        dead |= {
+            n: f"{rates[n]:.0f} bytes/s where a stream had {self._best:,.0f} before"
+            for n in slow - dead.keys()
+        }
+        self._best = max([self._best, *rates.values()])
         return dead
 
     def _rate(self, seen: _Seen, now: float) -> float | None:

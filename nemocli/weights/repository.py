@@ -67,16 +67,23 @@ class Blob:
         return self.paths[0]
 
 
-def check_path(path: str) -> None:
-    """Refuse a name that, on this or any system, would be written outside its folder."""
+def check_path(path: str, *, whole: bool = True) -> None:
+    """Refuse a name that, on this or any system, would be written outside its folder; where it is
+    judged as a `whole`, also one that is too long for a file."""
     parts = path.split("/")
     anchored = any(
-        part[1:2] == ":"
-        or part[:1] == "\\"
-        or part in ("", ".", "..")
-        or len(part.encode("utf-8", "replace")) > LONGEST_NAME
-        for part in parts
+        part[1:2] == ":" or part[:1] == "\\" or part in ("", ".", "..") for part in parts
     )
+    if whole and any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in parts):
+        raise NemoError(
+            Fault(
+                FaultKind.CONFIG,
+                f"no file here can have so long a name ({len(path):,} characters):"
+                f" {one_line(path, 80)}",
+                "leave it out with `--exclude`",
+                sent=False,
+            )
+        )
     climbs = ".." in path.replace("\\", "/").split("/")
     hidden = any(unicodedata.category(c) in ("Cc", "Cs") for c in path)
     if anchored or climbs or hidden:

@@ -35,7 +35,8 @@ def check_room(need: Need, space: Space, folder: str) -> None:
             Fault(
                 FaultKind.CONFIG,
                 f"not enough space in {folder}: {size_text(need.size)} are to be written,"
-                f" {size_text(space.free)} are free, {size_text(short)} are missing",
+                f" {size_text(space.free)} are free, {size_text(short)} are missing"
+                f" ({size_text(SPARE)} stay free)",
                 "free some space, or choose another place with --local-dir or HF_HUB_CACHE",
                 sent=False,
             )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from nemocli.core.quantities import size_text, time_text
+from nemocli.core.quantities import counted, size_text, time_text
 from nemocli.core.values import Json
 
-State = Literal["running", "interrupted", "complete", "nothing"]
+State = Literal["running", "interrupted", "complete", "incomplete", "nothing"]
+"""`incomplete`: it was whole once, and files have gone since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Status:
     state: State
     owner: str | None
     said: Mapping[str, Json]
+    missing: int = 0
 
 
 def read_status(where: str, owner: str | None, text: str | None) -> Status:
@@ -46,6 +48,7 @@ def status_json(status: Status) -> dict[str, Json]:
         "where": status.where,
         "state": status.state,
         "owner": status.owner,
+        "files_missing": status.missing,
         **said,
     }
 
@@ -64,6 +67,11 @@ def status_lines(status: Status) -> list[str]:
     rate, eta = said.get("bytes_per_s"), said.get("eta_s")
     if status.state == "running" and isinstance(rate, int) and isinstance(eta, int | float):
         lines.append(f"  {size_text(rate)}/s, {time_text(eta)} left")
+    if status.missing:
+        lines.append(
+            f"  {counted(status.missing, 'file')} missing since;"
+            " `nemocli weights pull` brings them back"
+        )
     if status.state == "interrupted":
         lines.append("  the same `nemocli weights pull` goes on from here")
     return lines

@@ -68,8 +68,10 @@ def fault_from(
     *,
     provider: Provider,
     model: str,
+    url: str = "",
 ) -> Fault:
-    """What a reply other than 200 means. `headers` have lower-case names; never raises.
+    """What a reply other than 200 means. `headers` have lower-case names, `url` is what was asked;
+    never raises.
 
     The provider's own rules come first, then the table of kinds. The message is one line.
     """
@@ -77,7 +79,7 @@ def fault_from(
     kind = kind_among((status, *(c for c in said.codes if isinstance(c, str))), said.message)
     fault = Fault(
         kind or FaultKind.PROTOCOL,
-        one_line(_answered(status, headers, said, provider), LONGEST),
+        one_line(_answered(status, headers, said, provider) + _route(status, said, url), LONGEST),
         provider=provider.name,
         status=status,
         request_id=request_id_of(headers),
@@ -216,12 +218,19 @@ def _named(text: str | None, model: str) -> str | None:
 def _answered(status: int, headers: Mapping[str, str], said: Complaint, provider: Provider) -> str:
     name = provider.name
     if 300 <= status <= 399:
-        return f"{name} redirects to {_host(headers)}; the key was not sent there"
+        return f"{name} redirects to {_place(headers)}; the key was not sent there"
     head = f"{name} answered {status}"
     if said.page:
         title = f" “{said.message}”" if said.message else ""
         return f"{head} with a web page{title}: a gateway or a captive portal spoke, not the API"
     return f"{head}: {_detail(said) or _phrase(status)}"
+
+
+def _route(status: int, said: Complaint, url: str) -> str:
+    """Where nothing is, for a refusal that is about the address."""
+    if status not in (404, 405) or not url or _names_a_model(said.message):
+        return ""
+    return f" ({url.partition('?')[0]})"
 
 
 def _detail(said: Complaint) -> str:
@@ -239,12 +248,14 @@ def _phrase(status: int) -> str:
         return "no reason given"
 
 
-def _host(headers: Mapping[str, str]) -> str:
+def _place(headers: Mapping[str, str]) -> str:
+    """The host of a redirect, or its path where it stays on the same one; never a query."""
     try:
-        host = urlsplit(headers.get("location", "")).hostname
+        parts = urlsplit(headers.get("location", ""))
+        place = parts.hostname or parts.path
     except ValueError:
-        host = None
-    return one_line(host, 100) if host else "another address"
+        place = ""
+    return one_line(place, 100) if place else "another address"
 
 
 def _wait(status: int, headers: Mapping[str, str], said: Complaint, now: datetime) -> float | None:
@@ -256,6 +267,10 @@ def _wait(status: int, headers: Mapping[str, str], said: Complaint, now: datetim
     return said.retry_after_s
 
 
+def _names_a_model(message: str) -> bool:
+    return "model" in message.lower()
+
+
 def _hint(fault: Fault, said: Complaint, provider: Provider) -> str:
     """The next thing to type."""
     name, status = provider.name, fault.status or _NO_STATUS
@@ -265,6 +280,12 @@ def _hint(fault: Fault, said: Complaint, provider: Provider) -> str:
         return f"set `base_url` of {name} to its new address, or sign in to the network first"
     if fault.kind is FaultKind.REQUEST and (status == 413 or _TOO_LONG.search(said.message)):
         return "make the input shorter or lower `--max-tokens`; another path may take more"
+    lost = fault.kind in (FaultKind.UNAVAILABLE, FaultKind.REQUEST) and status in (404, 405)
+    if lost and not _names_a_model(said.message):
+        return (
+            f"check `base_url` of {name}, which ends before /chat/completions, and the model's id:"
+            f" `nemocli models ls -p {name}`"
+        )
     if fault.kind is FaultKind.AUTH and status != 403 and provider.auth.env:
         return f"`nemocli auth login {name}` stores a key, or set {provider.auth.env[0]}"
     return _HINTS.get(fault.kind, "try again later, or use another path with `-p`").format(name)

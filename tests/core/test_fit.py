@@ -28,7 +28,10 @@ def ultra(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
         ("2xB200", "nvfp4", "listed, tight", 2),
         ("8xH100", "bf16", "does not fit", 8),
         ("16xH100", "bf16", "listed, tight", 8),
-        ("8xA100", "nvfp4", "fits", 8),
+        ("8xA100", "nvfp4", "unknown", 8),
+        ("8xA100-40GB", "nvfp4", "does not fit", 8),
+        ("16xA100 80GB", "bf16", "does not fit", 8),
+        ("4xGB300", "nvfp4", "fits", 4),
         ("1xL40S", "nvfp4", "does not fit", 1),
     ],
 )
@@ -36,7 +39,20 @@ def test_verdicts(ultra: ModelCard, gpus: str, precision: str, verdict: str, ten
     (fit,) = fits(ultra, parse_gpus(gpus), precision, None)
     assert (fit.verdict, fit.tensor) == (verdict, tensor), fit.why
     assert fit.why
-    assert (fit.listed is not None) == ("not in the vendor's list" not in fit.why)
+    assert (fit.listed is not None) == ("vendor's list" not in fit.why)
+
+
+def test_a_context_is_short_only_below_the_models_own(ultra: ModelCard) -> None:
+    (fit,) = fits(ultra, parse_gpus("16xH100"), "bf16", None)
+    assert fit.context == ultra.context
+    assert "short" not in fit.why
+
+
+def test_a_size_in_the_name_is_honoured() -> None:
+    assert 40_000 < parse_gpus("8xA100-40GB").memory_mib < 41_000
+    assert parse_gpus("8xA100-80GB").memory_mib == parse_gpus("8xA100").memory_mib
+    assert parse_gpus("8xH100-80GB-HBM3").memory_mib == parse_gpus("8xH100").memory_mib
+    assert parse_gpus("2xMYSTERY 96GB").memory_mib > 96_000
 
 
 def test_every_precision_with_a_size_has_a_verdict(ultra: ModelCard) -> None:

@@ -11,7 +11,7 @@ import pytest
 from nemocli.core.faults import NemoError
 from nemocli.core.settings import Settings
 from nemocli.io.paths import Paths, paths_from
-from nemocli.io.settings import find_project, load, set_value, trust, trusted
+from nemocli.io.settings import find_project, load, set_value, trust, trusted, unset_value
 
 
 @pytest.fixture
@@ -226,10 +226,23 @@ def test_unknown_names_wrong_values_and_broken_files_are_not_written(tmp_path: P
         set_value(path, "modle", "x")
     with pytest.raises(NemoError, match="whole number"):
         set_value(path, "max_tokens", "x")
-    with pytest.raises(NemoError, match="by hand"):
-        set_value(path, "keys.x.command", ["a"])
     assert not path.exists()
     put(path, "model: [\n")
     with pytest.raises(NemoError):
         set_value(path, "model", "x")
     assert path.read_text() == "model: [\n"
+
+
+def test_a_key_command_is_set_and_unset_among_other_lines(tmp_path: Path) -> None:
+    path = put(tmp_path / "config.yaml", "model: m  # mine\nkeys:\n  a:\n    command: [x]\n# end\n")
+    set_value(path, "keys.gw.command", ["op", "read", "op://v/k"])
+    assert path.read_text() == (
+        "model: m  # mine\nkeys:\n  a:\n    command: [x]\n"
+        '  gw:\n    command: [op, read, "op://v/k"]\n# end\n'
+    )
+    set_value(path, "keys.a.command", ["z"])
+    assert unset_value(path, "keys.gw.command")
+    assert path.read_text() == "model: m  # mine\nkeys:\n  a:\n    command: [z]\n# end\n"
+    new = tmp_path / "new.yaml"
+    set_value(new, "keys.gw.command", ["a"])
+    assert new.read_text() == "keys:\n  gw:\n    command: [a]\n"

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from nemocli.core.faults import ExitCode, NemoError
-from nemocli.io.stdin import MOST_BYTES, read_attachment
+from nemocli.io.stdin import MOST_BYTES, SILENT_S, read_attachment
+from nemocli.io.text import text_of
 
 
 @pytest.mark.parametrize(
@@ -128,8 +129,8 @@ def reading(stdin: object, *, wanted: bool) -> subprocess.Popen[str]:
     return process
 
 
-def found(process: subprocess.Popen[str], then: str | None = None) -> str:
-    out, err = process.communicate(then, timeout=10)
+def found(process: subprocess.Popen[str], then: str | None = None, timeout: float = 50) -> str:
+    out, err = process.communicate(then, timeout=timeout)
     assert (process.returncode, err) == (0, "")
     return out.rstrip("\n")
 
@@ -137,9 +138,9 @@ def found(process: subprocess.Popen[str], then: str | None = None) -> str:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_files_and_ends_are_read_wanted_or_not(tmp_path: Path, wanted: bool) -> None:
     file = tmp_path / "in.txt"
-    file.write_bytes(b"a\r\n\xc3\xa9\0\n")
+    file.write_bytes(b"a\r\n\xc3\xa9\n")
     with file.open("rb") as source:
-        assert found(reading(source, wanted=wanted)) == ascii("a\r\n\u00e9\0\n")
+        assert found(reading(source, wanted=wanted)) == ascii("a\r\n\u00e9\n")
     assert found(reading(subprocess.DEVNULL, wanted=wanted)) == "''"
     ours, theirs = os.pipe()
     os.write(theirs, b"sent ")
@@ -163,13 +164,39 @@ def test_a_closed_stdin_and_a_terminal_are_none(wanted: bool) -> None:
 def test_an_idle_pipe_is_left_alone_unless_it_is_wanted() -> None:
     ours, theirs = os.pipe()
     begun = time.monotonic()
-    assert found(reading(ours, wanted=False)) == "None"
-    assert time.monotonic() - begun < 5
+    assert found(reading(ours, wanted=False), timeout=60) == "None"
+    assert time.monotonic() - begun >= SILENT_S
     process = reading(ours, wanted=True)
     os.write(theirs, b"at last")
     os.close(theirs)
     assert found(process) == "'at last'"
     os.close(ours)
+
+
+def test_a_pipe_that_begins_late_is_not_dropped() -> None:
+    ours, theirs = os.pipe()
+    process = reading(ours, wanted=False)
+    time.sleep(0.3)
+    os.write(theirs, b"late")
+    os.close(theirs)
+    assert found(process) == "'late'"
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "hint"),
+    [
+        (b"a\0b", "not text (a NUL byte at 1)", "iconv -t utf-8"),
+        ("hello world".encode("utf-16-le"), "NUL byte at 1", "iconv -f UTF-16LE"),
+        ("hello world".encode("utf-16-be"), "NUL byte at 0", "iconv -f UTF-16BE"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), "images are not sent", "models info"),
+    ],
+)
+def test_what_is_no_text_is_refused_on_every_way_in(data: bytes, said: str, hint: str) -> None:
+    with pytest.raises(NemoError) as caught:
+        text_of(data, "stdin")
+    assert said in caught.value.fault.message
+    assert hint in str(caught.value.fault.hint)
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -33,6 +33,9 @@ def ask(
         list[str] | None,
         typer.Option("--file", "-f", metavar="PATH", help="Attach a text file; repeatable."),
     ] = None,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", "-n", help="Leave stdin alone: for loops and cron.")
+    ] = False,
     option: options.Option = None,
     old_option: Annotated[
         list[str] | None, typer.Option("-o", metavar="K=V", hidden=True, help="Now -O.")
@@ -78,6 +81,7 @@ def ask(
     wish = Wish(
         prompt=prompt,
         dash=stdin,
+        no_stdin=no_stdin,
         providers=tuple(provider or ()),
         model=model,
         system=system,

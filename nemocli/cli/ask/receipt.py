@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from nemocli.core.events import Retrying
 from nemocli.core.money import usd_from_pico, usd_short
+from nemocli.core.quantities import counted
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, add
 
 if TYPE_CHECKING:
+    from nemocli.core.faults import Fault
     from nemocli.core.ports import Entry
     from nemocli.engine.run import Answer
 
@@ -27,8 +29,11 @@ def receipt(answer: Answer, total_s: float) -> str:
         parts.append(_tokens(_used(answer)))
         parts.append(_times(last, total_s))
         parts.append(_money(answer))
-    if len(answer.entries) > 1:
-        parts.append("after " + ", ".join(_failed(e) for e in answer.entries[:-1]))
+    before = answer.entries[:-1]
+    if failed := [_failed(e, e.fault) for e in before if e.fault is not None]:
+        parts.append("after " + ", ".join(failed))
+    if again := len(before) - len(failed):
+        parts.append(counted(again, "schema retry", "schema retries"))
     return " · ".join(p for p in parts if p)
 
 
@@ -100,9 +105,6 @@ def _money(answer: Answer) -> str:
     return said
 
 
-def _failed(entry: Entry) -> str:
-    fault = entry.fault
-    if fault is None:
-        return f"{entry.provider}"
+def _failed(entry: Entry, fault: Fault) -> str:
     status = f" {fault.status}" if fault.status is not None else ""
     return f"{entry.provider} {str(fault.kind).replace('_', ' ')}{status}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -10,6 +11,7 @@ from nemocli.cli.ask.answer_json import answer_json, event_json
 from nemocli.cli.ask.receipt import receipt, retry_line
 from nemocli.cli.ask.spinner import Waiting
 from nemocli.cli.terminal.diagnostics import error_json
+from nemocli.cli.terminal.output import Output, ReaderGone, Unwritable
 from nemocli.core.events import Event, Finished, Reasoning, Retrying, Text
 from nemocli.core.faults import ExitCode
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
     from nemocli.engine.run import Answer
+
+
+PAUSE_S = 0.3
+"""In a streamed line; models write several times faster."""
 
 
 class Drawing(Protocol):
@@ -66,7 +72,10 @@ def shown_in(setup: Setup, form: Form, job: Job, *, show_reasoning: bool) -> Sho
         "json": lambda: _Object(setup, job),
         "jsonl": lambda: _Lines(setup, job),
     }
-    return Shown(setup, forms[form](), Waiting(setup, job.plan.targets[0].provider.name))
+    aloud = show_reasoning and form == "text"
+    return Shown(
+        setup, forms[form](), Waiting(setup, job.plan.targets[0].provider.name, aloud=aloud)
+    )
 
 
 class _Plain:
@@ -77,6 +86,7 @@ class _Plain:
         self._stream = stream
         self._reasoning = reasoning
         self._thinking = False
+        self._pauses = _Pauses(setup.out) if stream and not setup.terminal.stdout else None
 
     def event(self, event: Event) -> None:
         match event:
@@ -84,6 +94,8 @@ class _Plain:
                 self._end_thought()
                 if self._stream:
                     self._out.text(text)
+                    if self._pauses is not None:
+                        self._pauses.wrote()
             case Reasoning(text) if self._reasoning:
                 self._thinking = True
                 self._err.piece(text)
@@ -99,6 +111,8 @@ class _Plain:
 
     def end(self, answer: Answer, total_s: float, *, extract: bool) -> None:
         self._end_thought()
+        if self._pauses is not None:
+            self._pauses.over()
         if not self._stream:
             self._out.text(_whole(answer, extract=extract, note=self._err.warn))
         self._out.end_line()
@@ -110,6 +124,41 @@ class _Plain:
             self._err.error(answer.fault)
         if answer.fault is None or answer.fold.answered:
             self._err.dim(receipt(answer, total_s))
+
+
+class _Pauses:
+    """A line that was begun is shown in a pipe too, once the model pauses in it."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed: Exception | None = None
+
+    def wrote(self) -> None:
+        """Text came. Raises what writing the line before it raised."""
+        if self._failed is not None:
+            raise self._failed
+        loop = asyncio.get_running_loop()
+        self._last = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(PAUSE_S, self._look, loop)
+
+    def over(self) -> None:
+        """Nothing more comes."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        quiet = loop.time() - self._last
+        if quiet < PAUSE_S:
+            self._timer = loop.call_later(PAUSE_S - quiet, self._look, loop)
+            return
+        try:
+            self._out.flush()
+        except (ReaderGone, Unwritable) as error:
+            self._failed = error
 
 
 def _whole(answer: Answer, *, extract: bool, note: Callable[[str], None]) -> str:

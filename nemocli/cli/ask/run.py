@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,7 @@ class Wish:
 
     prompt: str | None = None
     dash: str | None = None
+    no_stdin: bool = False
     providers: tuple[str, ...] = ()
     model: str | None = None
     system: str | None = None
@@ -66,10 +68,11 @@ class Job:
 
 def answer_once(setup: Setup, wish: Wish) -> int:
     """Ask, show, book; the exit code."""
+    setup.out.ready()
     job = job_of(setup, wish)
     for line in job.notices:
         setup.err.warn(line)
-    return run_async(lambda: _answered(setup, wish, job))
+    return run_async(lambda: _answered(setup, wish, job), finishes=True)
 
 
 async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
@@ -85,8 +88,10 @@ async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
         except asyncio.CancelledError:
             answer.fault = _interrupted(answer)
             stopped()
-        await _settle(answer, world, SETTLE_TRIES_WHEN_INTERRUPTED)
-        return shown.end(answer, world.clock.monotonic() - begun, extract=wish.extract)
+        took = world.clock.monotonic() - begun
+        with suppress(asyncio.CancelledError):
+            await _settle(answer, world, setup, SETTLE_TRIES_WHEN_INTERRUPTED)
+        return shown.end(answer, took, extract=wish.extract)
 
 
 async def _run(job: Job, world: World, shown: Shown, answer: Answer) -> None:
@@ -98,14 +103,15 @@ async def _run(job: Job, world: World, shown: Shown, answer: Answer) -> None:
     await run_checked(job.plan, job.request, world, shown.event, job.check, answer=answer)
 
 
-async def _settle(answer: Answer, world: World, tries: int) -> None:
-    """Ask for the final cost of an answer that stopped in the middle."""
+async def _settle(answer: Answer, world: World, setup: Setup, tries: int) -> None:
+    """Ask for the final cost of an answer that stopped in the middle; Ctrl-C leaves it open."""
     from nemocli.engine.settle import settle_quietly, unsettled
 
     last, provider = answer.last, answer.target.provider
     stopped = last is not None and last.status in ("aborted", "cut")
     if last is None or not stopped or not unsettled(last, provider):
         return
+    setup.err.dim(f"asking {provider.name} what the stopped answer cost; Ctrl-C skips it")
     if (settled := await settle_quietly(last, provider, world, tries)) is not None:
         answer.entries[-1] = settled
 
@@ -119,7 +125,7 @@ def job_of(setup: Setup, wish: Wish) -> Job:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
     options = settled_options(setup, wish, fallback=wish.fallback)
     settings = setup.settings
-    text = _prompt(wish)
+    text = _prompt(setup, wish)
     model = settings.text("model")
     choice = chosen(setup, list(wish.providers), model)
     schema, check = _schema(wish)
@@ -165,9 +171,10 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
     )
 
 
-def _prompt(wish: Wish) -> str:
+def _prompt(setup: Setup, wish: Wish) -> str:
     from nemocli.core.prompt import assembled
     from nemocli.io.stdin import read_attachment, read_stdin
+    from nemocli.io.text import typed
 
     if wish.dash not in (None, "-"):
         raise usage_error(
@@ -175,12 +182,16 @@ def _prompt(wish: Wish) -> str:
             "put the prompt in quotes",
         )
     dash = wish.prompt == "-" or wish.dash == "-"
-    typed = None if wish.prompt == "-" else wish.prompt
-    piped = read_stdin(wanted=dash or (typed is None and not wish.files))
+    prompt = None if wish.prompt == "-" else typed(wish.prompt, "the prompt")
+    typed(wish.system, "--system")
+    if wish.no_stdin and dash:
+        raise usage_error("either `-` or `-n`: one reads stdin, the other leaves it alone")
+    wanted = dash or (prompt is None and not wish.files)
+    piped = None if wish.no_stdin else read_stdin(wanted=wanted, say=setup.err.warn)
     files = [read_attachment(path) for path in wish.files]
-    if not (typed and typed.strip()) and not (piped and piped.strip()) and not files:
+    if not (prompt and prompt.strip()) and not (piped and piped.strip()) and not files:
         raise usage_error("nothing to ask", '`nemocli ask "a question"`, or pipe one in')
-    return assembled(typed, piped, files)
+    return assembled(prompt, piped, files)
 
 
 def _messages(system: str | None, text: str) -> tuple[Message, ...]:

@@ -19,7 +19,9 @@ EVERY_S = 0.5
 class Waiting:
     """Cold starts take minutes and reasoning is not shown: silence looks like a hang."""
 
-    def __init__(self, setup: Setup, provider: str) -> None:
+    def __init__(self, setup: Setup, provider: str, *, aloud: bool = False) -> None:
+        """`aloud`: reasoning is shown as it comes."""
+        self._aloud = aloud
         self._err = setup.err
         self._on = setup.terminal.stderr and setup.terminal.colour_err and not setup.err.quiet
         self._name = one_line(provider, 40)
@@ -47,7 +49,9 @@ class Waiting:
             return
         match event:
             case Started():
-                self._doing = "answering"
+                self._doing = "waiting for the first token"
+            case Reasoning() if self._aloud:
+                self.stop()  # while anything is shown, nothing else draws on that line
             case Reasoning(text):
                 self._doing = "reasoning"
                 self._thought += len(text)

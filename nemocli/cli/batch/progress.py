@@ -12,6 +12,7 @@ from nemocli.batch.progress import Pace, Tally, line_of, tally_json
 from nemocli.cli.terminal.output import json_text
 from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import usd_short
+from nemocli.core.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,8 +181,3 @@ def summary_lines(tally: Tally, took: float, out: Path, errors: Path) -> list[st
     tokens = f"{tally.input_tokens:,} tokens in, {tally.output_tokens:,} out"
     lines.append(f"{tokens}; {money}")
     return lines
-
-
-def counted(count: int, word: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.lines import settled_of
 from nemocli.cli.batch.plan import Plan, Wish
-from nemocli.cli.batch.progress import counted
 from nemocli.cli.batch.run import keeper_maker, run_batch
 from nemocli.cli.batch.table import table_form
 from nemocli.core.faults import config_error
+from nemocli.core.quantities import counted
 from nemocli.io.batch.job import Job, recovered
 from nemocli.io.batch.join import in_order, joined
 

@@ -100,12 +100,19 @@ def summary(
 
 
 @app.command(epilog=examples("nemocli cost explain last"))
-def explain(ctx: typer.Context, call: Call, json: options.Json = False) -> None:
+def explain(
+    ctx: typer.Context,
+    call: Call,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every call of a run, however many it made.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """Tokens times price: one call's cost, where each number comes from, and what the other paths
-    would have taken. `last` is the latest call."""
+    would have taken. `last` is the latest call; a run of many calls is summed up."""
     from nemocli.cli.cost.explain import explain as show
 
-    show(ctx.obj, call, json=json)
+    show(ctx.obj, call, every=every, json=json)
 
 
 @app.command(

@@ -20,7 +20,8 @@ def help_(
     ctx: typer.Context,
     topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...")] = None,
 ) -> None:
-    """Help on a topic (exit-codes, environment, formats, providers, streams) or a command."""
+    """Help on a topic (exit-codes, environment, formats, providers, scripting, streams) or a
+    command."""
     setup: Setup = ctx.obj
     first, *rest = topic or [""]
     if not first:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemocli.cli.commands import COMMANDS
+from nemocli.core.faults import NemoError
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -65,14 +66,19 @@ def short_help(setup: Setup) -> str:
 
 
 def _next_step(setup: Setup) -> str:
-    from nemocli.cli.choice import default_card, keyed
+    from nemocli.cli.choice import default_card, keyed, say_broken
 
-    card = default_card(setup)
-    ready = keyed(setup, card)
+    say_broken(setup)
+    try:
+        card = default_card(setup)
+        ready = keyed(setup, card)
+    except NemoError:
+        return "Next: nemocli config validate\n"
     if ready:
         return f'Next: nemocli ask "hello"    (goes to {ready[0].name})\n'
     first = next(iter(card.offers), None) if card is not None else None
-    provider = setup.catalogue.providers.get(first.provider) if first is not None else None
+    known = setup.catalogue.providers
+    provider = known[first.provider] if first is not None and first.provider in set(known) else None
     if provider is None:
         return 'Next: nemocli ask "hello"\n'
     where = f"; get one at {provider.auth.setup_url}" if provider.auth.setup_url else ""

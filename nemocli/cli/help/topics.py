@@ -100,7 +100,10 @@ def formats(setup: Setup) -> str:
   text, reasoning       the answer and what the model thought, as they came
   tool_calls, citations lists of {{id, name, arguments}} and {{url, title}}
   status                complete, truncated, interrupted, error
-  finish_reason         stop, length, tool_calls, content_filter, or null
+  finish_reason         stop, length, tool_calls, content_filter, or null; finish_reason_raw is
+                        the server's own word
+  warnings              [{{code, message}}]: leaked_tool_call, reasoning_as_answer,
+                        unknown_finish_reason; null for notes of this program
   provider, upstream    who was asked, and whom an aggregator chose
   model, requested_model, served_model
   usage                 input_tokens, cached_input_tokens and cache_write_tokens (inside input),
@@ -117,6 +120,7 @@ citation, usage, retrying; and closes with `done` or `error`.
 
 A failure with --json is the last line of stderr:
   {{"error": {{"code", "exit_code", "message", "hint", "provider", "retryable"}}}}
+  and where they are known http_status, retry_after_s and request_id
 
 The ledger is an SQLite file: one row an HTTP attempt in `attempts`, what sellers said afterwards in
 `settlements`; money in whole pico-dollars (10^-12 USD), NULL is unknown.
@@ -152,8 +156,37 @@ stdout has the answer or the data, nothing else. Receipts, notes, progress, reas
 go to stderr. A pipe gets text byte for byte; a terminal gets it without escape sequences, bidi
 overrides and other characters that would drive it.
 
-stdin is read to its end when there is no prompt, when `-` is given, or when it is a file or has
-data; a pipe that stays silent never hangs `nemocli ask "prompt"`.
+In a pipe whole lines are written, so that programs side by side (`xargs -P`) do not mix theirs; a
+line in which the model pauses is shown as far as it came.
+
+stdin is read to its end when there is no prompt, when `-` is given, when it is a file, and when a
+pipe begins within 5 s; one that stays silent longer is left, with a note. `-n` leaves it alone.
+"""
+
+
+def scripting(setup: Setup) -> str:
+    """`ask` in loops, pipes and cron."""
+    return """\
+A loop that reads a file owns stdin: without `-n` the first call would take the rest of the file.
+
+  while read -r line; do nemocli ask -n "Translate: $line"; done < lines.txt
+
+A few at once; each answer's lines stay together. For many use `nemocli batch run`.
+
+  xargs -P4 -I@ nemocli ask -n "Translate: @" < lines.txt
+
+A pipe and a prompt are combined, however late the pipe begins (up to 5 s; with `-` for ever):
+
+  git diff | nemocli ask "Write a commit message."
+
+The exit code is 0 only for a complete answer (`nemocli help exit-codes`): let pipes pass it on.
+
+  set -o pipefail
+  nemocli ask -q --json "hello" | jq -r .text || echo "no whole answer: $?"
+
+cron has no terminal, no HOME in some places, and an open stdin:
+
+  NEMOCLI_HOME=/srv/nemo nemocli ask -n -q --max-cost 0.05 "hello" >> log 2>&1
 """
 
 
@@ -163,6 +196,7 @@ TOPICS: dict[str, Callable[[Setup], str]] = {
     "formats": formats,
     "providers": providers,
     "streams": streams,
+    "scripting": scripting,
 }
 
 

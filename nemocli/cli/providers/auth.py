@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,9 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, usage_err
 from nemocli.core.provider import Provider
 from nemocli.core.redact import Redactor
 from nemocli.core.values import Json
+
+if TYPE_CHECKING:
+    from nemocli.core.ports import Key
 
 LOOKS_LIKE_A_KEY = 24
 """Characters in one piece: no provider has so long a name, and most keys are longer."""
@@ -62,8 +65,13 @@ def login(
         str | None,
         typer.Option("--storage", metavar="WHERE", help="keyring (default) or file."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check/--no-check", help="Try the key first, where a free call does it."),
+    ] = True,
 ) -> None:
-    """Store a provider's key. It is asked for without being shown, or read from stdin."""
+    """Store a provider's key. It is asked for without being shown, or read from stdin; a provider
+    with a free call for it is asked first whether the key is right."""
     setup: Setup = ctx.obj
     if storage not in (None, "keyring", "file"):
         raise _key_typed() if _like_a_key(storage) else _no_storage(storage)
@@ -78,6 +86,8 @@ def login(
     prefix = chosen.auth.key_prefix
     if prefix and not key.startswith(prefix):
         setup.err.warn(f"keys of {chosen.name} begin with {prefix}; this one does not")
+    if check:
+        _try(setup, chosen, key)
     where = storage or setup.settings.text("storage") or "keyring"
     stored = setup.keys.store(chosen, key, "file" if where == "file" else "keyring")
     if stored.warning:
@@ -86,6 +96,52 @@ def login(
     if (name := _variable(setup, chosen)) is not None:
         setup.err.warn(f"{name} is set and is used instead of the stored key")
     setup.err.dim(f"`nemocli providers test {chosen.name}` makes a tiny call with it")
+
+
+def _try(setup: Setup, provider: Provider, value: str) -> None:
+    """Ask the provider whether the key is right. Raises NemoError where it says no; where it cannot
+    be asked, the key is stored all the same."""
+    path = provider.auth.check or ("/models" if provider.layer == "user" else None)
+    if path is None or setup.globals.offline:
+        return
+    from nemocli.cli.event_loop import run_async
+    from nemocli.core.ports import Key
+    from nemocli.io.keys.store import checked
+
+    key = Key(checked(value, "the key"), "just typed")
+    try:
+        status = run_async(lambda: _status_of(setup, provider, path, key))
+    except NemoError as error:
+        setup.err.warn(f"the key could not be tried: {error.fault.message}")
+        return
+    if status in (401, 403):
+        raise NemoError(
+            Fault(
+                FaultKind.AUTH,
+                f"{provider.name} refuses this key ({status}); nothing was stored",
+                "copy it again, or store it all the same with `--no-check`",
+                provider.name,
+                status=status,
+            )
+        )
+    if status == 200 and provider.auth.check is not None:
+        setup.err.dim(f"{provider.name} takes this key")
+
+
+async def _status_of(setup: Setup, provider: Provider, path: str, key: Key) -> int:
+    from nemocli.cli.world import world_of
+    from nemocli.core.ports import Call
+    from nemocli.core.provider import Timeouts
+    from nemocli.engine.call import authorised, check_key
+
+    check_key(provider, provider.base_url, key)
+    times = Timeouts(connect_s=3, first_byte_s=5, idle_s=5, total_s=8)
+    call = Call("GET", provider.base_url + path, dict(provider.headers), timeouts=times)
+    async with (
+        world_of(setup) as world,
+        world.transport.send(authorised(call, provider, key)) as reply,
+    ):
+        return reply.status
 
 
 def _named(setup: Setup, name: str) -> Provider:

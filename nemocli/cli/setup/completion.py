@@ -10,6 +10,7 @@ import typer
 
 from nemocli.cli.help.text import examples
 from nemocli.core.faults import config_error, usage_error
+from nemocli.io.paths import user_home
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -73,7 +74,7 @@ def _begins(shell: str, place: Path) -> str:
 def place_of(shell: str, env: Mapping[str, str]) -> Path:
     """Where a shell finds the scripts of a user. bash-completion 2.12 and fish 3 look there by
     themselves; zsh looks nowhere in a home, and is told."""
-    home = Path(env.get("HOME") or Path.home())
+    home = user_home(env)
     data = Path(env.get("XDG_DATA_HOME") or home / ".local" / "share")
     config = Path(env.get("XDG_CONFIG_HOME") or home / ".config")
     bash = Path(env.get("BASH_COMPLETION_USER_DIR") or data / "bash-completion")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
@@ -83,7 +84,8 @@ class Diagnostics:
 
 def _named(fault: Fault) -> str:
     """The message with the provider in it."""
-    if fault.provider is None or fault.provider.lower() in fault.message.lower():
+    name = fault.provider
+    if name is None or re.search(rf"\b{re.escape(name)}\b", fault.message, re.IGNORECASE):
         return fault.message
     return f"{fault.provider}: {fault.message}"
 
@@ -100,6 +102,8 @@ def error_json(fault: Fault) -> dict[str, Json]:
     }
     if fault.status is not None:
         said["http_status"] = fault.status
+    if fault.retry_after_s is not None:
+        said["retry_after_s"] = fault.retry_after_s
     if fault.request_id is not None:
         said["request_id"] = fault.request_id
     return said

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nemocli.core.values import Json
 
 STDOUT = 1
+MOST_HELD = 64 * 1024
+"""Characters of a line that a pipe waits for."""
 
 
 class ReaderGone(Exception):
@@ -31,7 +33,8 @@ class Unwritable(Exception):
 class Output:
     """Text as it came; on a terminal without anything the terminal would obey.
 
-    Every write is flushed, so that a stream is a stream also in a pipe. Raises ReaderGone and
+    On a terminal every piece is written at once, in a pipe every line, so that a stream is a stream
+    and lines of programs side by side stay whole. Raises ReaderGone and
     Unwritable, which are not NemoErrors: no call to a provider failed.
     """
 
@@ -39,13 +42,39 @@ class Output:
         self._bytes: IO[bytes] | None = getattr(stream, "buffer", None)
         self._tty = tty
         self._last = "\n"
+        self._held: list[str] = []  # the line that was begun, in a pipe
+        self._held_chars = 0
+
+    def ready(self) -> None:
+        """Raises Unwritable where stdout is closed: asked before something is paid for."""
+        if self._bytes is None:
+            raise Unwritable("stdout is closed")
 
     def text(self, text: str) -> None:
         """A piece of the answer."""
         if not text:
             return
         self._last = text[-1]
-        self._write((neutral(text) if self._tty else text).encode("utf-8", "replace"))
+        if self._tty:
+            self._write(neutral(text).encode("utf-8", "replace"))
+            return
+        # In a pipe whole lines: programs side by side (`xargs -P`) share one.
+        line, newline, rest = text.rpartition("\n")
+        if newline or self._held_chars + len(rest) > MOST_HELD:
+            whole = "".join((*self._held, line, newline))
+            self._held, self._held_chars = [], 0
+            if not newline:
+                whole, rest = whole + rest, ""
+            self._write(whole.encode("utf-8", "replace"))
+        if rest:
+            self._held.append(rest)
+            self._held_chars += len(rest)
+
+    def flush(self) -> None:
+        """Write the line that was begun, as it is."""
+        if self._held:
+            whole, self._held, self._held_chars = "".join(self._held), [], 0
+            self._write(whole.encode("utf-8", "replace"))
 
     def end_line(self) -> None:
         """A newline, unless the last piece ended in one."""
@@ -58,6 +87,7 @@ class Output:
 
     def marked(self, mark: str, code: str, text: str) -> None:
         """A line that begins with a coloured mark; `code` is the SGR code, empty for none."""
+        self.flush()
         shown = f"\x1b[{code}m{mark}\x1b[0m" if code else mark
         self._last = "\n"
         self._write(f"{shown}{neutral(text) if self._tty else text}\n".encode("utf-8", "replace"))
@@ -66,6 +96,7 @@ class Output:
         """Text for a terminal with what it shall obey in it: what came from elsewhere was made
         harmless before."""
         if text:
+            self.flush()
             self._last = text[-1]
             self._write(text.encode("utf-8", "replace"))
 
@@ -79,7 +110,7 @@ class Output:
 
     def _write(self, data: bytes) -> None:
         if self._bytes is None:
-            return
+            raise Unwritable("stdout is closed")
         try:
             self._bytes.write(data)
             self._bytes.flush()

@@ -21,6 +21,10 @@ Repo = Annotated[
     str,
     typer.Argument(metavar="REPO", help="ORG/NAME, a model card's name, or PROVIDER:MODEL/QUANT."),
 ]
+WhichRevision = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REV", help="Which one, where several are here."),
+]
 Revision = Annotated[str, typer.Option("--revision", metavar="REV", help="Branch, tag or commit.")]
 LocalDir = Annotated[
     str | None,
@@ -186,6 +190,7 @@ def verify(
     allow_foreign: Annotated[
         bool, typer.Option("--allow-foreign", help="Files that do not belong are no finding.")
     ] = False,
+    revision: WhichRevision = None,
     mirror: Mirror = None,
     progress: Shape = "auto",
     json: options.Json = False,
@@ -193,7 +198,7 @@ def verify(
     """Whether every byte is what it should be; no network is needed. Exit 8 if not."""
     from nemocli.cli.weights.verify import Check, run_verify
 
-    wish = Check(target, repair, sample, jobs, allow_foreign, tuple(mirror or ()))
+    wish = Check(target, repair, sample, jobs, allow_foreign, tuple(mirror or ()), revision)
     run_verify(ctx.obj, wish, progress, json=json)
 
 
@@ -214,12 +219,14 @@ def export(
         bool, typer.Option("--nim", help="DEST is a NIM cache: lay it out so that NIM finds it.")
     ] = False,
     copy: Copy = False,
+    revision: WhichRevision = None,
     json: options.Json = False,
 ) -> None:
     """Carry weights away with their manifest; every byte is verified as it is read."""
-    from nemocli.cli.weights.transfer import run_export
+    from nemocli.cli.weights.transfer import Export, run_export
 
-    run_export(ctx.obj, target, dest, as_nim=as_nim, copy=copy, json=json)
+    wish = Export(target, dest, as_nim, copy, revision)
+    run_export(ctx.obj, wish, json=json)
 
 
 @app.command("import", epilog=examples("nemocli weights import stick"))

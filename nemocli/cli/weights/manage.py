@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.weights.session import Desk
-from nemocli.core.faults import config_error, usage_error
-from nemocli.core.quantities import size_text
+from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.core.quantities import counted, size_text
 from nemocli.io.weights.find import cached_repos, commits
 from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.weights.pull import STATUS
@@ -53,7 +54,34 @@ def _store(desk: Desk, target: str | None, local_dir: str | None) -> CacheStore 
 
 
 def _status(store: CacheStore | FolderStore) -> Status:
-    return read_status(store.folder, store.state.owner(), store.read_state(STATUS))
+    status = read_status(store.folder, store.state.owner(), store.read_state(STATUS))
+    if status.state != "complete":
+        return status
+    commit = status.said.get("commit")
+    gone = missing_of(store, str(commit)) if commit else 0
+    return replace(status, state="incomplete", missing=gone) if gone else status
+
+
+def missing_of(store: CacheStore | FolderStore, commit: str) -> int:
+    """How many contents of a manifest are not here, or not in their size: a look at names and
+    sizes. 0 also where there is no manifest."""
+    from nemocli.weights.listing import blobs_of
+    from nemocli.weights.manifest import read_manifest
+    from nemocli.weights.pull import manifest_name
+
+    text = store.read_state(manifest_name(commit))
+    if text is None:
+        return 0
+    try:
+        entries = read_manifest(text, "the manifest").entries
+        stamps = [
+            (blob, store.stamp(seat))
+            for blob in blobs_of(entry.file for entry in entries)
+            for seat in store.seats(blob)
+        ]
+    except NemoError:
+        return 0
+    return sum(stamp is None or stamp.size != blob.size for blob, stamp in stamps)
 
 
 def run_ls(setup: Setup, *, json: bool) -> None:
@@ -76,7 +104,7 @@ def run_ls(setup: Setup, *, json: bool) -> None:
                 "bytes": held,
                 "bytes_unfinished": unfinished,
                 "state": status.state if status.state != "nothing" else None,
-                "verified": [c for c, _ in known if (_manifest(store, c)).is_file()],
+                "verified": [c for c, _ in known if _verified(store, c)],
                 "revisions": [{"commit": c, "refs": list(refs)} for c, refs in known],
             }
         )
@@ -89,7 +117,9 @@ def run_ls(setup: Setup, *, json: bool) -> None:
     for row, store in zip(rows, stores, strict=True):
         said = [f"{size_text(_count(row['bytes'])):>10}"]
         for commit, refs in commits(store):
-            mark = "verified" if _manifest(store, commit).is_file() else "not verified here"
+            gone = missing_of(store, commit)
+            mark = "verified" if _verified(store, commit) else "not verified here"
+            mark = f"incomplete: {counted(gone, 'file')} missing" if gone else mark
             said.append(f"{commit[:8]} {' '.join(refs)} ({mark})".replace("  ", " "))
         if _count(row["bytes_unfinished"]):
             said.append(f"{size_text(_count(row['bytes_unfinished']))} unfinished")
@@ -127,6 +157,10 @@ def _manifest(store: CacheStore, commit: str) -> Path:
     from nemocli.weights.pull import manifest_name
 
     return store.state.path / manifest_name(commit)
+
+
+def _verified(store: CacheStore, commit: str) -> bool:
+    return _manifest(store, commit).is_file() and not missing_of(store, commit)
 
 
 def _files(folder: Path) -> list[Path]:

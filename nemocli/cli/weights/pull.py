@@ -43,13 +43,16 @@ async def pulled(
     terms = desk.terms(manners)
     if whole is None:
         whole = await desk.listing(wish.repo, wish.revision, store)
-    check_names(whole.files, own_folder=wish.local_dir is not None)
     listing = chosen(whole, wish.include, wish.exclude)
+    check_names(listing.files, own_folder=wish.local_dir is not None)
     sources = () if desk.offline else desk.sources(manners.mirror)
     bulk = desk.bulk(manners.engine, whole)
     world = World(
         store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell, bulk
     )
+    done = Pull(whole, listing, sources, world, terms).already(store.finished(listing))
+    if done is not None:
+        return done
     with ExitStack() as held:
         await hold(store, held, shown)
         return await Pull(whole, listing, sources, world, terms).run()

@@ -17,6 +17,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage
 from nemocli.core.provider import Timeouts, loopback
 from nemocli.io.clock import SystemClock
 from nemocli.io.http.download_client import Sockets
+from nemocli.io.paths import user_home
 from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.version import __version__
 from nemocli.weights.hub import Hub, Source
@@ -52,7 +53,7 @@ class Desk:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.home = setup.env.get("HOME") or str(Path.home())
+        self.home = str(user_home(setup.env))
         self.clock = SystemClock()
 
     @property
@@ -82,9 +83,11 @@ class Desk:
 
     @property
     def offline(self) -> bool:
-        """Whether nobody may be asked: HF_HUB_OFFLINE, or --offline and an endpoint elsewhere."""
+        """Whether nobody may be asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE (huggingface_hub
+        2.4.0, `constants`), or --offline and an endpoint elsewhere."""
         away = self.setup.offline and not loopback(self.endpoint)
-        return is_true(self.setup.env.get("HF_HUB_OFFLINE")) or away
+        names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        return away or any(is_true(self.setup.env.get(name)) for name in names)
 
     def store(self, repo: str, local_dir: str | None) -> CacheStore | FolderStore:
         """Where a repository goes."""

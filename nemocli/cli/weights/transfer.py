@@ -80,17 +80,27 @@ def run_import(setup: Setup, source: str, wish: Carrying, *, json: bool) -> None
     setup.err.dim(report_line(report))
 
 
-def run_export(
-    setup: Setup, target: str, dest: str, *, as_nim: bool, copy: bool, json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What to carry where, as typed."""
+
+    target: str
+    dest: str
+    as_nim: bool = False
+    copy: bool = False
+    revision: str | None = None
+
+
+def run_export(setup: Setup, wish: Export, *, json: bool) -> None:
     """Carry what is verified into a folder, a tar stream, or a cache that NIM reads."""
-    desk, shown = Desk(setup), Shown(setup, "auto")
-    files, manifest = _brought(desk, target)
+    desk, shown, dest = Desk(setup), Shown(setup, "auto"), wish.dest
+    files, manifest = _brought(desk, wish.target, wish.revision)
     path = Path(dest).expanduser().absolute()
     if dest == "-" or path.name.endswith(".tar"):
         _interruptible(lambda: _to_tar(files, manifest, None if dest == "-" else path), shown)
-    elif as_nim:
-        _interruptible(lambda: _to_nim(desk, files, manifest, path, shown, copy=copy), shown)
+    elif wish.as_nim:
+        carry = lambda: _to_nim(desk, files, manifest, path, shown, copy=wish.copy)  # noqa: E731
+        _interruptible(carry, shown)
     else:
         _interruptible(lambda: _to_folder(files, manifest, path), shown)
     size = sum(e.file.size for e in manifest.entries)
@@ -109,9 +119,9 @@ def run_export(
     setup.err.dim(f"{len(manifest.entries)} files, {size_text(size)}, every one verified")
 
 
-def _brought(desk: Desk, target: str) -> tuple[NamedFiles, Manifest]:
+def _brought(desk: Desk, target: str, revision: str | None = None) -> tuple[NamedFiles, Manifest]:
     """What lies at a target, and its manifest, made where others brought the files."""
-    place, manifest, entries = known_at(desk, target)
+    place, manifest, entries = known_at(desk, target, revision)
     files, listing = NamedFiles(place.files), place.listing
     if manifest is None and listing is not None and listing.repo != UNKNOWN:
         manifest = Manifest(

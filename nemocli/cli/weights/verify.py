@@ -49,12 +49,13 @@ class Check:
     jobs: int | None = None
     foreign: bool = False
     mirror: tuple[str, ...] = ()
+    revision: str | None = None
 
 
 def run_verify(setup: Setup, wish: Check, progress: str, *, json: bool) -> None:
     """The command: exit 0 when all is well, or was made well; else 8."""
     desk = Desk(setup)
-    place, manifest, entries = known_at(desk, wish.target)
+    place, manifest, entries = known_at(desk, wish.target, wish.revision)
     shown = Shown(setup, progress)
     sample = parse_sample(wish.sample) if wish.sample else None
     try:
@@ -76,9 +77,11 @@ def run_verify(setup: Setup, wish: Check, progress: str, *, json: bool) -> None:
         raise NemoError(checked_fault(checked, wish.target))
 
 
-def known_at(desk: Desk, target: str) -> tuple[Place, Manifest | None, tuple[Entry, ...]]:
+def known_at(
+    desk: Desk, target: str, revision: str | None = None
+) -> tuple[Place, Manifest | None, tuple[Entry, ...]]:
     """What lies there, its manifest if it has one, and what every file should be."""
-    place = find(target, desk.cache, _repo(desk, target))
+    place = find(target, desk.cache, _repo(desk, target), revision)
     if place.manifest is not None:
         manifest = read_manifest(place.manifest, place.where)
         return place, manifest, manifest.entries

@@ -15,7 +15,14 @@ from nemocli.core.records import BAD, FAILED, Reader
 from nemocli.io.batch.files import errors_of, folder_of
 from nemocli.io.batch.index import Index
 from nemocli.io.batch.spool import NAMES as ARRIVED
-from nemocli.io.files import PRIVATE_FILE, file_error, lock, private_folder, write_private
+from nemocli.io.files import (
+    PRIVATE_FILE,
+    HeldError,
+    file_error,
+    lock,
+    private_folder,
+    write_private,
+)
 
 if TYPE_CHECKING:
     from nemocli.io.batch.writer import About, Keeper, Recovered, Words
@@ -84,9 +91,7 @@ class Job:
         try:
             with lock(self.folder / "lock", LOCK_S):
                 yield
-        except NemoError as error:
-            if "is held by another" not in error.fault.message:
-                raise
+        except HeldError as error:
             raise config_error(
                 f"{self.out} is being written by another nemocli",
                 "wait for it to finish (`nemocli batch status`), or name another file with `-o`",

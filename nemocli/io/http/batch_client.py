@@ -19,6 +19,7 @@ from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback
 from nemocli.io.http.batch_connection import Connection, Lane
 from nemocli.io.http.exchange import Exchange, fault_of, timeout_fault
+from nemocli.io.http.proxy import proxy_for
 from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
@@ -66,16 +67,11 @@ class Volley:
         return self._plain.send(call) if lane is None else _Sending(lane, call, self._plain)
 
     def _lane(self, url: str) -> Lane | None:
-        from urllib.request import getproxies, proxy_bypass
-
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or not url.isascii():
             return None  # the other client says what is wrong
-        near = loopback(url)
-        proxies = getproxies()
-        through = proxies.get(parts.scheme) or proxies.get("all")
-        if not near and ((through and not proxy_bypass(host)) or self._plain.offline):
+        if not loopback(url) and (self._plain.offline or proxy_for(url) is not None):
             return None
         tls = self._plain.tls_context() if parts.scheme == "https" else None
         return Lane(url, tls, self._user_agent, fresh=self._fresh)

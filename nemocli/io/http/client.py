@@ -14,6 +14,7 @@ from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.redact import Redactor
 from nemocli.io.http.exchange import Exchange, config_fault, fault_of, offline_fault, timeout_fault
+from nemocli.io.http.proxy import Proxy, proxy_for
 from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class HttpTransport:
         self._user_agent = user_agent
         self.offline = offline
         self._debug = debug
-        self._clients: dict[tuple[bool, bool], httpx2.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool, Proxy | None], httpx2.AsyncClient] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -149,12 +150,13 @@ class HttpTransport:
 
     def _client(self, url: httpx2.URL) -> httpx2.AsyncClient:
         near = loopback(str(url))
-        kind = (near, near and url.scheme == "http")
+        proxy = None if near else proxy_for(str(url))
+        kind = (near, near and url.scheme == "http", proxy)
         if kind not in self._clients:
-            self._clients[kind] = self._made(proxies=not near, tls=not kind[1])
+            self._clients[kind] = self._made(proxy, tls=not kind[1])
         return self._clients[kind]
 
-    def _made(self, *, proxies: bool, tls: bool) -> httpx2.AsyncClient:
+    def _made(self, proxy: Proxy | None, *, tls: bool) -> httpx2.AsyncClient:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx2
@@ -166,21 +168,18 @@ class HttpTransport:
             return httpx2.AsyncClient(
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip, deflate"},
                 verify=context,
-                trust_env=proxies,
+                trust_env=False,
+                proxy=None if proxy is None else proxy.url,
                 timeout=None,  # Exchange holds the deadlines
                 limits=httpx2.Limits(
                     max_connections=None, max_keepalive_connections=256, keepalive_expiry=30
                 ),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
-        except (httpx2.InvalidURL, ValueError, ImportError) as error:
-            raise NemoError(
-                config_fault(
-                    "the proxy named in the environment cannot be used",
-                    "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY take http://HOST:PORT; SOCKS needs the"
-                    " package socksio",
-                )
-            ) from error
+        except (httpx2.InvalidURL, ValueError, ImportError):
+            if proxy is None:
+                raise
+            proxy.refused("http://HOST:PORT, or socks5:// where the package socksio is installed")
 
     def tls_context(self) -> ssl.SSLContext:
         """The certificates that are trusted here. Raises NemoError when they cannot be read."""

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.text import one_line
+from nemocli.io.http.proxy import proxy_for
 from nemocli.weights.ports import Ask, Hop
 
 CONNECT_S = 15.0
@@ -62,7 +62,7 @@ class Sockets:
             if response.status not in _REDIRECTS or not target:
                 return SocketBody(self, hops, connection, response, sock)
             self._drain(url, connection, response)
-            url = urljoin(url, target)
+            url = urljoin(url, _encoded(target))
         raise NemoError(Fault(FaultKind.PROTOCOL, f"{_host(ask.url)} redirects without end"))
 
     def abort(self) -> None:
@@ -127,6 +127,7 @@ class Sockets:
         self._say(f"> GET {_shown(url)} {headers.get('Range', '')}")
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        headers |= getattr(connection, "through", {})
         connection.request("GET", _target(connection, url), headers=headers)
         response = connection.getresponse()
         self._say(f"< {response.status} {_shown(url)}")
@@ -140,7 +141,7 @@ class Sockets:
         if self._offline and not near:
             message = f"--offline: {_host(url)} is not on this machine"
             raise NemoError(Fault(FaultKind.OFFLINE, message, sent=False))
-        proxy = None if near else _proxy(parts.scheme, parts.hostname)
+        proxy = _through(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         made = _made(parts.scheme, parts.hostname, port, proxy)
         made.connect()
@@ -257,7 +258,16 @@ def _made(
         if proxy is not None:
             secure.set_tunnel(host, port, proxy[2])
         return secure
-    return HTTPConnection(*where, timeout=CONNECT_S)
+    plain = _Plain(*where, timeout=CONNECT_S)
+    if proxy is not None:
+        plain.through = proxy[2]  # no tunnel is opened: the proxy reads each request
+    return plain
+
+
+class _Plain(HTTPConnection):
+    """A connection without TLS, with the headers that its proxy wants on each request."""
+
+    through: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
 
 
 @cache
@@ -271,21 +281,18 @@ def _tls() -> ssl.SSLContext:
         raise NemoError(Fault(FaultKind.CONFIG, message, hint, sent=False)) from error
 
 
-def _proxy(scheme: str, host: str) -> tuple[str, int, dict[str, str]] | None:
-    """Host, port and headers of the proxy for a host; None to go straight."""
-    proxies = getproxies()
-    named = proxies.get(scheme) or proxies.get("all")
-    if not named or proxy_bypass(host):
+def _through(url: str) -> tuple[str, int, dict[str, str]] | None:
+    """Host, port and headers of the proxy for a URL; None to go straight."""
+    proxy = proxy_for(url)
+    if proxy is None:
         return None
-    parts = urlsplit(named if "://" in named else f"http://{named}")
+    parts = urlsplit(proxy.url)
     try:
         port = parts.port or 80
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
-        message = "the proxy named in the environment cannot be used for files"
-        hint = "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY take http://HOST:PORT"
-        raise NemoError(Fault(FaultKind.CONFIG, message, hint, sent=False))
+        proxy.refused("http://HOST:PORT for files")
     headers = {}
     if parts.username:
         from base64 import b64encode
@@ -302,6 +309,12 @@ def _target(connection: HTTPConnection, url: str) -> str:
     if through:
         return url
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _encoded(target: str) -> str:
+    """A redirect's target as an address: what servers put there raw is percent-encoded, as other
+    clients do. Header bytes arrive as Latin-1."""
+    return quote(target.encode("latin-1", "replace"), safe="%/:=&?~#+!$,;'@()*[]")
 
 
 def _headers(response: HTTPResponse) -> dict[str, str]:

@@ -23,6 +23,7 @@ CommandFor = Callable[[str], tuple[str, ...] | None]
 Tell = Callable[[str], None]
 
 COMMAND_S = 10.0
+_ASSIGNED = re.compile(r"(?:export\s+)?[A-Z][A-Z0-9_]*=")
 LONG_ENOUGH = 20
 """Keys of at least this many characters may show their last four."""
 
@@ -171,6 +172,8 @@ class KeyStore:
     def _from_env(self, provider: Provider) -> Key | None:
         for name in (*provider.auth.env, variable(provider.name)):
             if value := self._env.get(name, "").strip():
+                if unpacked(value) != value:
+                    self._warn(f"the quotes around the key in {name} are not part of it: left out")
                 return Key(checked(value, f"the key in {name}"), f"env {name}")
         return None
 
@@ -242,14 +245,32 @@ def variable(provider: str) -> str:
 def checked(value: str, what: str) -> str:
     """A key without the space around it. Raises NemoError, not showing it, when what is left could
     not be sent in a header or would smuggle another one in."""
-    key = value.strip()
+    key = unpacked(value)
     if not key:
         raise _no_key(f"{what} is empty", None)
+    if "${" in key or key.startswith("$"):
+        raise _no_key(
+            f"{what} is the name of a variable, not a key",
+            "whatever set it did not expand it: write the key itself, or use `keys.NAME.command`",
+        )
+    if _ASSIGNED.match(key):
+        raise _no_key(
+            f"{what} begins with a name and `=`", "leave out the name: only the key itself counts"
+        )
     if not key.isascii() or any(c.isspace() or not c.isprintable() for c in key):
         raise _no_key(
             f"{what} holds spaces, line breaks or characters that no key has",
             "copy it again, without what surrounds it",
         )
+    return key
+
+
+def unpacked(value: str) -> str:
+    """The value without space and one pair of quotes around it, which an env file that a shell did
+    not read leaves there."""
+    key = value.strip()
+    if len(key) > 1 and key[0] == key[-1] and key[0] in "'\"":
+        return key[1:-1].strip()
     return key
 
 

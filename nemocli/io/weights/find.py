@@ -16,6 +16,7 @@ from nemocli.weights import hub_layout as layout
 from nemocli.weights.repository import NO_COMMIT, Listing, RemoteFile, check_path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT = re.compile(r"[0-9a-f]{7,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 MANIFEST = "nemocli-manifest.json"
@@ -33,9 +34,9 @@ class Place:
     listing: Listing | None
 
 
-def find(text: str, cache: Path, repo: str | None) -> Place:
-    """What a path or (`repo`) a repository in the cache is. Raises a config fault when it is
-    nothing of the kind."""
+def find(text: str, cache: Path, repo: str | None, revision: str | None = None) -> Place:
+    """What a path or (`repo`) a repository in the cache is, at a revision: `main`, or the only one
+    there is, where none is named. Raises a config fault when it is nothing of the kind."""
     path = Path(text).expanduser()
     if path.is_dir():
         found = _folder(path.absolute())
@@ -47,9 +48,19 @@ def find(text: str, cache: Path, repo: str | None) -> Place:
         return found
     if repo is not None:
         store = CacheStore(cache, repo)
-        commit = _commit_of(store, "main") or _only_commit(store)
-        if commit is not None:
+        commit = _commit_of(store, revision or "main")
+        if commit is None and revision is None:
+            commit = _only_commit(store)
+        known = commits(store)
+        if commit is not None and any(name == commit for name, _ in known):
             return _cached(store, repo, commit)
+        if known:
+            names = ", ".join(" ".join([name[:12], *refs]) for name, refs in known)
+            which = "several revisions" if revision is None else f"no revision {revision!r}"
+            raise config_error(
+                f"{cache} has {which} of {repo}: {names}",
+                "name one with `--revision` (a branch, a tag or a commit)",
+            )
         raise config_error(f"{repo} is not in {cache}", f"`nemocli weights pull {repo}` fetches it")
     raise config_error(f"no folder {path}", "name a folder with weights, or ORG/NAME")
 
@@ -122,6 +133,10 @@ def _cached(store: CacheStore, repo: str, commit: str) -> Place:
 def _commit_of(store: CacheStore | FolderStore, revision: str) -> str | None:
     if _COMMIT.fullmatch(revision):
         return revision
+    if isinstance(store, CacheStore) and _SHORT.fullmatch(revision):
+        begun = [name for name, _ in commits(store) if name.startswith(revision)]
+        if len(begun) == 1:
+            return begun[0]
     if isinstance(store, FolderStore):
         known = _newest(store.root / layout.LOCAL_META / "trees", "*.json")
         return known.stem if known is not None and _COMMIT.fullmatch(known.stem) else None

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from nemocli.core.faults import NemoError
-from nemocli.io.files import lock
+from nemocli.io.files import HeldError, NoLocksError, lock
 from nemocli.io.liveness import birth_of, gone
 from nemocli.io.weights.part import disk_error, sync_folder
 
@@ -51,14 +50,15 @@ class StateFolder:
         """
         self.make()
         with ExitStack() as stack:
+            other = None
             try:
-                stack.enter_context(lock(self.path / LOCK, 0.0))
-            except NemoError as error:
-                if not isinstance(error.__cause__, BlockingIOError | PermissionError):
-                    raise  # not held: the disk is full, or shut
+                stack.enter_context(lock(self.path / LOCK, 0.0, shared=True))
+            except HeldError:
                 yield self._owner()
                 return
-            if (other := self._elsewhere()) is not None:
+            except NoLocksError:
+                other = self.owner()  # the note alone has to do
+            if (other := other or self._elsewhere()) is not None:
                 yield other
                 return
             self._take()
@@ -186,7 +186,7 @@ class StateFolder:
 
 def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = path.with_name(f".nemocli-{secrets.token_hex(8)}")  # of a length of its own
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

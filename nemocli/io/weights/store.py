@@ -206,6 +206,17 @@ class CacheStore(_Store):
         self._prune(whole)
         return str(snapshot)
 
+    def finished(self, files: Listing) -> str | None:
+        """The snapshot's folder where each name of it is linked and the revision means it."""
+        snapshot = self.root / "snapshots" / files.commit
+        try:
+            linked = all((snapshot / file.path).exists() for file in files.files)
+            ref = self.root / "refs" / files.revision
+            meant = files.revision == files.commit or ref.read_text("utf-8") == files.commit
+        except (OSError, ValueError):
+            return None
+        return str(snapshot) if linked and meant else None
+
     def _link(self, snapshot: Path, path: str, name: str) -> None:
         link, target = snapshot / path, layout.link_target(path, name)
         try:
@@ -239,6 +250,11 @@ class FolderStore(_Store):
             if not (meta / name).exists():
                 replace_file(meta / name, text.encode())
 
+    def finished(self, files: Listing) -> str | None:
+        """The folder, where the list of the commit is in it."""
+        tree = self.root / layout.LOCAL_META / "trees" / f"{files.commit}.json"
+        return str(self.root) if tree.is_file() else None
+
     def publish(self, blob: Blob) -> None:
         """A whole content under each of its names."""
         first = self._safe(blob.paths[0])
@@ -265,7 +281,8 @@ class FolderStore(_Store):
         for file in files.files:
             note = meta / "download" / f"{file.path}.metadata"
             text = layout.metadata_file(files, file.etag, time.time())
-            replace_file(note, text.encode(), durable=False)
+            with suppress(NemoError):  # a name may be too long for it; the file itself is here
+                replace_file(note, text.encode(), durable=False)
         tree = meta / "trees" / f"{files.commit}.json"
         if not tree.exists():
             replace_file(tree, layout.tree_file(whole.files).encode())

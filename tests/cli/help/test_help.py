@@ -11,7 +11,7 @@ from nemocli.core.faults import EXIT, ExitCode, FaultKind
 from nemocli.core.settings import SETTINGS
 from tests.run import Home, run
 
-TOPICS = ("exit-codes", "environment", "formats", "providers", "streams")
+TOPICS = ("exit-codes", "environment", "formats", "providers", "streams", "scripting")
 
 
 def text_of(home: Home, *topic: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.run import KEY, ROOT, Done, Home, run, run_pty
 from tests.servers.answer import Answer
+from tests.servers.behaviours import Status
 from tests.servers.stub import Stub
 
 HEADLESS = "keyring.backends.fail.Keyring"
@@ -227,3 +228,29 @@ def test_a_key_is_shown_on_a_terminal_only_on_request(home: Home) -> None:
 def test_the_embedded_model_needs_no_key(home: Home) -> None:
     done = login(home, "embedded")
     assert (done.code, "needs no key" in done.err) == (2, True)
+
+
+def test_a_key_is_tried_by_a_free_call_before_it_is_stored(home: Home) -> None:
+    with Stub() as stub:
+        stub.on("/v1/key", Status(401, {"error": {"message": "no", "code": 401}}), Status(200, {}))
+        home.provider("stub", stub.url, key=None)
+        wrong = login(home, "stub", "--storage", "file")
+        assert (wrong.code, home.files_holding(KEY)) == (4, [])
+        assert "--no-check" in wrong.err
+        right = login(home, "stub", "--storage", "file")
+        asked = [r for r in stub.requests if r.path == "/v1/key"]
+        assert right.code == 0
+        assert "takes this key" in right.err
+        assert login(home, "stub", "--storage", "file", "--no-check").code == 0
+    assert len(asked) == 2
+    assert {r.headers["authorization"] for r in asked} == {f"Bearer {KEY}"}
+    assert stub.asked() == []
+
+
+def test_a_provider_that_cannot_be_asked_costs_no_key(home: Home) -> None:
+    with Stub() as stub:
+        home.provider("stub", stub.url, key=None)
+    done = login(home, "stub", "--storage", "file")
+    assert done.code == 0
+    assert "could not be tried" in done.err
+    assert len(home.files_holding(KEY)) == 1

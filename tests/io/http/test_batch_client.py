@@ -82,6 +82,7 @@ FRAMINGS: dict[str, Handler] = {
     "HTTP/1.0": saying(b"HTTP/1.0 200 OK\r\n\r\n" + BODY),
     "nothing": saying(response(b"")),
     "continue first": saying(b"HTTP/1.1 100 Continue\r\n\r\n" + response(BODY)),
+    "processing first": saying(b"HTTP/1.1 102 Processing\r\n\r\n" + response(BODY)),
     "early hints": saying(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + response(BODY)),
     "a refusal": saying(response(b'{"error":1}', "429 Too Many Requests", "retry-after: 2")),
     "byte by byte": bytewise(response(BODY, "200 OK", "content-type: a/b")),

@@ -473,3 +473,9 @@ def test_a_key_that_vanished_from_the_keyring_is_missed(ring: Ring, tmp_path: Pa
             print(error.fault.message)
     """
     assert "no longer has the key" in ring("rings.Working", code).stdout
+
+
+def test_a_key_stored_for_another_address_is_not_at_hand(paths: Paths) -> None:
+    Told(paths, {}).store.store(HERE, KEY, "file")
+    assert Told(paths, {}).store.likely(HERE)
+    assert not Told(paths, {}).store.likely(MOVED)
