@@ -66,6 +66,7 @@ cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
 cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/command             `nemocli eval`
   cli/eval/decide              What a run says
+  cli/eval/fit                 `nemocli fit`
   cli/eval/options             From what was typed to arms
   cli/eval/run                 `eval run`
   cli/eval/selfcheck           `eval selfcheck`
@@ -321,11 +322,14 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/judge                   One attempt judged from its events alone
   eval/lint                    What can be wrong with a task before a model sees it
   eval/metrics                 What the attempts of an arm come to
+  eval/page                    A run as one page
   eval/plan                    Which attempts a run makes
+  eval/plots                   Plots of an evaluation as SVG
   eval/report                  A run in words and numbers
   eval/retries                 What kind of retry a tool call is
   eval/selfcheck               The machine checked against what is known
   eval/stats                   Statistics of small samples
+  eval/suitability             Is this model right for a task? The guide's consider and skip lists a
   eval/task                    Tasks of `nemocli.eval/v1`
   eval/verdict                 Adopt
   eval/world                   The world of a task

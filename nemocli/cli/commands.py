@@ -24,6 +24,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow("chat", "chat.command", "A conversation in the terminal", "Ask"),
     CommandRow("sessions", "sessions.command", "Kept conversations: read, search, export", "Ask"),
     CommandRow("eval", "eval.command", "Adopt it or not? Tasks, pairs, a verdict", "Evaluate"),
+    CommandRow("fit", "eval.fit", "Is this model right for the task?", "Evaluate"),
     CommandRow("serve", "serve.command", "Every path at one address, for your programs", "Paths"),
     CommandRow("launch", "serve.launch", "A program of yours behind that address", "Paths"),
     CommandRow(

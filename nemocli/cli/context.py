@@ -63,7 +63,10 @@ class Setup:
         self.terminal: Terminal = terminal_from(self.env, colour)
         self.out: Output = stdout(self.terminal.stdout)
         self.err: Diagnostics = stderr(
-            self.terminal.colour_err, quiet=self.globals.quiet, json=self.json
+            self.terminal.colour_err,
+            quiet=self.globals.quiet,
+            json=self.json,
+            width=self.terminal.width if self.terminal.stderr else None,
         )
 
     @cached_property

@@ -43,6 +43,24 @@ def one_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def wrapped(text: str, width: int, indent: str = "  ", first: int = 0) -> str:
+    """The text broken at words to a width in columns; lines after the first begin with `indent`.
+    `first` columns of the first line are taken already. A word that is longer than a line stays
+    whole: it is a command or an address, to be copied."""
+    lines = []
+    for paragraph in text.split("\n"):
+        line, used = "", first
+        for word in paragraph.split(" "):
+            if line and used + len(line) + 1 + len(word) > width:
+                lines.append(line)
+                line, used = indent + word, 0
+            else:
+                line = f"{line} {word}" if line else word
+        lines.append(line)
+        first = 0
+    return "\n".join(lines)
+
+
 def spreadsheet_safe(text: str) -> str:
     """A text cell of CSV that a spreadsheet takes for text: what it would run as a formula gets a
     leading apostrophe (OWASP, CSV injection). Numbers stay as they are."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nemocli.core.money import usd_short
 from nemocli.eval.metrics import ArmSummary, Results
 from nemocli.eval.stats import Interval
-from nemocli.eval.verdict import Verdict
+from nemocli.eval.verdict import Policy, Verdict
 
 RETRIES = {
     "R1": "invalid call",
@@ -20,6 +21,19 @@ RETRIES = {
     "R7": "the user had to ask again",
 }
 _NO_LONGER = "what it does not show"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All that is known of a run: what was fixed, what came of it, what it means, and the command
+    that shows it again."""
+
+    manifest: Mapping[str, Any]
+    results: Mapping[str, Results]
+    summaries: Mapping[str, ArmSummary]
+    verdict: Verdict | None
+    policy: Policy
+    command: str
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -71,30 +85,27 @@ def arm_json(summary: ArmSummary) -> dict[str, Any]:
     }
 
 
-def report(
-    manifest: Mapping[str, Any],
-    results: Mapping[str, Results],
-    summaries: Mapping[str, ArmSummary],
-    verdict: Verdict | None,
-    command: str,
-) -> str:
+def report(facts: RunFacts) -> str:
     """The whole of it as Markdown."""
+    manifest, results, summaries = facts.manifest, facts.results, facts.summaries
+    verdict, command = facts.verdict, facts.command
     arms = list(summaries)
     lines = [f"# {manifest.get('suite')}: {', '.join(arms)}", ""]
-    lines += _decision(verdict, arms)
+    lines += decision_lines(verdict, arms)
     lines += ["", "## The guide's five questions", ""]
-    lines += _rows(["", *arms], _questions(summaries))
+    lines += _rows(["", *arms], questions(summaries))
     lines += ["", "## By task", "", *_rows(["task", *arms], _by_task(results, arms))]
-    lines += ["", "## Retries", "", *_rows(["kind", *arms], _retries(summaries))]
-    lines += ["", "## Coherence", "", *_rows(["", *arms], _coherence(summaries))]
+    lines += ["", "## Retries", "", *_rows(["kind", *arms], retry_rows(summaries))]
+    lines += ["", "## Coherence", "", *_rows(["", *arms], coherence_rows(summaries))]
     lines += ["", "## Attempts by class", "", *_rows(["class", *arms], _classes(summaries))]
     lines += ["", f"## {_NO_LONGER.capitalize()}", ""]
-    lines += [f"- {line}" for line in _limits(manifest, verdict)]
+    lines += [f"- {line}" for line in limits(manifest, verdict)]
     lines += ["", "## Again", "", f"`{command}`", ""]
     return "\n".join(lines)
 
 
-def _decision(verdict: Verdict | None, arms: Sequence[str]) -> list[str]:
+def decision_lines(verdict: Verdict | None, arms: Sequence[str]) -> list[str]:
+    """The verdict and what it rests on, a line of Markdown each."""
     if verdict is None or len(arms) < 2:
         return ["One arm: nothing is compared."]
     lines = [f"**{verdict.decision}** ({arms[0]} against {arms[1]})", ""]
@@ -129,7 +140,8 @@ def _times(interval: Interval) -> str:
     return f"{interval.point:.2f}x ({interval.low:.2f} to {interval.high:.2f})"
 
 
-def _questions(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+def questions(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+    """What the guide asks of a model, a row each and a cell an arm."""
     every = list(summaries.values())
     return [
         ["completed", *(f"{s.successes}/{s.scored}{_bounds(s.success)}" for s in every)],
@@ -195,7 +207,8 @@ def _task_cell(attempts: Sequence[Any]) -> str:
     return f"{good}/{len(attempts)}{why}"
 
 
-def _retries(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+def retry_rows(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+    """Retries by kind, a cell an arm."""
     rows = [
         [f"{code} {what}", *(str(s.retries.get(code, 0)) for s in summaries.values())]
         for code, what in RETRIES.items()
@@ -207,7 +220,8 @@ def _retries(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
     return [*rows, ["passing faults survived", *recovered]]
 
 
-def _coherence(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+def coherence_rows(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
+    """Probes by kind and distance, and how long attempts stay coherent."""
     every = list(summaries.values())
     kinds = sorted({kind for s in every for kind in s.probes})
     rows = [[f"probes: {kind}", *(_right(s.probes.get(kind)) for s in every)] for kind in kinds]
@@ -228,7 +242,8 @@ def _classes(summaries: Mapping[str, ArmSummary]) -> list[list[str]]:
     return [[cls, *(str(s.classes.get(cls, 0)) for s in summaries.values())] for cls in names]
 
 
-def _limits(manifest: Mapping[str, Any], verdict: Verdict | None) -> list[str]:
+def limits(manifest: Mapping[str, Any], verdict: Verdict | None) -> list[str]:
+    """What a run does not show."""
     tasks = len(manifest.get("tasks") or {})
     lines = [
         f"{tasks} tasks, scripted users: how a model takes surprises of people is not in it",

@@ -121,18 +121,26 @@ def decide(
     raise typer.Exit(decide_run(ctx.obj, run, look, as_json=json))
 
 
-@app.command(epilog=examples("nemocli eval report my-eval || true"))
+@app.command(
+    epilog=examples(
+        "nemocli eval report my-eval || true",
+        "nemocli eval report my-eval -o report.html || true",
+    )
+)
 def report(
     ctx: typer.Context,
     run: RunArg,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FILE", help="Markdown into this file.")
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Into this file: .md or .html."),
     ] = None,
+    html: Annotated[bool, typer.Option("--html", help="One page with plots.")] = False,
 ) -> None:
-    """All of it in numbers: both arms, retries, coherence, money, what it does not show."""
+    """All of it: both arms, how sure, retries, coherence, money, what it does not show. Markdown,
+    or one page for a browser that needs nothing else."""
     from nemocli.cli.eval.decide import report_run
 
-    report_run(ctx.obj, run, out)
+    report_run(ctx.obj, run, out, html=html)
 
 
 @app.command(epilog=examples("nemocli eval status my-eval || true"))

@@ -12,15 +12,18 @@ from nemocli.core.text import one_line
 from nemocli.eval.judge import judged
 from nemocli.eval.metrics import ArmSummary, summary_of
 from nemocli.eval.plan import Slot
-from nemocli.eval.report import arm_json, report, verdict_json
+from nemocli.eval.report import RunFacts, arm_json, report, verdict_json
 from nemocli.eval.task import instance
 from nemocli.eval.verdict import Policy, Verdict, decide
 from nemocli.io.eval.runs import results_of, run_at
 from nemocli.io.eval.suite import is_suite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nemocli.cli.context import Setup
     from nemocli.eval.judge import Measures
+    from nemocli.eval.page import Story
 
 EXITS = {"ADOPT": 0, "REJECT": 11, "MARGINAL": 12, "INVALID": 13}
 
@@ -48,6 +51,13 @@ class Judged:
                 problems=problems,
                 look=look,
             )
+
+    def facts(self, options: str = "") -> RunFacts:
+        """The run for a report; `options` of the command that makes it again."""
+        command = f"nemocli eval report {self.run.folder}{options}"
+        return RunFacts(
+            self.manifest, self.results, self.summaries, self.verdict, self.policy, command
+        )
 
     def _consider(self, arm: str) -> dict[str, list[Measures]]:
         """The tasks that decide; controls are told apart."""
@@ -93,11 +103,17 @@ def decide_run(setup: Setup, folder: Path, look: int, *, as_json: bool) -> int:
     return EXITS[verdict.decision]
 
 
-def report_run(setup: Setup, folder: Path, out: str | None) -> None:
-    """The report as Markdown."""
+def report_run(setup: Setup, folder: Path, out: str | None, *, html: bool) -> None:
+    """The report as Markdown, or as a page where that is asked for or the file's name says so."""
     found = Judged(folder)
-    command = f"nemocli eval report {found.run.folder}"
-    text = report(found.manifest, found.results, found.summaries, found.verdict, command)
+    html = html or (out is not None and out.lower().endswith((".html", ".htm")))
+    facts = found.facts(" --html -o report.html" if html else "")
+    if html:
+        from nemocli.eval.page import page
+
+        text = page(facts, _stories(found))
+    else:
+        text = report(facts)
     if out is None:
         setup.out.text(text)
         return
@@ -105,6 +121,25 @@ def report_run(setup: Setup, folder: Path, out: str | None) -> None:
 
     write_private(Path(out), text)
     setup.err.dim(f"written to {out}")
+
+
+def _stories(found: Judged) -> Iterator[Story]:
+    """Attempts worth reading first: of each task and arm one that failed and one that did not, then
+    the others."""
+    from nemocli.eval.page import Story
+
+    every = sorted(found.run.finished(), key=lambda f: (f.slot.task, f.slot.arm, f.slot.epoch))
+    later = found.run.regrade()
+    seen: set[tuple[str, str, bool]] = set()
+    first: list[tuple[Slot, Measures]] = []
+    rest: list[tuple[Slot, Measures]] = []
+    for each in every:
+        measures = later.get(each.slot, each.measures)
+        kind = (each.slot.task, each.slot.arm, measures.cls == "success")
+        (rest if kind in seen else first).append((each.slot, measures))
+        seen.add(kind)
+    for slot, measures in (*first, *rest):
+        yield Story(slot.arm, slot.task, slot.epoch, measures, found.run.events(slot))
 
 
 def status_run(setup: Setup, folder: Path, *, as_json: bool) -> None:

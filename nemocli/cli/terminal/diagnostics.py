@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from nemocli.cli.terminal.output import json_text
 from nemocli.core.faults import Fault
-from nemocli.core.text import neutral
+from nemocli.core.text import neutral, wrapped
 
 if TYPE_CHECKING:
     from nemocli.core.values import Json
@@ -24,9 +24,18 @@ class Diagnostics:
     """
 
     def __init__(
-        self, stream: IO[str] | None, colour: bool, *, quiet: bool = False, json: bool = False
+        self,
+        stream: IO[str] | None,
+        colour: bool,
+        *,
+        quiet: bool = False,
+        json: bool = False,
+        width: int | None = None,
     ) -> None:
         self._stream = stream
+        self._width = (
+            width  # of the terminal it is; None for files and pipes, which get lines whole
+        )
         self.colour = colour
         self.quiet = quiet
         self.json = json
@@ -36,21 +45,21 @@ class Diagnostics:
         if self.json:
             self._line(json_text({"error": error_json(fault)}))
             return
-        self._line(self._styled("error", "nemocli:") + " " + neutral(_named(fault)))
+        self._headed("error", "nemocli:", _named(fault))
         if fault.advice:
-            self._line(self._styled("hint", "hint:") + " " + neutral(fault.advice))
+            self._headed("hint", "hint:", fault.advice)
         if fault.request_id:
             self._line(self._styled("dim", f"request id {neutral(fault.request_id)}"))
 
     def warn(self, text: str) -> None:
         """Something that should be known, and did not stop anything."""
         if not self.quiet:
-            self._line(self._styled("warning", "note:") + " " + neutral(text))
+            self._headed("warning", "note:", text)
 
     def dim(self, text: str) -> None:
         """A receipt, progress."""
         if not self.quiet:
-            self._line(self._styled("dim", neutral(text)))
+            self._line(self._styled("dim", self._fitted(neutral(text))))
 
     def ask(self, text: str) -> None:
         """A question, without the newline, so that the answer follows it."""
@@ -67,6 +76,13 @@ class Diagnostics:
     def transient(self, text: str) -> None:
         """A line that the next one replaces; needs a terminal that obeys."""
         self._write(f"\r\x1b[2K\x1b[2m{neutral(text)}\x1b[0m" if text else "\r\x1b[2K")
+
+    def _headed(self, style: str, head: str, text: str) -> None:
+        said = self._fitted(neutral(text), len(head) + 1)
+        self._line(f"{self._styled(style, head)} {said}")
+
+    def _fitted(self, text: str, taken: int = 0) -> str:
+        return text if self._width is None else wrapped(text, self._width, "  ", taken)
 
     def _styled(self, style: str, text: str) -> str:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour else text
@@ -109,6 +125,8 @@ def error_json(fault: Fault) -> dict[str, Json]:
     return said
 
 
-def stderr(colour: bool, *, quiet: bool = False, json: bool = False) -> Diagnostics:
+def stderr(
+    colour: bool, *, quiet: bool = False, json: bool = False, width: int | None = None
+) -> Diagnostics:
     """The process's own."""
-    return Diagnostics(sys.stderr, colour, quiet=quiet, json=json)
+    return Diagnostics(sys.stderr, colour, quiet=quiet, json=json, width=width)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +236,31 @@ def test_the_machine_checks_itself(home: Home) -> None:
     rows = done.json()["checks"]
     assert all(row["ok"] for row in rows)
     assert sum("mutation" in row["name"] for row in rows) == 5
+
+
+def test_the_page_tells_it_all_and_fetches_nothing(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "forgetful", new_cost=0.0005, old_cost=0.002):
+        assert evaluated(home, "-j", "8", epochs=3).code == 0
+    done = run("eval", "report", "e", "-o", "r.html", home=home)
+    assert done.code == 0, done.err
+    page = (home.cwd / "r.html").read_text()
+    for said in ("ADOPT", "15/15", "Coherence over the turns", "What it does not show",
+                 "nemocli eval report", "Where the money went", "user, turn 1"):  # fmt: skip
+        assert said in page, said
+    assert "<script" not in page
+    assert not re.findall(r"(?:src|href)=", page)
+    assert page.count("<details>") == 30
+    assert run("eval", "report", "e", "--html", home=home).text.startswith("<!doctype html>")
+
+
+def test_a_page_of_a_thousand_attempts_is_small_and_soon_there(home: Home, suite: Path) -> None:
+    with Both(home, suite, "gold", "forgetful"):
+        assert evaluated(home, "-j", "8", epochs=3).code == 0
+    attempts = next((suite / "runs").iterdir()) / "attempts"
+    for file in list(attempts.glob("*/*.1.jsonl")):
+        for epoch in range(4, 104):
+            file.with_name(file.name.replace(".1.", f".{epoch}.")).write_bytes(file.read_bytes())
+    began = time.monotonic()
+    assert run("eval", "report", "e", "-o", "r.html", home=home).code == 0
+    assert time.monotonic() - began < 5 * 5
+    assert (home.cwd / "r.html").stat().st_size < 3_000_000
