@@ -84,9 +84,12 @@ def measures_from(data: Mapping[str, Any]) -> Measures:
     return Measures(**known)
 
 
-def judged(task: Task, events: Sequence[Event]) -> Measures:
-    """The class and the measures of an attempt of a task's instance."""
-    world, gold = World(task), gold_world(task) if task.gold else None
+def judged(task: Task, events: Sequence[Event], gold: World | None = None) -> Measures:
+    """The class and the measures of an attempt of a task's instance. `gold` is the world after the
+    gold path, where it is known already."""
+    world = World(task)
+    if gold is None and task.gold:
+        gold = gold_world(task)
     replay = _Replay(task, world, gold)
     for event in events:
         replay.take(event)

@@ -34,7 +34,8 @@ def lint(task: Task, epoch: int = 1) -> Lint:
         one = instance(task, epoch)
     except TaskError as error:
         return Lint(task.task_id, (str(error),), (), 0, 0)
-    errors, warnings = _gold_errors(one), _leaks(one)
+    # A control may have its answer in its question: what it shows is the price of asking.
+    errors, warnings = _gold_errors(one), [] if task.role == "control" else _leaks(one)
     if task.role == "consider" and len(one.turns) < 5:
         warnings.append(f"{len(one.turns)} user turns; at least 5 show coherence")
     if errors:
@@ -75,10 +76,10 @@ def _false_passes(task: Task) -> list[str]:
 def _mutants(task: Task) -> tuple[list[str], int]:
     """Gold calls that nobody misses, and how many were left out in turn."""
     needed = [i for i, call in enumerate(task.gold) if not call.optional and _writes(task, call)]
-    survivors = []
+    survivors, gold = [], gold_world(task)
     for place in needed:
         rest = [call for i, call in enumerate(task.gold) if i != place]
-        if judged(task, gold_events(task, calls=rest)).cls == "success":
+        if judged(task, gold_events(task, calls=rest), gold).cls == "success":
             survivors.append(f"gold[{place}] {task.gold[place].name}")
     return survivors, len(needed)
 

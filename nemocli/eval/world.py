@@ -78,7 +78,9 @@ class World:
     def _done(self, tool: ToolDef, args: dict[str, Any]) -> CallResult:
         before, version = self.state, self.version
         names: dict[str, Any] = {**args, "args": args, "turn": self.turn}
-        self.state = copy.deepcopy(before)
+        changes = tool.kind == "write"
+        if changes:  # the effects of a read change nothing (`task._tool` sees to it)
+            self.state = copy.deepcopy(before)
         try:
             for effect in tool.effects:
                 error = self._effect(effect, names)
@@ -90,9 +92,7 @@ class World:
         except ExprError as error:
             self.state = before
             return CallResult("error", f"the request cannot be carried out: {error}", version)
-        if tool.kind == "read":
-            self.state = before
-        elif canonical(self.state) != canonical(before):
+        if changes and self.state != before:
             self.version += 1
         self._watch()
         return CallResult("ok", value, version)

@@ -12,7 +12,7 @@ from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.eval.task import Task, TaskError, digest_of, task_of
 from nemocli.eval.verdict import Policy
 from nemocli.io.files import read_text
-from nemocli.io.yaml import read
+from nemocli.io.yaml import read, written
 
 SCHEMA = "nemocli.suite/1"
 
@@ -122,13 +122,21 @@ def init_suite(folder: Path, shipped: Path, source: str) -> list[str]:
         raise usage_error(f"no suite is called {source!r}", f"there are: {names}; or name a folder")
     if folder.exists() and any(folder.iterdir()):
         raise config_error(f"{folder} is there already", "name a folder that is not")
+    about = dict(_mapping(origin / "suite.yaml"))
+    whole, only = about.pop("from", None), about.pop("only", None)
+    tasks = (shipped / str(whole) if whole else origin) / "tasks"
+    files = sorted(tasks.glob("*.yaml"))
+    if only:
+        files = [file for file in files if file.stem in only]
     try:
         (folder / "tasks").mkdir(parents=True, exist_ok=True)
         made = []
-        for file in [*origin.glob("*.yaml"), *(origin / "tasks").glob("*.yaml")]:
-            target = folder / file.relative_to(origin)
+        for file in [*origin.glob("*.yaml"), *files]:
+            target = folder / "tasks" / file.name if file in files else folder / file.name
             shutil.copyfile(file, target)
             made.append(str(target.relative_to(folder)))
+        if whole:
+            (folder / "suite.yaml").write_text(written(about), "utf-8")
     except OSError as error:
         raise config_error(f"{folder}: {error.strerror}") from error
     return sorted(made)

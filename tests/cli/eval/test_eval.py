@@ -22,7 +22,7 @@ ARMS = ("--arm", "new=new:x/m", "--arm", "old=old:x/m")
 
 @pytest.fixture
 def suite(home: Home) -> Path:
-    assert run("eval", "init", "e", home=home).code == 0
+    assert run("eval", "init", "e", "--from", "quick", home=home).code == 0
     return home.cwd / "e"
 
 
@@ -235,7 +235,7 @@ def test_the_machine_checks_itself(home: Home) -> None:
     assert done.code == 0, done.text
     rows = done.json()["checks"]
     assert all(row["ok"] for row in rows)
-    assert sum("mutation" in row["name"] for row in rows) == 5
+    assert sum("mutation" in row["name"] for row in rows) == 22
 
 
 def test_the_page_tells_it_all_and_fetches_nothing(home: Home, suite: Path) -> None:
