@@ -70,6 +70,7 @@ cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/options             From what was typed to arms
   cli/eval/run                 `eval run`
   cli/eval/selfcheck           `eval selfcheck`
+  cli/eval/stages              `eval day1`
   cli/eval/suites              `eval init` and `lint`
 
 cli/help/ `nemocli help`: the words of `--help`, and topics that do not fit under one command.
@@ -328,6 +329,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/report                  A run in words and numbers
   eval/retries                 What kind of retry a tool call is
   eval/selfcheck               The machine checked against what is known
+  eval/stages                  The gates of an evaluation
   eval/stats                   Statistics of small samples
   eval/suitability             Is this model right for a task? The guide's consider and skip lists a
   eval/task                    Tasks of `nemocli.eval/v1`

@@ -103,10 +103,8 @@ def _unmade(value: object, made_ids: set[str]) -> object:
 def difference(world: World, gold: World) -> Difference:
     """How an end state differs from the gold one, outside of what the task ignores."""
     made = world.made_ids | gold.made_ids
-    before, now, wanted = (
-        _kept(flat(state, made), world.task.ignore)
-        for state in (world.initial, world.state, gold.state)
-    )
+    now = _kept(flat(world.state, made), world.task.ignore)
+    before, wanted = _known(gold, made)
     changed = {p for p in before.keys() | now.keys() if before.get(p) != now.get(p)}
     due = {p for p in before.keys() | wanted.keys() if before.get(p) != wanted.get(p)}
     return Difference(
@@ -114,6 +112,17 @@ def difference(world: World, gold: World) -> Difference:
         tuple(sorted(p for p in due & changed if now.get(p) != wanted.get(p))),
         tuple(sorted(changed - due)),
     )
+
+
+def _known(gold: World, made: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The leaves of the initial and of the gold state, worked out once for each set of ids."""
+    key = frozenset(made)
+    if key not in gold.leaves:
+        before, wanted = (
+            _kept(flat(state, made), gold.task.ignore) for state in (gold.initial, gold.state)
+        )
+        gold.leaves[key] = (before, wanted)
+    return gold.leaves[key]
 
 
 def _kept(leaves: Mapping[str, str], ignore: Sequence[str]) -> dict[str, str]:

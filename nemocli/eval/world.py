@@ -52,6 +52,8 @@ class World:
         self.turn = 1
         self._calls: Counter[str] = Counter()
         self._ids = 0
+        self.leaves: dict[frozenset[str], tuple[dict[str, str], dict[str, str]]] = {}
+        """Of a finished world: what `grade` worked out of it."""
 
     def call(self, name: str, arguments: str) -> CallResult:
         """Do what a model asked for. Raises nothing: whatever is wrong with it is the result."""

@@ -25,8 +25,8 @@ STYLES = ("gold", "lazy", "forgetful", "repeating", "broken", "leaking")
 class Agent:
     """Answers requests for a chat completion as one style would."""
 
-    def __init__(self, suite: Path, style: str = "gold", cost: float = 0.001) -> None:
-        tasks = load_suite(suite).tasks
+    def __init__(self, suite: Path, style: str = "gold", cost: float = 0.001, *more: Path) -> None:
+        tasks = [task for folder in (suite, *more) for task in load_suite(folder).tasks]
         self._known = {
             one.turns[0].user: one
             for task in tasks

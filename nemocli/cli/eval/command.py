@@ -25,12 +25,15 @@ TaskIds = Annotated[
 ]
 
 
-@app.callback(epilog=examples("nemocli eval init my-eval"))
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="At a time.")]
+
+
+@app.callback(epilog=examples("nemocli eval init my-eval --from quick"))
 def evaluation() -> None:
     """Should a model be adopted? Tasks with tools and state, attempts in pairs, a verdict."""
 
 
-@app.command(epilog=examples("nemocli eval init my-eval"))
+@app.command(epilog=examples("nemocli eval init my-eval --from quick"))
 def init(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
@@ -50,6 +53,96 @@ def lint(ctx: typer.Context, folder: Dir, trust: Trust = None, json: options.Jso
     from nemocli.cli.eval.suites import lint_all
 
     raise typer.Exit(lint_all(ctx.obj, folder, trust, as_json=json))
+
+
+Candidate = Annotated[
+    str, typer.Option("--candidate", metavar="PROVIDER:MODEL", help="What is tried.")
+]
+StageEpochs = Annotated[
+    int | None, typer.Option("--epochs", metavar="N", min=1, help="Attempts of each task.")
+]
+
+
+@app.command(
+    epilog=examples("nemocli eval day1 my-eval --candidate nvidia:nemotron-3-ultra || true")
+)
+def day1(
+    ctx: typer.Context,
+    folder: Dir,
+    candidate: Candidate = "nvidia:nemotron-3-ultra",
+    jobs: Jobs = 1,
+    max_cost: options.MaxCost = None,
+    trust: Trust = None,
+    json: options.Json = False,
+) -> None:
+    """Day 1: which way of asking works, a behaviour card of 12 probes, three smoke tasks; gate 1
+    (exit 0 or 11). Stopped, it goes on from there."""
+    from nemocli.cli.eval.stages import StageOptions
+    from nemocli.cli.eval.stages import day1 as stage
+
+    wish = StageOptions(candidate, jobs=jobs, max_cost=max_cost, trust=trust)
+    raise typer.Exit(stage(ctx.obj, folder, wish, as_json=json))
+
+
+@app.command(
+    epilog=examples(
+        "nemocli eval day3 my-eval --baseline nvidia:nemotron-3-ultra --epochs 1 -j 8 || true"
+    )
+)
+def day3(
+    ctx: typer.Context,
+    folder: Dir,
+    candidate: Candidate = "openrouter:nemotron-3-ultra",
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="PROVIDER:MODEL", help="What it is compared with."),
+    ] = None,
+    pilot_epochs: Annotated[
+        int, typer.Option("--pilot-epochs", metavar="N", min=1, help="Of the pilot.")
+    ] = 2,
+    epochs: StageEpochs = None,
+    jobs: Jobs = 4,
+    max_cost: options.MaxCost = None,
+    trust: Trust = None,
+    json: options.Json = False,
+) -> None:
+    """Days 2-3: a pilot, a plan, the main run against a baseline; gate 2 (exit 0 or 11)."""
+    from nemocli.cli.eval.stages import StageOptions
+    from nemocli.cli.eval.stages import day3 as stage
+
+    wish = StageOptions(candidate, baseline, epochs, pilot_epochs, jobs, max_cost, trust)
+    raise typer.Exit(stage(ctx.obj, folder, wish, as_json=json))
+
+
+app.command(
+    "day2",
+    hidden=True,
+    epilog=examples("nemocli eval day2 my-eval --baseline nvidia:nemotron-3-ultra -j 8 || true"),
+)(day3)
+
+
+@app.command(
+    epilog=examples(
+        "nemocli eval week2 my-eval --candidate openrouter:nemotron-3-ultra -j 8 || true"
+    )
+)
+def week2(
+    ctx: typer.Context,
+    folder: Dir,
+    candidate: Candidate = "nim:nemotron-3-ultra",
+    epochs: StageEpochs = None,
+    jobs: Jobs = 4,
+    max_cost: options.MaxCost = None,
+    trust: Trust = None,
+    json: options.Json = False,
+) -> None:
+    """Week 2: the same suite on the path it will run on; gate 3: parity with days 2-3, shown by an
+    equivalence test (exit 0 or 11)."""
+    from nemocli.cli.eval.stages import StageOptions
+    from nemocli.cli.eval.stages import week2 as stage
+
+    wish = StageOptions(candidate, None, epochs, 2, jobs, max_cost, trust)
+    raise typer.Exit(stage(ctx.obj, folder, wish, as_json=json))
 
 
 @app.command(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.faults import usage_error
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
+from nemocli.core.request import Effort
+from nemocli.core.values import Json
 from nemocli.eval.attempt import Arm
 
 if TYPE_CHECKING:
@@ -40,6 +43,28 @@ class EvalOptions:
     providers: tuple[str, ...] = ()
     model: str | None = None
     system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCell:
+    """One way of asking, for a comparison of ways: a name and what goes with every request; None
+    leaves it as the arm has it."""
+
+    name: str
+    reasoning: Effort | None = None
+    max_tokens: int | None = None
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    def of(self, arm: Arm) -> Arm:
+        """The arm asked this way."""
+        return replace(
+            arm,
+            name=self.name,
+            plan=replace(arm.plan, tags=(f"arm:{self.name}",)),
+            reasoning=self.reasoning if self.reasoning is not None else arm.reasoning,
+            max_tokens=self.max_tokens if self.max_tokens is not None else arm.max_tokens,
+            options={**arm.options, **self.options},
+        )
 
 
 def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.cli.eval.options import EvalOptions, arm_json, arms_of
+from nemocli.cli.eval.options import ArmCell, EvalOptions, arm_json, arms_of
 from nemocli.cli.eval.suites import suite_at
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
 from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
+from nemocli.core.provider import loopback
 from nemocli.core.quantities import time_text
 from nemocli.engine.waiting import stopped
 from nemocli.eval.attempt import Arm, Attempt
@@ -27,21 +29,42 @@ from nemocli.io.eval.runs import Run, results_of, unfinished
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
     from nemocli.cli.context import Setup
-    from nemocli.core.ports import World
+    from nemocli.core.ports import Call, Reply, Transport, World
     from nemocli.io.eval.suite import Suite
 
 
 def run_eval(setup: Setup, folder: Path, wish: EvalOptions, *, as_json: bool) -> int:
     """Make every attempt that is not made yet; the exit code."""
+    run, fault = made_run(setup, folder, wish)
+    return _ended(setup, run, fault, as_json=as_json)
+
+
+def made_run(
+    setup: Setup,
+    folder: Path,
+    wish: EvalOptions,
+    cells: Sequence[ArmCell] = (),
+    *,
+    begun: Callable[[Run], None] | None = None,
+) -> tuple[Run, Fault | None]:
+    """Make every attempt that is not made yet: the run, and the fault that stopped it. With `cells`
+    the first arm is tried in each of those ways, beside the others; `begun` is told a new run
+    before its first call."""
     suite = suite_at(folder, wish.trust)
     tasks = suite.chosen(wish.tasks)
     _check(tasks)
     run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / SystemClock().new_id())
     arms = arms_of(setup, wish, run.name)
+    if cells:
+        arms = [*(cell.of(arms[0]) for cell in cells), *arms[1:]]
     epochs = wish.epochs or suite.epochs
     if wish.resume is None:
         run.begin(_manifest(suite, tasks, arms, epochs))
+        if begun is not None:
+            begun(run)
     else:
         epochs = _same(run, suite, tasks, arms, epochs)
     cap = setup.settings.amount("max_cost_usd")
@@ -52,8 +75,7 @@ def run_eval(setup: Setup, folder: Path, wish: EvalOptions, *, as_json: bool) ->
         budget = None if cap is None else RunBudget(pico_from_usd(cap), spent=spent)
         setup.err.dim(f"{len(todo)} of {len(slots)} attempts in {run.folder}")
         work = _Work(setup, run, tasks, arms, budget, len(todo))
-        fault = run_async(lambda: work.all(todo, wish.jobs))
-    return _ended(setup, run, fault, as_json=as_json)
+        return run, run_async(lambda: work.all(todo, wish.jobs))
 
 
 def _check(tasks: tuple[Task, ...]) -> None:
@@ -137,7 +159,8 @@ class _Work:
         from nemocli.cli.world import world_of
 
         waiting = iter(slots)
-        async with world_of(self._setup) as world:
+        async with world_of(self._setup) as outside:
+            world = paced(outside, self._arms.values())
             workers = [
                 asyncio.create_task(self._worker(waiting, world))
                 for _ in range(min(jobs, max(1, len(slots))))
@@ -230,3 +253,37 @@ def _ended(setup: Setup, run: Run, fault: Fault | None, *, as_json: bool) -> int
         setup.err.error(fault)
         return fault.exit_code
     return ExitCode.OK
+
+
+def paced(world: World, arms: Iterable[Arm]) -> World:
+    """The world with requests no faster than the slowest provider of the arms says it allows."""
+    asked = [arm.plan.targets[0].provider for arm in arms]
+    limits = [
+        limit
+        for provider in asked
+        if (limit := provider.limits.requests_per_minute) and not loopback(provider.base_url)
+    ]
+    if not limits:
+        return world
+    return replace(world, transport=_Paced(world.transport, 60.0 / min(limits), world))
+
+
+class _Paced:
+    """Fills `core.ports.Transport`: each request waits for its turn."""
+
+    def __init__(self, inner: Transport, every_s: float, world: World) -> None:
+        self._inner = inner
+        self._every_s = every_s
+        self._world = world
+        self._next = 0.0
+
+    @asynccontextmanager
+    async def send(self, call: Call) -> AsyncIterator[Reply]:
+        """Make the call once it may be made."""
+        now = self._world.clock.monotonic()
+        at = max(now, self._next)
+        self._next = at + self._every_s
+        if at > now:
+            await self._world.clock.sleep(at - now)
+        async with self._inner.send(call) as reply:
+            yield reply
