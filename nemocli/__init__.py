@@ -54,7 +54,7 @@ cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
   cli/cost/budget              `nemocli cost budget`: caps on spending, checked before each call
   cli/cost/command             `nemocli cost`: what calls came to, and how that is known
   cli/cost/explain             `nemocli cost explain`: one call, or every attempt of a run
-  cli/cost/export              The book for other programs, and less of it
+  cli/cost/export              The ledger for other programs, and less of it
   cli/cost/gpu                 `nemocli cost gpu`: GPUs of one's own by the hour
   cli/cost/price_rows          Price rows: shown, refreshed, and set by hand
   cli/cost/prices              `nemocli cost prices`: what tokens cost, since when, and who says so
@@ -190,14 +190,14 @@ io/keys/ Keys: the environment, the keyring, a command or a private file.
   io/keys/store                Keys: found in the environment, the keyring
 
 io/ledger/ The ledger in SQLite: one append-only row per attempt, with its sums, budgets and leases.
-  io/ledger/budgets            Budgets in the book: checked and held in the transaction that reserve
-  io/ledger/leases             Leases of GPUs in the book: begun, ended
-  io/ledger/ledger             The book in SQLite: one append-only row per attempt
+  io/ledger/budgets            Budgets in the ledger: checked and held in the transaction that reser
+  io/ledger/leases             Leases of GPUs in the ledger: begun, ended
+  io/ledger/ledger             The ledger in SQLite: one append-only row per attempt
   io/ledger/maintenance        What is done to the whole book: valuations beside it
   io/ledger/rows               Ledger values to SQL and back: each statement with its values
   io/ledger/schema             The ledger's tables, as numbered migrations: a statement here is adde
   io/ledger/schema_v2          The ledger's second version: rollups, budgets, leases of GPUs
-  io/ledger/sums               Sums of the book by SQL: rollups where they are exact
+  io/ledger/sums               Sums of the ledger by SQL: rollups where they are exact
 
 io/nim/ Containers of NIM through the engine's own program.
   io/nim/engine                A container engine through its own program
@@ -256,14 +256,14 @@ batch/ Scripted calls at scale: a million rows, killed twice, paid once.
   batch/table                  Results beside the input they answer
 
 cost/ What was spent: sums over the ledger, told in numbers and in words.
-  cost/calls                   Calls as the book shows them: one attempt with its settlement applied
+  cost/calls                   Calls as the ledger shows them: one attempt with its settlement appli
   cost/explain                 One call's cost: tokens times price, where every number comes from
   cost/export                  Every call, for other programs: JSON lines, CSV, FOCUS 1.2, OpenTelem
   cost/gpu                     A lease of GPUs among its calls, for people and scripts
   cost/leases                  GPUs of one's own by the hour: what a lease costs
   cost/page                    A page of what calls cost: whole in itself
   cost/prices                  Price rows as lines of a file, and doubts about new ones
-  cost/reconciled              Differences between the book and what sellers, or other prices, say
+  cost/reconciled              Differences between the ledger and what sellers, or other prices, say
   cost/reprice                 What an attempt would be booked at with the prices of another day
   cost/statusline              One line for a shell prompt
   cost/summary                 What calls came to, per provider and model
@@ -392,7 +392,7 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/events                  What a reply is made of: any number of parts, then exactly one end
   core/faults                  What can go wrong, as values, and the exit code of each
   core/fit                     Does it fit
-  core/moments                 Points in time as the book keeps them and as others read them
+  core/moments                 Points in time as the ledger keeps them and as others read them
   core/money                   Prices with dates, costs in whole pico-dollars
   core/outcome                 Whether a reply that ended well is an answer at all
   core/pacing                  How fast a server may be asked, learned from what it says

@@ -49,7 +49,7 @@ def answered_line(
     more: JsonObject | None = None,
 ) -> bytes:
     """A row that was answered. `body` is one JSON document, kept as it came where that fits on a
-    line. `entries` are all attempts; those before the last are in the book. `more` is added to
+    line. `entries` are all attempts; those before the last are in the ledger. `more` is added to
     `x_nemocli`."""
     last = entries[-1] if entries else None
     name = last.attempt_id if last is not None else row.key.hex()

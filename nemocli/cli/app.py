@@ -166,6 +166,13 @@ def _usage_fault(error: typer.TyperException) -> Fault:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "nemocli"
     message = " ".join(error.format_message().split()).rstrip(".")
+    if path.endswith(" ask") and "unexpected extra argument" in message:
+        return Fault(
+            FaultKind.USAGE,
+            "the prompt is more than one word, and not in quotes",
+            'write `nemocli ask "..."`',
+            sent=False,
+        )
     return Fault(FaultKind.USAGE, message, f"`{path} --help` shows how", sent=False)
 
 

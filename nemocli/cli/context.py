@@ -136,7 +136,7 @@ class Setup:
 
     @cached_property
     def ledger(self) -> SqliteLedger:
-        """The book; its file is made by its first use."""
+        """The ledger; its file is made by its first use."""
         from nemocli.io.ledger.ledger import SqliteLedger
 
         return SqliteLedger(self.paths.ledger)

@@ -34,7 +34,7 @@ Timeout = Annotated[
 ]
 MaxCost = Annotated[
     str | None,
-    typer.Option("--max-cost", metavar="USD", help="Most this run may cost; refuses beyond it."),
+    typer.Option("--max-cost", metavar="USD", help="Stop before this run costs more than USD."),
 ]
 Tag = Annotated[
     list[str] | None, typer.Option("--tag", metavar="TAG", help="Tag in the ledger; repeatable.")

@@ -33,6 +33,6 @@ What everything stands on
   redact        keys and passwords taken out of what is shown or written
   text          text from elsewhere, made harmless for a terminal
   quantities    sizes and spans as people read them
-  moments       points in time as the book keeps them and as others read them
+  moments       points in time as the ledger keeps them and as others read them
   values        JSON as a type, and the questions asked of it
 """

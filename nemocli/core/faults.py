@@ -101,7 +101,7 @@ HINTS: dict[FaultKind, str] = {
     FaultKind.TIMEOUT: "try again, raise `--timeout`, or use another path with `-p`",
     FaultKind.PROTOCOL: "check `base_url` in the provider's file and any proxy on the way",
     FaultKind.OFFLINE: "leave `--offline` out, or use a path on this machine",
-    FaultKind.CUT: "what arrived is kept; try again, or use another path with `-p`",
+    FaultKind.CUT: "the text above is incomplete; try again, or use another path with `-p`",
     FaultKind.UNAVAILABLE: "`nemocli models ls` lists what is served where",
     FaultKind.AUTH: "`nemocli auth status` shows which keys are used",
 }

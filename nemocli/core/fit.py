@@ -122,8 +122,10 @@ class Fit:
 
 
 def parse_gpus(text: str) -> Gpus:
-    """`8xH100`. Raises a usage fault for a kind whose memory is not known."""
-    found = _GPUS.fullmatch(text)
+    """`8xH100`, or `H100` for one. Raises a usage fault for a kind whose memory is not known."""
+    bare = text.strip().upper()
+    alone = bare[:1] != "X" and _MODEL.match(bare)
+    found = _GPUS.fullmatch(f"1x{text}" if alone else text)
     if found is None or not int(found[1]):
         raise usage_error(f"--gpus {text!r} is no set of GPUs", "write 8xH100")
     memory = memory_of(found[2])

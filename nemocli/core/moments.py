@@ -1,4 +1,4 @@
-"""Points in time as the book keeps them and as others read them."""
+"""Points in time as the ledger keeps them and as others read them."""
 
 from __future__ import annotations
 

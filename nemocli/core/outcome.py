@@ -38,7 +38,7 @@ def _broken_off(fault: Fault) -> Fault:
         fault,
         kind=FaultKind.CUT,
         message=f"the answer broke off: {fault.message}",
-        hint="what arrived is kept; ask again, or try another provider with `-p`",
+        hint="the text above is incomplete; ask again, or try another provider with `-p`",
         retry=None,
     )
 

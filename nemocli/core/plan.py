@@ -174,6 +174,7 @@ class Catalogue:
         else:
             found = self.card(name)
         if found is None:
+            self._check_spelling(provider, asked)
             return Target(provider, asked)
         return self._offered(provider, found, variant or None, asked)
 
@@ -202,6 +203,24 @@ class Catalogue:
                 sent=False,
             )
         )
+
+    def _check_spelling(self, provider: Provider, asked: str) -> None:
+        """Refuse, before a call is made, what is nearly a card's name and no id of anybody's."""
+        from difflib import get_close_matches
+
+        if "/" in asked or provider.local or asked in provider.models.values():
+            return
+        names = [name for card in self.cards.values() for name in (card.name, *card.aliases)]
+        near = get_close_matches(asked.lower(), names, 1, 0.88)
+        if near and len(asked) > 4:
+            raise NemoError(
+                Fault(
+                    FaultKind.USAGE,
+                    f"no model is called {asked!r}",
+                    f"did you mean `{near[0]}`?",
+                    sent=False,
+                )
+            )
 
     def _unlisted(self, provider: Provider) -> bool:
         """Whether neither the provider's file nor any card says a model of it."""

@@ -154,7 +154,7 @@ class Room:
 
 
 class Ledger(Protocol):
-    """The book. `enter` is durable when it returns; a second entry of one attempt is refused.
+    """The ledger. `enter` is durable when it returns; a second entry of one attempt is refused.
 
     `room` is None where no hard budget covers the call. `reserve` checks and holds in one step: it
     raises NemoError (budget) when a hard budget does not allow the call, and returns the warnings

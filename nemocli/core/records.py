@@ -1,7 +1,7 @@
 """Records of an input, how they ended, and the attempts in between as JSON.
 
-An output line carries its attempts whole, so that the book can be brought up to date from it after
-a kill: what is booked in the first place is read from the same words.
+An output line carries its attempts whole, so that the ledger can be brought up to date from it
+after a kill: what is booked in the first place is read from the same words.
 """
 
 from __future__ import annotations

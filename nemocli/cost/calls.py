@@ -1,4 +1,4 @@
-"""Calls as the book shows them: one attempt with its settlement applied, and sums over many."""
+"""Calls as the ledger shows them: one attempt with its settlement applied, and sums over many."""
 
 from __future__ import annotations
 

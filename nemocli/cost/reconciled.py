@@ -1,4 +1,4 @@
-"""Differences between the book and what sellers, or other prices, say."""
+"""Differences between the ledger and what sellers, or other prices, say."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def reconciled_json(found: Compared) -> dict[str, Json]:
 
 
 DaySums = Sequence[tuple[str, int, int, int, int]]
-"""Day of UTC; pico-USD and calls of the seller; pico-USD and calls of the book."""
+"""Day of UTC; pico-USD and calls of the seller; pico-USD and calls of the ledger."""
 
 
 def days_lines(days: DaySums) -> list[str]:
@@ -159,7 +159,7 @@ def valued_lines(found: Valued) -> list[str]:
             + f"  as of {found.as_of.isoformat()} {usd_short(new)}"
             + (f" + {unknown} without a price" if unknown else "")
         )
-    return [*lines, f"valuation {found.number}: written beside the book, which stays as it was"]
+    return [*lines, f"valuation {found.number}: written beside the ledger, which stays as it was"]
 
 
 def valued_json(found: Valued) -> dict[str, Json]:

@@ -48,7 +48,7 @@ class Path:
 @dataclass(frozen=True, slots=True)
 class Gpus:
     """GPUs of one's own: rate in pico-USD per GPU and hour, `speed` output tokens per second of all
-    of them at full load (None: unknown; `measured` in the book), `percent` of it used."""
+    of them at full load (None: unknown; `measured` in the ledger), `percent` of it used."""
 
     count: int
     gpu: str
@@ -144,7 +144,7 @@ def what_if_lines(traffic: Traffic, paths: list[Path], own: Own) -> list[str]:
     if own.pico is None or own.hours is None or g.speed is None:
         lines.append("  how fast they are is not known: `--speed TOKENS/S`, or measure one")
     else:
-        seen = "measured in the book" if g.measured else "given"
+        seen = "measured in the ledger" if g.measured else "given"
         lines.append(
             f"  at {g.speed:.0f} output tokens/s ({seen}) and {g.percent} % use:"
             f" {own.hours:.1f} hours, {usd_short(own.pico)}"

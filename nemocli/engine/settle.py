@@ -17,7 +17,7 @@ TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
 
 
 def unsettled(entry: Entry, provider: Provider) -> bool:
-    """Whether the seller may know better than the book what this attempt cost."""
+    """Whether the seller may know better than the ledger what this attempt cost."""
     known = entry.cost.source in ("reported", "reconciled", "free")
     return provider.settlement is not None and entry.reply_id is not None and not known
 

@@ -33,7 +33,7 @@ class Paths:
 
     @property
     def ledger(self) -> Path:
-        """The book of every call, an SQLite file."""
+        """The ledger of every call, an SQLite file."""
         return self.data / "ledger.db"
 
     @property

@@ -188,7 +188,7 @@ class Pull:
         sums = self._entries.get(blob.name, ("", ()))[1]
         if sums:
             first = reading.first_bad(sums)
-            self._world.tell(f"{seat} is damaged from segment {first} of {len(sums)}: mending it")
+            self._world.tell(f"{seat} is damaged from segment {first} of {len(sums)}: repairing it")
             store.withdraw(seat, blob)
             self._journal.claims[blob.name] = dict(enumerate(sums))
         else:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
-from nemocli.core.quantities import size_text
+from nemocli.core.quantities import counted, size_text
 from nemocli.core.values import Json
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Count, Reading, Stop, read_whole
@@ -219,7 +219,7 @@ def checked_fault(checked: Checked, where: str) -> Fault:
     hint = f"`nemocli weights verify {where} --repair` fetches only what is bad"
     return Fault(
         FaultKind.CORRUPT,
-        f"{len(checked.findings)} findings in {where}: {paths}"
+        f"{counted(len(checked.findings), 'problem')} in {where}: {paths}"
         + (f" and {more} more" * (more > 0)),
         hint if repairable else "remove what does not belong there, or add --allow-foreign",
         retry=False,
@@ -257,7 +257,7 @@ def checked_line(checked: Checked) -> str:
     what = (
         "every byte read" if checked.sampled == 1.0 else f"a sample of {checked.sampled:.0%} read"
     )
-    verdict = "all good" if checked.good else f"{len(checked.findings)} findings"
+    verdict = "all good" if checked.good else counted(len(checked.findings), "problem")
     return f"{checked.files} files, {size_text(checked.size)}: {verdict}; {what}{rate}"
 
 

@@ -1,4 +1,4 @@
-"""The book at a million calls: writing, sums, budgets, a line for prompts.
+"""The ledger at a million calls: writing, sums, budgets, a line for prompts.
 
     python -m tests.bench.ledger [--rows 1000000] [--folder FOLDER]
 

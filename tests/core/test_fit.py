@@ -65,6 +65,7 @@ def test_kinds_are_known_by_the_names_people_use() -> None:
     assert memory_of("GB200") != memory_of("B200")
     with pytest.raises(NemoError, match="no memory is known"):
         parse_gpus("8xTPU")
-    for text in ("H100", "0xH100", "xH100", ""):
+    assert (parse_gpus("H100").count, parse_gpus("H100").kind) == (1, "H100")
+    for text in ("0xH100", "xH100", ""):
         with pytest.raises(NemoError, match="no set of GPUs"):
             parse_gpus(text)

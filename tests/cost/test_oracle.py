@@ -1,4 +1,4 @@
-"""Whatever happens to calls, the book's totals are those of a second, slower bookkeeper."""
+"""Whatever happens to calls, the ledger's totals are those of a second, slower bookkeeper."""
 
 from __future__ import annotations
 

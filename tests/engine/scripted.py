@@ -316,7 +316,7 @@ class Scene:
 
     @property
     def entry(self) -> Entry:
-        """The only row of the book."""
+        """The only row of the ledger."""
         (entry,) = self.book.entries
         return entry
 

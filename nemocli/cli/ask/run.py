@@ -117,7 +117,7 @@ async def _settle(answer: Answer, world: World, setup: Setup, tries: int) -> Non
 
 
 def _interrupted(answer: Answer) -> Fault:
-    message = "interrupted; what arrived is kept" if answer.fold.shown else "interrupted"
+    message = "interrupted; the text above is incomplete" if answer.fold.shown else "interrupted"
     return Fault(FaultKind.INTERRUPTED, message, None, answer.target.provider.name)
 
 

@@ -297,7 +297,7 @@ async def _brought(
 
 
 def _take(keeper: Keeper, found: Fetched, told: Told) -> None:
-    """Lines into the files, the money into the book, each once whatever was taken before."""
+    """Lines into the files, the money into the ledger, each once whatever was taken before."""
     keeper.recover()
     for lines in _groups((*found.done, *found.failed)):
         keeper.adopt(lines)

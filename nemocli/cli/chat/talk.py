@@ -125,7 +125,7 @@ class Talk:
                 outcome = await ask(painter.event)  # type: ignore[misc]
         except asyncio.CancelledError:
             stopped()
-            fault = Fault(FaultKind.INTERRUPTED, "stopped; what arrived is kept")
+            fault = Fault(FaultKind.INTERRUPTED, "stopped; the text above is incomplete")
         finally:
             ticking.cancel()
             painter.end()

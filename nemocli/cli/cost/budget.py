@@ -130,7 +130,7 @@ def rm(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `cost budget ls` shows it.")],
 ) -> None:
-    """Remove a budget. What was spent stays in the book."""
+    """Remove a budget. What was spent stays in the ledger."""
     setup: Setup = ctx.obj
     if not (setup.paths.ledger.exists() and setup.ledger.remove_budget(name)):
         raise usage_error(f"there is no budget {name!r}", "`nemocli cost budget ls` lists them")

@@ -244,7 +244,7 @@ def prune(
     ],
     yes: options.Yes = False,
 ) -> None:
-    """Take single calls out of the book; sums by day, provider, model, project and status stay."""
+    """Take single calls out of the ledger; sums by day, provider, model, project, status stay."""
     from nemocli.cli.cost.export import prune as run
 
     run(ctx.obj, before, yes=yes)

@@ -65,7 +65,7 @@ def held_on(rows: list[Price], day: date) -> list[Price]:
 
 def _meant(setup: Setup, call: str) -> list[Row]:
     if not setup.paths.ledger.exists():
-        raise usage_error("the book is empty", '`nemocli ask "a question"` makes a first call')
+        raise usage_error("the ledger is empty", '`nemocli ask "a question"` makes a first call')
     found = setup.ledger.find(call)
     setup.ledger.close()
     if not found:

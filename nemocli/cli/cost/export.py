@@ -1,4 +1,4 @@
-"""The book for other programs, and less of it."""
+"""The ledger for other programs, and less of it."""
 
 from __future__ import annotations
 
@@ -118,14 +118,14 @@ def prune(setup: Setup, before: str, *, yes: bool) -> None:
         raise usage_error(f"--before {before!r} is no day", "write 2026-01-01")
     edge = edge.replace(tzinfo=UTC)
     if not setup.paths.ledger.exists():
-        setup.err.dim("the book is empty")
+        setup.err.dim("the ledger is empty")
         return
     calls = sum(t.calls for t in setup.ledger.totals(None, edge, by=()))
     calls -= setup.ledger.pruned()[1]
     if calls > 0 and not yes:
         if not setup.may_ask:
             raise usage_error(f"{calls} calls would go", "add --yes to let them go")
-        setup.err.ask(f"Take {calls} calls before {before} out of the book? [y/N]")
+        setup.err.ask(f"Take {calls} calls before {before} out of the ledger? [y/N]")
         if input().strip().lower() not in {"y", "yes"}:
             return
     gone = setup.ledger.prune(datetime.now(UTC), edge)

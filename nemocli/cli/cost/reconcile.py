@@ -175,7 +175,7 @@ def reprice(
     *,
     json: bool,
 ) -> None:
-    """Value every call of a period at the prices of a day, and keep that beside the book."""
+    """Value every call of a period at the prices of a day, and keep that beside the ledger."""
     from nemocli.cli.cost.summary import day_named, moment
     from nemocli.cost.reconciled import Valued, valued_json, valued_lines
     from nemocli.cost.reprice import revalued

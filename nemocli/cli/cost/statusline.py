@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def status_text(env: Mapping[str, str]) -> str:
     """Today, this month, and the budget that is nearest to its end; local days. Raises NemoError
-    when the book cannot be read."""
+    when the ledger cannot be read."""
     path = paths_from(env).ledger
     if not path.exists():
         return statusline(0, 0, 0, None)

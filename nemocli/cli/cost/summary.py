@@ -49,7 +49,7 @@ def show_summary(setup: Setup, asked: Asked, *, csv: bool, json: bool) -> None:
 
 
 def summary_of(setup: Setup, asked: Asked) -> Summary:
-    """Read from the book, which stays as it is; nothing is made where there is none."""
+    """Read from the ledger, which stays as it is; nothing is made where there is none."""
     from nemocli.cost.summary import summarise
 
     now = datetime.now(UTC)
@@ -221,5 +221,6 @@ def moment(text: str | None, now: datetime, flag: str) -> datetime | None:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError):
         raise usage_error(
-            f"{flag} {text!r} is no time", "a date (2026-11-01), `today`, or `7d`, `12h` ago"
+            f"{flag}: cannot read this date: {text!r}",
+            "a date (2026-11-01), `today`, or `7d`, `12h` ago",
         ) from None

@@ -48,7 +48,7 @@ def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     totals = setup.ledger.totals(begin, end) if setup.paths.ledger.exists() else []
     most = max(totals, key=lambda t: t.calls, default=None)
     if most is None:
-        raise usage_error("the book has no calls in this period", "give an earlier `--since`")
+        raise usage_error("no calls in this period", "give an earlier `--since`")
     model = asked.model or most.model
     card = setup.catalogue.card(model)
     model = card.name if card is not None else model

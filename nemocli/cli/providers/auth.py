@@ -287,7 +287,7 @@ def confirm(setup: Setup, question: str, *, yes: bool) -> None:
     if yes:
         return
     if not setup.may_ask:
-        raise usage_error("this needs a yes, and nobody can be asked here", "add `--yes`")
+        raise usage_error("confirmation needed", "add `--yes`")
     setup.err.ask(f"{question} [y/N]")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         setup.err.dim("nothing was changed")

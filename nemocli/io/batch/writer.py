@@ -1,8 +1,8 @@
 """The files of a job, brought forward a group at a time: output, errors, book, index.
 
 In that order. A kill between two of them leaves lines that the index does not speak of; they are
-read again, and what of them is missing in the book is booked. So no answer is lost, none is booked
-twice, and a torn last line is cut.
+read again, and what of them is missing in the ledger is booked. So no answer is lost, none is
+booked twice, and a torn last line is cut.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Keeper:
 
     def adopt(self, lines: Sequence[bytes]) -> tuple[int, set[int]]:
         """Take in lines of another part of the job: how many were new, and the rows among them that
-        had ended otherwise here. What of their attempts is not in the book is booked. Raises
+        had ended otherwise here. What of their attempts is not in the ledger is booked. Raises
         ValueError for a line that is none, NemoError where the disk does not take them."""
         self.index.reread()
         fresh, replaced = [], set()

@@ -1,7 +1,7 @@
-"""A keeper in a process of its own, so that the book is written while the next calls are made.
+"""A keeper in a process of its own, so that the ledger is written while the next calls are made.
 
-Writing a row to the book takes about as long as everything else that is done for it. A thread would
-not help: SQLite hands the interpreter's lock back after every statement and then queues for it.
+Writing a row to the ledger takes about as long as all else that is done for it. A thread would not
+help: SQLite hands the interpreter's lock back after every statement and then queues for it.
 """
 
 from __future__ import annotations

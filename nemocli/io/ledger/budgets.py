@@ -1,4 +1,4 @@
-"""Budgets in the book: checked and held in the transaction that reserves, charged in the one that
+"""Budgets in the ledger: checked and held in the transaction that reserves, charged in the one that
 books."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Leases of GPUs in the book: begun, ended, and then shared among the calls they served."""
+"""Leases of GPUs in the ledger: begun, ended, and then shared among the calls they served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The book in SQLite: one append-only row per attempt, settlements beside it, sums by SQL."""
+"""The ledger in SQLite: one append-only row per attempt, settlements beside it, sums by SQL."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class SqliteLedger:
             return [_reserved(book, r, self._birth) for r in reservations]
 
     def booked(self, attempt_ids: Iterable[str]) -> set[str]:
-        """Those of some attempts that are in the book."""
+        """Those of some attempts that are in the ledger."""
         with told(self.path):
             book = self._book()
             ask = "SELECT 1 FROM attempts WHERE attempt_id = ?"

@@ -209,7 +209,7 @@ def _fault_from(record: Record) -> Fault | None:
 
 
 def _usage_values(usage: Usage) -> dict[str, Scalar]:
-    """Counts that cannot be are unknown in the book too, so that every sum of it is sound."""
+    """Counts that cannot be are unknown in the ledger too, so that every sum of it is sound."""
     sound = superset(usage)
     return {
         "input_tokens": sound.input_tokens,

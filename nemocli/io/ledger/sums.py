@@ -1,4 +1,4 @@
-"""Sums of the book by SQL: rollups where they are exact, single calls at the edges."""
+"""Sums of the ledger by SQL: rollups where they are exact, single calls at the edges."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def check_dimensions(names: Sequence[str]) -> tuple[Dimension, ...]:
     known: dict[str, Dimension] = {b: b for b in BUCKETS}
     for name in names:
         if name not in known:
-            raise usage_error(f"--by {name!r} is nothing calls have", f"one of: {', '.join(known)}")
+            raise usage_error(f"unknown value for --by: {name!r}", f"one of: {', '.join(known)}")
     return tuple(dict.fromkeys(known[n] for n in names))
 
 

@@ -1,4 +1,4 @@
-"""Several providers for one question, each with its own key and a line in the book."""
+"""Several providers for one question, each with its own key and a line in the ledger."""
 
 from __future__ import annotations
 

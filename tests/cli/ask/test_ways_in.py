@@ -285,3 +285,18 @@ def test_a_run_of_many_calls_is_summed_up_unless_all_are_wanted(home: Home) -> N
     assert len(short) < 10 < 60 < len(every)
     assert "20 calls" in short[0]
     assert len(run("cost", "explain", "last", "--json", home=home).json()["calls"]) == 20
+
+
+def test_bare_words_get_a_hint_to_quote(home: Home) -> None:
+    done = run("ask", "what", "is", "that", home=home)
+    assert done.code == 2
+    assert "quotes" in done.err
+
+
+def test_a_misspelt_model_is_named_before_a_call(home: Home) -> None:
+    with Stub() as stub:
+        home.provider("stub", stub.url)
+        done = run("ask", "-p", "stub", "-m", "nemotron-3-utlra", "--json", "hi", home=home)
+        assert stub.requests == []
+    assert done.code == 2
+    assert done.error()["hint"] == "did you mean `nemotron-3-ultra`?"

@@ -1,4 +1,4 @@
-"""`nemocli cost`: what a person and a script see of the book."""
+"""`nemocli cost`: what a person and a script see of the ledger."""
 
 from __future__ import annotations
 
@@ -422,7 +422,7 @@ def test_a_valuation_stands_beside_the_book(home: Home) -> None:
     assert rows["nobody"] | {"usd": "0", "calls_without_price": 1} == rows["nobody"]
     told = cost(home, "reprice", "--as-of", "2026-10-19", "-p", "openrouter", "--json").json()
     assert (told["valuation"], told["rows"][0]["usd"]) == (2, "0.001704")
-    assert cost(home, "--json").json()["total"]["usd"] == "0.00168", "the book stays as it was"
+    assert cost(home, "--json").json()["total"]["usd"] == "0.00168", "the ledger stays as it was"
 
 
 # Elsewhere
