@@ -17,6 +17,12 @@ Views = Mapping[tuple[Dimension, ...], Summary]
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#8a8a8a")
 """Told apart by people who see colours differently (Paul Tol, "bright"); the last is the rest."""
 
+KINDS = ("", "", " class=less", " class=less", " class=less", "", "")
+"""Of the columns of a table: those that a phone does without."""
+
+MOST_THICK = 64
+"""Of a bar: one day is no block."""
+
 WIDE, HIGH, FOOT = 960, 240, 28
 
 STYLE = """
@@ -39,6 +45,7 @@ overflow-wrap:anywhere;min-width:150px}td.bar{width:22%;text-align:left}
 td.bar i{display:block;height:10px;border-radius:3px;background:#4477aa;min-width:1px}
 .scroll{overflow-x:auto}.scroll svg{min-width:640px}
 @media(max-width:600px){body{padding:20px 14px}td.bar{display:none}th,td{padding:6px 5px}}
+@media(max-width:480px){.less{display:none}th:first-child,td:first-child{min-width:110px}}
 """.replace("\n", "")
 
 
@@ -133,12 +140,14 @@ def _days(summary: Summary) -> str:
         of[provider] = of.get(provider, 0) + (line.pico or 0)
     if not sums:
         return "<p>No calls.</p>"
+    of = {name: pico for name, pico in of.items() if pico} or of  # a colour nobody sees has no key
     names = sorted(of, key=lambda name: (-of[name], name))
     colours = {n: COLOURS[min(i, len(COLOURS) - 1)] for i, n in enumerate(names)}
     first, last = date.fromisoformat(min(sums)), date.fromisoformat(max(sums))
     days = [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
     most = max(sum(parts.values()) for parts in sums.values())
     step = WIDE / len(days)
+    thick = min(step * 0.8, MOST_THICK)
     drawn = [_gridlines(most)]
     for n, day in enumerate(days):
         parts, y = sums.get(day, {}), float(HIGH)
@@ -148,12 +157,22 @@ def _days(summary: Summary) -> str:
                 y -= height
                 title = escape(f"{day} {name}: ${usd_text(parts[name])}")
                 drawn.append(
-                    f"<rect x={n * step + step * 0.1:.1f} y={y:.1f} width={step * 0.8:.1f} "
+                    f"<rect x={(n + 0.5) * step - thick / 2:.1f} y={y:.1f} width={thick:.1f} "
                     f"height={height:.1f} fill='{colours[name]}'><title>{title}</title></rect>"
                 )
         if n in _labelled(len(days)):
-            end = "start" if not n else "end" if n == len(days) - 1 else "middle"
+            alone = len(days) == 1
+            end = (
+                "middle"
+                if alone
+                else "start"
+                if not n
+                else "end"
+                if n == len(days) - 1
+                else "middle"
+            )
             x = 0 if not n else WIDE if n == len(days) - 1 else (n + 0.5) * step
+            x = WIDE / 2 if alone else x
             drawn.append(f"<text x={x:.0f} y={HIGH + 18} text-anchor={end}>{day}</text>")
     key = "".join(
         f"<span><i style='background:{colours[n]}'></i>{escape(one_line(n, 60))} "
@@ -189,8 +208,8 @@ def _table(summary: Summary, names: Sequence[str]) -> str:
     if not summary.lines:
         return "<p>No calls.</p>"
     most = max((line.pico or 0 for line in summary.lines), default=0)
-    heads = "".join(f"<th>{head}</th>" for head in (
-        " / ".join(names), "calls", "input", "cached", "output", "cost", ""
+    heads = "".join(f"<th{kind}>{head}</th>" for head, kind in zip(
+        (" / ".join(names), "calls", "input", "cached", "output", "cost", ""), KINDS, strict=True
     ))  # fmt: skip
     rows = []
     for line in summary.lines:
@@ -208,5 +227,6 @@ def _table(summary: Summary, names: Sequence[str]) -> str:
             cost,
         )
         drawn = f"<td class=bar><i style='width:{share:.1f}%'></i></td>" if share else "<td></td>"
-        rows.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + drawn + "</tr>")
+        marked = "".join(f"<td{kind}>{c}</td>" for c, kind in zip(cells, KINDS, strict=False))
+        rows.append(f"<tr>{marked}{drawn}</tr>")
     return f"<div class=scroll><table><tr>{heads}</tr>{''.join(rows)}</table></div>"
