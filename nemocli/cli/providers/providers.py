@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +15,9 @@ from nemocli.cli.context import Setup
 from nemocli.cli.help.text import examples
 from nemocli.cli.providers.auth import confirm
 from nemocli.core.faults import NemoError, config_error, usage_error
+
+if TYPE_CHECKING:
+    from nemocli.core.values import Json
 
 app = typer.Typer(
     add_completion=False,
@@ -139,6 +144,20 @@ def add(
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="VAR", help="Variable with its key.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="NAME=ID", help="A card's name and its id there."),
+    ] = None,
+    header: Annotated[
+        str | None, typer.Option("--header", metavar="NAME", help="The header of the key.")
+    ] = None,
+    scheme: Annotated[
+        str | None, typer.Option("--scheme", metavar="WORD", help="The word before the key.")
+    ] = None,
+    key_command: Annotated[
+        str | None,
+        typer.Option("--key-command", metavar="CMD", help="Prints the key; run without a shell."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", help="What people call it.")] = None,
     local: Annotated[
         bool, typer.Option("--local", help="A server of yours: no key, models are asked for.")
@@ -161,9 +180,13 @@ def add(
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word) for word in env or ()):
         # Not repeated: it may be the key itself.
         raise usage_error("`--env` takes the name of a variable, such as MINE_API_KEY")
-    text = _yaml(name, base_url, extends=extends, env=env or [], title=title, local=local)
+    auth = {"env": env or None, "header": header, "scheme": scheme}
+    new = _New(name, base_url, extends, title, {k: v for k, v in auth.items() if v is not None})
+    text = _yaml(new, _models_of(model or []), local=local)
     _check(setup, name, text)
     write_private(file, text)
+    if key_command is not None:
+        _set_key_command(setup, name, key_command)
     setup.out.line(str(file))
     first = "" if local and not env else f"{_key_step(name, env)}, then "
     setup.err.dim(f"next: {first}`nemocli providers test {name}`")
@@ -190,29 +213,57 @@ def _key_step(name: str, env: list[str] | None) -> str:
     return f"set {env[0]} or type {stored}" if env else stored
 
 
-def _yaml(
-    name: str,
-    base_url: str,
-    *,
-    extends: str | None,
-    env: list[str],
-    title: str | None,
-    local: bool,
-) -> str:
-    import json
+@dataclass(frozen=True, slots=True)
+class _New:
+    name: str
+    base_url: str
+    extends: str | None
+    title: str | None
+    auth: Mapping[str, object]
 
-    lines = ["schema: nemocli.provider/1", f"name: {json.dumps(name)}"]
-    lines.append(f"extends: {extends}" if extends else "dialect: chat")
-    lines.append(f"base_url: {json.dumps(base_url.rstrip('/'))}")
-    if title:
-        lines.append(f"title: {json.dumps(title, ensure_ascii=False)}")
+
+def _models_of(given: list[str]) -> dict[str, str]:
+    """`NAME=ID`, as often as it was typed."""
+    found = {}
+    for text in given:
+        card, equals, model = text.partition("=")
+        if not (equals and card and model):
+            raise usage_error(
+                f"`--model` takes NAME=ID, not {text!r}", "such as nemotron-3-ultra=ultra-550b"
+            )
+        found[card] = model
+    return found
+
+
+def _set_key_command(setup: Setup, name: str, command: str) -> None:
+    import shlex
+
+    from nemocli.io.settings import set_value
+
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise usage_error(f"--key-command: {error}", "put the command in quotes") from None
+    set_value(setup.loaded.config_file, f"keys.{name}.command", argv)
+
+
+def _yaml(new: _New, models: Mapping[str, str], *, local: bool) -> str:
+    from nemocli.io.yaml import written
+
+    row: dict[str, object] = {"schema": "nemocli.provider/1", "name": new.name}
+    row |= {"extends": new.extends} if new.extends else {"dialect": "chat"}
+    row["base_url"] = new.base_url.rstrip("/")
+    if new.title:
+        row["title"] = new.title
     if local:
-        lines += ["local: true", "discover: true", "free: true"]
-    if env:
-        lines += ["auth:", f"  env: {json.dumps(env)}"]
+        row |= {"local": True, "discover": True, "free": True}
+    if new.auth:
+        row["auth"] = dict(new.auth)
     elif local:
-        lines.append("auth: {required: false}")
-    return "\n".join(lines) + "\n"
+        row["auth"] = {"required": False}
+    if models:
+        row["models"] = dict(models)
+    return written(cast("Json", row))
 
 
 @app.command(epilog=examples("nemocli providers rm near --yes"))

@@ -88,3 +88,19 @@ def test_its_own_cost_and_counts_are_read_where_they_are(home: Home) -> None:
     (row,) = home.attempts()
     assert (row["input_tokens"], row["output_tokens"], row["cost_source"]) == (12, 3, "reported")
     assert home.files_holding(KEY) == []
+
+
+def test_add_writes_header_models_and_a_key_command(home: Home) -> None:
+    with Stub(Answer("Here")) as stub:
+        done = run(
+            "providers", "add", "gw", "--base-url", stub.url, "--header", "X-Gateway-Key",
+            "--model", "nemotron-3-ultra=our-ultra", "--key-command", "echo from-a-command",
+            home=home,
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        asked = run("ask", "-p", "gw", "hi", home=home)
+        (request,) = stub.asked()
+    assert asked.code == 0, asked.err
+    assert request.headers["x-gateway-key"] == "from-a-command"
+    assert request.json["model"] == "our-ultra"
+    assert run("providers", "add", "no", "--base-url", stub.url, "--model", "x", home=home).code == 2
