@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args, prog_name="nemocli", standalone_mode=False, obj=setup
         )
         setup.out.flush()
+        if code == ExitCode.INTERRUPTED and not setup.err.failed:
+            return _failed(setup, typer.Abort())  # Typer makes a silent exit of a Ctrl-C
     except ReaderGone:
         return SIGPIPE_EXIT
     except Exception as error:  # noqa: BLE001 - the last door: a bug gets one line, not a page

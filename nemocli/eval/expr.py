@@ -11,6 +11,8 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from nemocli.core.values import Json
@@ -75,12 +77,18 @@ _NODES = (
 )  # fmt: skip
 
 
+_PARSING = Lock()
+"""Two threads in Python's parser at once can fail in it (CPython 3.11, recursion depth)."""
+
+
+@lru_cache(maxsize=4096)
 def compiled(text: str) -> ast.expr:
     """The expression, checked. Raises ExprError."""
     if len(text) > MOST_LENGTH:
         raise ExprError(f"longer than {MOST_LENGTH} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with _PARSING:
+            tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ExprError(f"not an expression: {error}") from None
     for node in ast.walk(tree):

@@ -38,10 +38,12 @@ class Diagnostics:
         )
         self.colour = colour
         self.quiet = quiet
+        self.failed = False  # whether a failure was said
         self.json = json
 
     def error(self, fault: Fault) -> None:
         """A failure."""
+        self.failed = True
         if self.json:
             self._line(json_text({"error": error_json(fault)}))
             return

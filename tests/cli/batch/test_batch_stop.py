@@ -131,3 +131,17 @@ def test_ctrl_c_while_rows_are_counted(home: Home, command: str) -> None:
         time.sleep(1.5)
         done, took = stopped(running)
     assert (done.code, took < 5) == (130, True), done.err
+
+
+def test_ctrl_c_before_anything_began_is_said_too(home: Home) -> None:
+    (home.cwd / "in.csv").write_text("prompt\n" + "row\n" * 200_000)
+    home.provider("stub", "http://127.0.0.1:9/v1")
+    said = []
+    for wait in (0.25, 0.35, 0.45, 0.6):
+        with spawn("batch", "estimate", "in.csv", "-p", "stub", "-m", "x/m", home=home) as running:
+            time.sleep(wait)
+            running.process.send_signal(signal.SIGINT)
+            done = running.finish()
+        if done.code == 130:
+            said.append(done.err)
+    assert all("interrupted" in err for err in said)

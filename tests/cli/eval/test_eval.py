@@ -235,7 +235,7 @@ def test_the_machine_checks_itself(home: Home) -> None:
     assert done.code == 0, done.text
     rows = done.json()["checks"]
     assert all(row["ok"] for row in rows)
-    assert sum("mutation" in row["name"] for row in rows) == 22
+    assert sum("mutation" in row["name"] for row in rows) == 34
 
 
 def test_the_page_tells_it_all_and_fetches_nothing(home: Home, suite: Path) -> None:

@@ -103,4 +103,6 @@ def test_add_writes_header_models_and_a_key_command(home: Home) -> None:
     assert asked.code == 0, asked.err
     assert request.headers["x-gateway-key"] == "from-a-command"
     assert request.json["model"] == "our-ultra"
-    assert run("providers", "add", "no", "--base-url", stub.url, "--model", "x", home=home).code == 2
+    assert (
+        run("providers", "add", "no", "--base-url", stub.url, "--model", "x", home=home).code == 2
+    )
