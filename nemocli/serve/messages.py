@@ -286,6 +286,12 @@ def messages_error(fault: Fault) -> bytes:
     return json_bytes(_error(fault))
 
 
+def refused_json(status: int, message: str) -> bytes:
+    """The envelope of a refusal that no call led to."""
+    kind = _TYPES.get(status, "invalid_request_error")
+    return json_bytes({"type": "error", "error": {"type": kind, "message": message}})
+
+
 def messages_error_event(fault: Fault) -> bytes:
     """The same inside a stream."""
     return b"event: error\ndata: " + json_bytes(_error(fault)) + b"\n\n"

@@ -30,6 +30,7 @@ from nemocli.serve.messages import (
     messages_error,
     messages_error_event,
     messages_incoming,
+    refused_json,
 )
 from nemocli.serve.outgoing import ChatReply, error_event, error_headers, error_json, status_of
 
@@ -114,7 +115,8 @@ class Gateway:
             return
         refused = self.guard.refuses(headers)
         if refused is not None:
-            await _reply(send, refused[0], _plain(*refused), (("x-should-retry", "false"),))
+            body = _refused(path, *refused)
+            await _reply(send, refused[0], body, (("x-should-retry", "false"),))
             return
         await self._route(scope["method"], path, receive, send)
 
@@ -133,7 +135,7 @@ class Gateway:
         elif (method, path) == ("HEAD", "/"):
             await _reply(send, 200, b"")
         else:
-            await _reply(send, 404, _plain(404, f"nothing is served at {method} {path}"))
+            await _reply(send, 404, _refused(path, 404, f"nothing is served at {method} {path}"))
 
     async def _answer(self, dialect: Dialect, receive: Receive, send: Send) -> None:
         try:
@@ -325,7 +327,10 @@ async def _fail(
     await _reply(send, status_of(fault), dialect.error(fault), (*more, *error_headers(fault)))
 
 
-def _plain(status: int, message: str) -> bytes:
+def _refused(path: str, status: int, message: str) -> bytes:
+    """A refusal at the door, in the words of whoever asks at that path."""
+    if path.startswith("/messages"):
+        return refused_json(status, message)
     kind = "invalid_request_error"
     return json.dumps(
         {"error": {"message": message, "type": kind, "code": str(status), "param": None}}

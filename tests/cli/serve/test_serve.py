@@ -375,3 +375,16 @@ def test_the_sdks_that_programs_use_are_served(gateway: Gateway) -> None:
         chat.chat.completions.create(model="m", messages=HI)
     with pytest.raises(anthropic.BadRequestError, match="bad field"):
         client.messages.create(model="m", max_tokens=9, messages=HI)
+
+
+def test_a_refusal_at_the_door_is_in_the_words_of_who_asks(gateway: Gateway) -> None:
+    stranger, asked = Client(gateway.client.url, "wrong"), {"model": "m", "messages": HI}
+    for client, path, body, status, kind in (
+        (stranger, "/v1/messages", asked, 401, "authentication_error"),
+        (gateway.client, "/v1/messages/batches", {}, 404, "not_found_error"),
+    ):
+        got, _, raw = client.ask(path, body=body)
+        said = json.loads(raw)
+        assert (got, said["type"], said["error"]["type"]) == (status, "error", kind)
+    status_, _, raw = stranger.ask(body=asked)
+    assert (status_, json.loads(raw)["error"]["code"]) == (401, "401")
