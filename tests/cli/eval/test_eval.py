@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
+import struct
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -264,3 +267,23 @@ def test_a_page_of_a_thousand_attempts_is_small_and_soon_there(home: Home, suite
     assert run("eval", "report", "e", "-o", "r.html", home=home).code == 0
     assert time.monotonic() - began < 5 * 5
     assert (home.cwd / "r.html").stat().st_size < 3_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@pytest.mark.parametrize("width", [500, 1280])
+def test_a_browser_draws_the_page(home: Home, suite: Path, width: int) -> None:
+    with Both(home, suite, "gold", "forgetful", new_cost=0.0005, old_cost=0.002):
+        assert evaluated(home, "-j", "8", epochs=3).code == 0
+    assert run("eval", "report", "e", "-o", "r.html", home=home).code == 0
+    shot = home.cwd / "shot.png"
+    line = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={home.root / 'browser'}", f"--window-size={width},3000",
+        f"--screenshot={shot}", (home.cwd / "r.html").as_uri(),
+    ]  # fmt: skip
+    subprocess.run(line, check=True, capture_output=True, timeout=120)
+    data = shot.read_bytes()
+    assert struct.unpack(">II", data[16:24]) == (width, 3000)
+    assert len(data) > 60_000, "an empty page is smaller"
