@@ -21,6 +21,7 @@ cli/ THE FACE: parses, composes the World once, draws.
 cli/ask/ `nemocli ask`: from what was typed to one answer, drawn.
   cli/ask/answer_json          `nemocli.answer/1` and the events of `--jsonl`
   cli/ask/command              `nemocli ask`: one answer, scriptable
+  cli/ask/compare              `ask --compare`
   cli/ask/receipt              One line after an answer: who, what, how long, how much
   cli/ask/render               An answer as it is shown: text for people
   cli/ask/run                  From what was typed to a plan and a request

@@ -66,6 +66,9 @@ def ask(
         bool | None,
         typer.Option("--fallback/--no-fallback", help="Go on to the next provider on failure."),
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="All providers named, side by side.")
+    ] = False,
     tag: options.Tag = None,
     no_log: options.NoLog = False,
 ) -> None:
@@ -99,4 +102,8 @@ def ask(
         tags=tuple(tag or ()),
         log=not no_log,
     )
+    if compare:
+        from nemocli.cli.ask.compare import compare as beside
+
+        raise typer.Exit(beside(ctx.obj, wish))
     raise typer.Exit(answer_once(ctx.obj, wish))
