@@ -135,5 +135,5 @@ def test_sums_are_those_of_the_calls(
 
 def test_what_calls_do_not_have_is_named() -> None:
     assert check_dimensions(["day", "provider", "day"]) == ("day", "provider")
-    with pytest.raises(NemoError, match="'colour' is unknown"):
+    with pytest.raises(NemoError, match="unknown value for --by: 'colour'"):
         check_dimensions(["colour"])
