@@ -49,6 +49,7 @@ def test_an_interval_covers_what_it_says_at_twelve_tasks() -> None:
     assert 0.94 <= hits / 4000 <= 0.96
 
 
+@pytest.mark.slow  # `eval selfcheck`, which is run by default, simulates the same
 @pytest.mark.parametrize("draws", [400])
 def test_the_rule_does_what_was_designed(draws: int) -> None:
     for check in checks(draws):

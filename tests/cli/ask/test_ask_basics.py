@@ -80,7 +80,7 @@ def test_stdin_may_be_a_file(home: Home, stub: Stub, tmp_path: Path) -> None:
 
 
 def test_an_idle_pipe_does_not_hang_it(home: Home, stub: Stub) -> None:
-    done = run(*ASK, "hi", home=home, stdin=subprocess.PIPE, timeout=15)
+    done = run(*ASK, "hi", home=home, stdin=subprocess.PIPE, timeout=60)
     assert (done.code, prompt_of(stub)) == (0, "hi")
 
 

@@ -256,6 +256,7 @@ def test_the_page_tells_it_all_and_fetches_nothing(home: Home, suite: Path) -> N
     assert run("eval", "report", "e", "--html", home=home).text.startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_a_page_of_a_thousand_attempts_is_small_and_soon_there(home: Home, suite: Path) -> None:
     with Both(home, suite, "gold", "forgetful"):
         assert evaluated(home, "-j", "8", epochs=3).code == 0
