@@ -229,7 +229,11 @@ class Provider:
 
     def url(self, what: str) -> str:
         """The full URL of an endpoint (`chat`, `responses`, `models`)."""
-        return self.base_url + self.paths.get(what, PATHS[what])
+        return self.base_url + self.path(what)
+
+    def path(self, what: str) -> str:
+        """An endpoint's path, from the base URL on."""
+        return self.paths.get(what, PATHS[what])
 
     def addressed(self, url: str) -> str:
         """A URL of this provider with the parameters of `query`, which replace those of the same

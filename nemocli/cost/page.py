@@ -161,18 +161,9 @@ def _days(summary: Summary) -> str:
                     f"height={height:.1f} fill='{colours[name]}'><title>{title}</title></rect>"
                 )
         if n in _labelled(len(days)):
-            alone = len(days) == 1
-            end = (
-                "middle"
-                if alone
-                else "start"
-                if not n
-                else "end"
-                if n == len(days) - 1
-                else "middle"
-            )
-            x = 0 if not n else WIDE if n == len(days) - 1 else (n + 0.5) * step
-            x = WIDE / 2 if alone else x
+            x, end = (n + 0.5) * step, "middle"
+            if len(days) > 1 and n in (0, len(days) - 1):  # the outer ones stay inside
+                x, end = (WIDE, "end") if n else (0.0, "start")
             drawn.append(f"<text x={x:.0f} y={HIGH + 18} text-anchor={end}>{day}</text>")
     key = "".join(
         f"<span><i style='background:{colours[n]}'></i>{escape(one_line(n, 60))} "

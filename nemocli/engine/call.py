@@ -189,7 +189,7 @@ async def _read(reply: Reply, door: Door, request: Request, sink: Sink, *, now: 
             now,
             provider=provider,
             model=target.model,
-            url=door.base_url + provider.url(provider.dialect).removeprefix(provider.base_url),
+            url=door.base_url + provider.path(provider.dialect),
         )
         sink(Failed(fault.at(provider.name, request_id)))
         return

@@ -51,7 +51,7 @@ async def listed(
     provider: Provider, base_url: str, key: Key | None, world: World
 ) -> tuple[Listed, ...]:
     """What the server's own model listing says. Raises NemoError with the provider named."""
-    url = base_url + provider.url("models").removeprefix(provider.base_url)
+    url = base_url + provider.path("models")
     body = await get(provider, url, key, world)
     try:
         return listing(body)

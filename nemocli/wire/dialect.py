@@ -11,7 +11,7 @@ from nemocli.core.events import Event
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
-from nemocli.core.provider import PATHS, Provider, plain
+from nemocli.core.provider import Provider, plain
 from nemocli.core.request import Request
 from nemocli.core.values import Json, JsonObject, count, merge
 
@@ -81,7 +81,7 @@ def call_for(
     accept = "text/event-stream" if own.get("stream") else "application/json"
     headers = {"content-type": "application/json", "accept": accept}
     headers.update({name.lower(): value for name, value in provider.headers.items()})
-    url = base_url.rstrip("/") + provider.paths.get(path, PATHS[path])
+    url = base_url.rstrip("/") + provider.path(path)
     return Call("POST", url, headers, encoded(body_for(target, request, own, limit)))
 
 

@@ -119,9 +119,8 @@ class ChatReader:
         if choices and not any(choice.get("index") in (None, 0) for choice in choices):
             self._choice = choices[0].get("index")
         yield from self.take(payload)
-        if self._finish is None and self._said and not self._by_delta:
-            # A body that arrived whole by its own framing is not cut.
-            self._finish = "tool_calls" if self._tools.any else "stop"
+        if not self._by_delta:  # a body that arrived whole by its own framing is not cut
+            self._take_for_ended()
         yield from self.eof()
 
     def usual(self, payload: JsonObject) -> list[Event] | None:
@@ -130,9 +129,13 @@ class ChatReader:
 
     def done(self) -> Iterator[Event]:
         """`[DONE]`. Without a finish reason it still ends an answer that was begun."""
+        self._take_for_ended()
+        yield from self.eof()
+
+    def _take_for_ended(self) -> None:
+        """An answer that was begun is over, though no finish reason says so."""
         if self._finish is None and self._said:
             self._finish = "tool_calls" if self._tools.any else "stop"
-        yield from self.eof()
 
     def eof(self) -> Iterator[Event]:
         """The end that the finish reason announced."""
