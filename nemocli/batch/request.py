@@ -16,10 +16,10 @@ from nemocli.core.ports import Reply as HttpReply
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.request import Message, Request
 from nemocli.core.values import Json
-from nemocli.engine.call import Door, authorised, refusal, without_key
+from nemocli.engine.call import Door, authorised, refused, without_key
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
-from nemocli.wire.http import ANSWERED, QUEUED, fault_from, queued_fault, request_id_of
+from nemocli.wire.http import request_id_of
 
 MOST_BODY = 64 * 2**20
 _OWN = ("model", "messages", "input", "stream", "stream_options")
@@ -163,23 +163,7 @@ async def reply_to(call: Call, door: Door, world: World, reply: Reply) -> None:
         async with world.transport.send(call) as answer:
             headers = answer.headers
             _limits(headers, reply)
-            if answer.status == QUEUED:
-                fault = queued_fault(headers, provider).at(provider.name, request_id_of(headers))
-                fold.add(Failed(fault))
-                return
-            if answer.status not in ANSWERED:
-                body = await refusal(answer)
-                now = world.clock.now()
-                fault = fault_from(
-                    answer.status,
-                    headers,
-                    body,
-                    now,
-                    provider=provider,
-                    model=target.model,
-                    url=call.url,
-                )
-                fault = fault.at(provider.name, request_id_of(headers))
+            if (fault := await refused(answer, target, call.url, world)) is not None:
                 fold.add(Failed(without_key(fault, door.key)))
                 return
             decoder = dialect_named(provider.dialect).decoder(target, _PLAIN)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from nemocli.core.events import Event, Failed, Finished, Started
@@ -146,7 +145,7 @@ async def _exchange(
         async with world.transport.send(asked) as reply:
             later = queued_call(asked, reply, provider)
             if later is None or world.clock.monotonic() > ends:
-                await _read(reply, door, request, sink, now=world.clock.now())
+                await _read(reply, door, request, sink, world)
                 return
         await world.clock.sleep(QUEUED_S)
         asked = later
@@ -173,29 +172,39 @@ def _domain(host: str | None) -> str:
     return ".".join((host or "").lower().split(".")[-2:])
 
 
-async def _read(reply: Reply, door: Door, request: Request, sink: Sink, *, now: datetime) -> None:
+async def _read(reply: Reply, door: Door, request: Request, sink: Sink, world: World) -> None:
     """The events of a reply, or the one failure that its status is."""
     target, provider = door.target, door.target.provider
     request_id = request_id_of(reply.headers)
-    if reply.status == QUEUED:
-        sink(Failed(queued_fault(reply.headers, provider).at(provider.name, request_id)))
-        return
-    if reply.status not in ANSWERED:
-        body = await refusal(reply)
-        fault = fault_from(
-            reply.status,
-            reply.headers,
-            body,
-            now,
-            provider=provider,
-            model=target.model,
-            url=door.base_url + provider.path(provider.dialect),
-        )
-        sink(Failed(fault.at(provider.name, request_id)))
+    url = door.base_url + provider.path(provider.dialect)
+    if (fault := await refused(reply, target, url, world)) is not None:
+        sink(Failed(fault))
         return
     sink(_started(reply, request_id))
     decoder = dialect_named(provider.dialect).decoder(target, request)
     await _decode(reply, decoder, lambda event: sink(_named(event, provider, request_id)))
+
+
+async def refused(reply: Reply, target: Target, url: str, world: World) -> Fault | None:
+    """The failure that the status of a reply is, with the provider named; None where an answer
+    follows. `url` is what was asked."""
+    headers, provider = reply.headers, target.provider
+    if reply.status in ANSWERED:
+        return None
+    if reply.status == QUEUED:
+        fault = queued_fault(headers, provider)
+    else:
+        body = await refusal(reply)
+        fault = fault_from(
+            reply.status,
+            headers,
+            body,
+            world.clock.now(),
+            provider=provider,
+            model=target.model,
+            url=url,
+        )
+    return fault.at(provider.name, request_id_of(headers))
 
 
 async def _decode(reply: Reply, decoder: Decoder, sink: Sink) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
@@ -52,7 +52,7 @@ class ArmSummary:
 def summary_of(results: Results) -> ArmSummary:
     """The numbers of an arm."""
     every = [m for attempts in results.values() for m in attempts]
-    scored = [m for m in every if m.cls in SCORED]
+    scored = scored_of(every)
     good = [m for m in scored if m.cls == "success"]
     codes: Counter[str] = Counter()
     for m in scored:
@@ -95,6 +95,11 @@ def summary_of(results: Results) -> ArmSummary:
     )
 
 
+def scored_of(attempts: Iterable[Measures]) -> list[Measures]:
+    """The attempts that say something about the model."""
+    return [m for m in attempts if m.cls in SCORED]
+
+
 def _per(total: float, count: int) -> float | None:
     return total / count if count else None
 
@@ -112,15 +117,7 @@ def _probes(scored: Sequence[Measures], by: str) -> dict[str, tuple[int, int]]:
 def horizon(scored: Sequence[Measures]) -> int | None:
     """User turns at which half of the attempts are not coherent any more (Kaplan and Meier); None
     where more than half are so to their end."""
-    alive = 1.0
-    for turn in range(1, max((m.user_turns for m in scored), default=0) + 1):
-        at_risk = sum(m.user_turns >= turn and (m.first_break or turn) >= turn for m in scored)
-        broke = sum(m.first_break == turn for m in scored)
-        if at_risk:
-            alive *= 1 - broke / at_risk
-        if alive <= 0.5:
-            return turn
-    return None
+    return next((turn for turn, alive in enumerate(survival(scored), 1) if alive <= 0.5), None)
 
 
 def survival(scored: Sequence[Measures]) -> list[float]:
@@ -134,13 +131,17 @@ def survival(scored: Sequence[Measures]) -> list[float]:
     return found
 
 
-def _over_tasks(results: Results, measure: object) -> dict[int, float]:
+def _over_tasks(
+    results: Results, measure: Callable[[int, int, int], float | None]
+) -> dict[int, float]:
     """pass@k or pass^k, the mean over tasks, for each k that every task has the epochs for."""
-    assert callable(measure)
     counts = [
         (len(scored), sum(m.cls == "success" for m in scored))
         for attempts in results.values()
-        if (scored := [m for m in attempts if m.cls in SCORED])
+        if (scored := scored_of(attempts))
     ]
     most = min((n for n, _ in counts), default=0)
-    return {k: fmean(float(measure(n, s, k)) for n, s in counts) for k in range(1, most + 1)}
+    return {
+        k: fmean(share for n, s in counts if (share := measure(n, s, k)) is not None)
+        for k in range(1, most + 1)
+    }

@@ -12,9 +12,8 @@ from typing import Any
 from nemocli.core.money import usd_short
 from nemocli.core.text import neutral
 from nemocli.eval import plots
-from nemocli.eval.grade import SCORED
 from nemocli.eval.judge import Measures
-from nemocli.eval.metrics import ArmSummary, Results, survival
+from nemocli.eval.metrics import ArmSummary, Results, scored_of, survival
 from nemocli.eval.report import (
     RETRIES,
     RunFacts,
@@ -323,7 +322,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _scored(tasks: Results) -> list[Measures]:
-    return [m for attempts in tasks.values() for m in attempts if m.cls in SCORED]
+    return scored_of(m for attempts in tasks.values() for m in attempts)
 
 
 def _html(text: object) -> str:

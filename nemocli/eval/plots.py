@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from nemocli.eval.stats import Interval
@@ -53,12 +53,11 @@ def differences(rows: Sequence[tuple[str, Interval]], margin: float) -> str:
 def _forest(
     rows: Sequence[tuple[str, Interval, str]],
     ticks: Sequence[tuple[float, str]],
-    place: object,
+    place: Callable[[float], float],
     *,
     tie: float | None = None,
     mark: float | None = None,
 ) -> str:
-    assert callable(place)
     span = WIDE - LEFT - 34
     high = ROW * len(rows) + 26
 
@@ -117,9 +116,10 @@ def survival(curves: Mapping[str, Sequence[float]]) -> str:
     return _svg(tall + 40, drawn, "coherence over user turns") + key(list(curves))
 
 
-def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], form: object) -> str:
+def bars(
+    rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], form: Callable[[float], str]
+) -> str:
     """A row for each thing, a bar in it for each arm; `form` writes a value."""
-    assert callable(form)
     most = max((value for _, values in rows for value in values), default=0) or 1
     each, span = 16, WIDE - LEFT - 70
     drawn, y = [], 4.0
@@ -131,7 +131,7 @@ def bars(rows: Sequence[tuple[str, Sequence[float]]], names: Sequence[str], form
                 f"<rect x={LEFT} y={y + 2:.0f} width={width:.1f} height={each - 4}"
                 f" fill='{colour(number)}' rx=2 />"
             )
-            drawn.append(_text(LEFT + width + 6, y + 12, str(form(value)), "start"))
+            drawn.append(_text(LEFT + width + 6, y + 12, form(value), "start"))
             y += each
         y += 8
     return _svg(max(20, y), drawn, "bars") + key(names)

@@ -9,14 +9,13 @@ rules do at given truths is tested by simulation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, pvariance, stdev
 from typing import Literal
 
-from nemocli.eval.grade import SCORED
 from nemocli.eval.judge import Measures
-from nemocli.eval.metrics import Results
+from nemocli.eval.metrics import Results, scored_of
 from nemocli.eval.stats import (
     NOTHING,
     Interval,
@@ -112,7 +111,7 @@ def decide(
 
 
 def _scored(results: Results, tasks: Sequence[str]) -> dict[str, list[Measures]]:
-    return {t: [m for m in results[t] if m.cls in SCORED] for t in tasks}
+    return {t: scored_of(results[t]) for t in tasks}
 
 
 def _invalid(
@@ -205,10 +204,9 @@ def _ratio(
     tasks: Sequence[str],
     target: Target,
     alpha: float,
-    measure: object,
+    measure: Callable[[Measures], float],
 ) -> Interval:
     """The ratio of something per completed task, candidate to baseline."""
-    assert callable(measure)
     pairs = [
         [(fmean(map(measure, arm[t])), fmean(map(_good, arm[t]))) for t in tasks] for arm in arms
     ]
@@ -265,9 +263,10 @@ def _share(arm: Mapping[str, Sequence[Measures]], tasks: Sequence[str]) -> float
 
 
 def _per_completed(
-    arm: Mapping[str, Sequence[Measures]], tasks: Sequence[str], measure: object
+    arm: Mapping[str, Sequence[Measures]],
+    tasks: Sequence[str],
+    measure: Callable[[Measures], float],
 ) -> float | None:
-    assert callable(measure)
     values = [measure(m) for t in tasks for m in arm[t]]
     good = sum(_good(m) for t in tasks for m in arm[t])
     total = math.fsum(values) if values else math.nan

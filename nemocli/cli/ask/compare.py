@@ -10,6 +10,7 @@ from nemocli.cli.ask.answer_json import answer_json
 from nemocli.cli.ask.receipt import receipt
 from nemocli.cli.ask.run import Job, Wish, job_of
 from nemocli.cli.event_loop import run_async
+from nemocli.cli.terminal.tables import columns, folded
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Fold
 from nemocli.core.faults import ExitCode, Fault, FaultKind, usage_error
@@ -139,25 +140,8 @@ def _foot(answer: Answer, seconds: float) -> str:
 
 def _lines(text: str, width: int) -> list[str]:
     """The text in lines of at most a width; a word that is longer is cut."""
-    lines = []
-    for line in wrapped(neutral(text).expandtabs(4), width, "").split("\n"):
-        while _width(line) > width:
-            cut = width
-            while _width(line[:cut]) > width:
-                cut -= 1
-            lines.append(line[:cut])
-            line = line[cut:]  # noqa: PLW2901 - the rest of the same line
-        lines.append(line)
-    return lines
+    return folded(wrapped(neutral(text).expandtabs(4), width, "").split("\n"), width)
 
 
 def _padded(cell: str, width: int) -> str:
-    return cell + " " * max(0, width - _width(cell))
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+    return cell + " " * max(0, width - columns(cell))

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from nemocli.chat.blocks import Block, Blocks
-from nemocli.cli.terminal.tables import columns
+from nemocli.cli.terminal.tables import columns, folded
 from nemocli.core.events import Citation, Event, Reasoning, Retrying, Text, ToolCallPart
 from nemocli.core.text import neutral, one_line
 
@@ -237,7 +237,7 @@ class Painter:
             return
         growing = self._blocks.growing
         lines = growing[-width * MOST_LINES :].split("\n") if growing else []
-        self._draw(_wrapped(lines, width - 1)[-MOST_LINES:], plain=True)
+        self._draw(folded(lines, width - 1)[-MOST_LINES:], plain=True)
 
     def _draw(self, lines: list[str], *, plain: bool = False) -> None:
         shown = [line if plain else self._dim(line) for line in lines]
@@ -278,18 +278,3 @@ def _tail(line: str, width: int) -> str:
     while columns(line) > width:
         line = line[1:]
     return line
-
-
-def _wrapped(lines: list[str], width: int) -> list[str]:
-    """Lines no wider than the terminal, cut where they are too long."""
-    found: list[str] = []
-    for line in lines:
-        rest = line.expandtabs(4)
-        while columns(rest) > width:
-            cut = width
-            while columns(rest[:cut]) > width:
-                cut -= 1
-            found.append(rest[: max(1, cut)])
-            rest = rest[max(1, cut) :]
-        found.append(rest)
-    return found

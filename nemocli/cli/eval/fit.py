@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated, TypeVar, cast
 
 import typer
 
 from nemocli.cli import options
 from nemocli.cli.context import Setup
 from nemocli.cli.help.text import examples
-from nemocli.core.faults import usage_error
+from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.text import wrapped
 from nemocli.eval.suitability import (
     KINDS,
@@ -25,6 +26,7 @@ from nemocli.eval.suitability import (
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+T = TypeVar("T")
 _NUMBERS = {"k": 1_000, "m": 1_000_000}
 
 
@@ -127,13 +129,13 @@ def _asked(setup: Setup) -> TaskFacts:
                  lambda t: _one_of(t, PLACES, "place"))  # fmt: skip
     return TaskFacts(
         cast("Kind | None", kind),
-        cast("int | None", turns),
-        cast("bool | None", tools),
-        cast("int | None", context),
-        str(what or "text"),
-        cast("int | None", soon),
-        cast("int | None", calls),
-        str(place or "anywhere"),
+        turns,
+        tools,
+        context,
+        what or "text",
+        soon,
+        calls,
+        place or "anywhere",
     )
 
 
@@ -141,10 +143,7 @@ def _yes(text: str) -> bool:
     return text.strip().lower() in ("y", "yes")
 
 
-def _ask(setup: Setup, question: str, read: object) -> object:
-    from nemocli.core.faults import NemoError
-
-    assert callable(read)
+def _ask(setup: Setup, question: str, read: Callable[[str], T]) -> T | None:
     while True:
         setup.err.ask(question)
         line = sys.stdin.readline()

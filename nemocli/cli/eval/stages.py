@@ -77,20 +77,21 @@ class Stage:
 
     def note(self, step: str) -> Any:
         """What is known of a step; None where it was not begun."""
-        try:
-            return json.loads(self._file.read_text("utf-8")).get(step)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise config_error(f"{self._file}: {error}", "remove it to begin anew") from error
+        return self._notes().get(step)
 
     def keep(self, step: str, value: object) -> None:
         """Write a step down."""
+        write_private(self._file, json.dumps({**self._notes(), step: value}, indent=2) + "\n")
+
+    def _notes(self) -> dict[str, Any]:
+        """Of all steps. Raises NemoError where they cannot be read."""
         try:
-            notes = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):
-            notes = {}
-        write_private(self._file, json.dumps({**notes, step: value}, indent=2) + "\n")
+            notes: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise config_error(f"{self._file}: {error}", "remove it to begin anew") from error
+        return notes
 
 
 def _runs(

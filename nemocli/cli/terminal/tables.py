@@ -36,5 +36,20 @@ def columns(text: str) -> int:
     return len(text) + wide - sum(1 for c in text if unicodedata.combining(c))
 
 
+def folded(lines: Sequence[str], width: int) -> list[str]:
+    """Lines no wider than the terminal, cut where they are too long."""
+    found: list[str] = []
+    for line in lines:
+        rest = line.expandtabs(4)
+        while columns(rest) > width:
+            cut = width
+            while columns(rest[:cut]) > width:
+                cut -= 1
+            found.append(rest[: max(1, cut)])
+            rest = rest[max(1, cut) :]
+        found.append(rest)
+    return found
+
+
 def _cut(line: str, width: int) -> str:
     return line if columns(line) <= width else line[: width - 1].rstrip() + "…"
