@@ -338,10 +338,13 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/world                   The world of a task
 
 serve/ The gateway: every path at one address, in the dialect that agents speak.
+  serve/carried                What of a client's request reaches a model
   serve/guard                  Who may talk to the gateway
   serve/incoming               What a client asked for
   serve/messages               The Messages dialect at the gateway
   serve/outgoing               What a client gets
+  serve/responses              The Responses dialect at the gateway
+  serve/responses_reply        The Responses dialect at the gateway
 
 engine/ The only loop around calls; async, through ports only.
   engine/agent                 The loop of a model with tools

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -28,10 +28,21 @@ _PLAIN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class ToolName:
+    """What a client calls a tool: its own name, the namespace it stands in, and whether it takes
+    text instead of arguments."""
+
+    name: str
+    space: str | None = None
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
-    """One wish of a client. `same` is for targets that speak chat completions, where the client
-    does, `other` for the rest (None where that cannot be said, for the reason in `refused`).
-    `dropped` are fields that no path can carry and that change no answer."""
+    """One wish of a client. `same` is for targets that speak the client's `dialect`, `other` for
+    the rest (None where that cannot be said, for the reason in `refused`). `dropped` are fields
+    that `other` leaves out and that change no answer, `same_dropped` those that `same` does.
+    `tools` are the client's names of tools by those the model sees."""
 
     model: str
     stream: bool
@@ -40,6 +51,9 @@ class Incoming:
     other: Request | None
     refused: str | None
     dropped: tuple[str, ...] = ()
+    dialect: str = "chat"
+    same_dropped: tuple[str, ...] = ()
+    tools: Mapping[str, ToolName] = field(default_factory=dict)
 
 
 def refusal(message: str, field: str | None = None) -> NemoError:
@@ -78,6 +92,12 @@ def opened(body: bytes) -> tuple[dict[str, Any], str, bool]:
     if not isinstance(stream, bool):
         raise refusal("not true or false", "stream")
     return data, model, stream
+
+
+def kind_of(part: object) -> str | None:
+    """The type an item, a block or a part says it is; None for none that is text."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _carried(data: Mapping[str, Any]) -> None:
@@ -145,7 +165,7 @@ def _text(content: object, where: str) -> str:
         return content
     parts = []
     for part in content if isinstance(content, list) else [content]:
-        if not isinstance(part, dict) or part.get("type") not in _TEXTS:
+        if not isinstance(part, dict) or kind_of(part) not in _TEXTS:
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
             raise refusal(f"{kind} is not text, and this path's dialect takes text", where)
         parts.append(str(part.get("text", "")))

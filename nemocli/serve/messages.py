@@ -13,10 +13,10 @@ from typing import Any
 
 from nemocli.core.events import Event, Finished, Fold, Metered, Reasoning, Text
 from nemocli.core.faults import Fault, FaultKind
-from nemocli.core.request import Message, Request, ToolCall, ToolSpec
-from nemocli.core.values import Json
-from nemocli.serve.incoming import Incoming, opened, refusal
-from nemocli.serve.outgoing import json_bytes, status_of
+from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
+from nemocli.core.values import Json, JsonObject
+from nemocli.serve.incoming import Incoming, kind_of, opened, refusal
+from nemocli.serve.outgoing import error_text, json_bytes, status_of
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -30,9 +30,18 @@ _SAID = frozenset(
         "tools",
         "tool_choice",
         "stop_sequences",
+        "thinking",
+        "output_config",
     }
 )
 _PLAIN = frozenset({"temperature", "top_p", "top_k"})
+_EFFORTS: Mapping[str, Effort] = {
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _STOPS = {
     "stop": "end_turn",
@@ -67,15 +76,43 @@ def messages_incoming(body: bytes) -> Incoming:
     request = Request(
         model,
         messages,
-        None,
+        _effort(data, dropped),
         most if isinstance(most, int) and most > 0 else None,
         options,
         tuple(_tools(data.get("tools"), dropped)),
         _choice(data.get("tool_choice")),
+        _schema(data.get("output_config")),
     )
     if not request.tools and request.tool_choice is not None:
         raise refusal("there are no tools", "tool_choice")
-    return Incoming(model, stream, True, None, request, None, tuple(sorted(dropped)))
+    return Incoming(
+        model, stream, True, None, request, None, tuple(sorted(dropped)), dialect="messages"
+    )
+
+
+def _effort(data: Mapping[str, Any], dropped: set[str]) -> Effort | None:
+    """How hard to think. A budget of tokens for it has no counterpart; whether to think has."""
+    thinking, config = data.get("thinking"), data.get("output_config")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if isinstance(thinking, dict) and "budget_tokens" in thinking:
+        dropped.add("thinking.budget_tokens")
+    if kind == "disabled":
+        return "off"
+    wanted = config.get("effort") if isinstance(config, dict) else None
+    if wanted is not None and str(wanted) not in _EFFORTS:
+        dropped.add("output_config.effort")
+    return _EFFORTS.get(str(wanted))
+
+
+def _schema(config: object) -> JsonObject | None:
+    """The JSON Schema an answer must satisfy."""
+    shape = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(shape, dict):
+        return None
+    if shape.get("type") == "json_schema" and isinstance(shape.get("schema"), dict):
+        schema: JsonObject = shape["schema"]
+        return schema
+    raise refusal("a json_schema", "output_config.format")
 
 
 def _all(system: object, turns: list[Any], dropped: set[str]) -> Iterator[Message]:
@@ -99,7 +136,7 @@ def _all(system: object, turns: list[Any], dropped: set[str]) -> Iterator[Messag
 def _assistant(blocks: list[Any], where: str, dropped: set[str]) -> Message:
     text, thoughts, calls = [], [], []
     for block in blocks:
-        kind = block.get("type")
+        kind = kind_of(block)
         if kind == "text":
             text.append(_text([block], where, dropped))
         elif kind == "thinking":
@@ -166,8 +203,8 @@ def _choice(choice: object) -> str | None:
     if isinstance(choice, dict):
         if choice.get("type") == "tool" and isinstance(choice.get("name"), str):
             return str(choice["name"])
-        if choice.get("type") in _CHOICES:
-            return _CHOICES[choice["type"]]
+        if (kind := kind_of(choice)) in _CHOICES:
+            return _CHOICES[str(kind)]
     raise refusal("auto, any, none or a tool", "tool_choice")
 
 
@@ -175,8 +212,7 @@ class MessagesReply:
     """One reply as blocks. Tool calls are sent once they are whole: one that the seller did not
     finish is never closed."""
 
-    kind = "text/event-stream"
-    keep_alive = PING
+    keep_alive: bytes = PING
 
     def __init__(self, reply_id: str, model: str) -> None:
         self._about = {"id": reply_id, "type": "message", "role": "assistant", "model": model}
@@ -220,6 +256,10 @@ class MessagesReply:
         ]
         said = {**self._about, "content": content, "stop_reason": _reason(fold)}
         return json_bytes({**said, "stop_sequence": None, "usage": usage_of(fold.metered)})
+
+    def failed(self, fault: Fault) -> bytes:
+        """The end of a reply that broke off."""
+        return b"event: error\ndata: " + json_bytes(_error(fault)) + b"\n\n"
 
     def _start(self) -> bytes:
         if self._begun:
@@ -292,16 +332,10 @@ def refused_json(status: int, message: str) -> bytes:
     return json_bytes({"type": "error", "error": {"type": kind, "message": message}})
 
 
-def messages_error_event(fault: Fault) -> bytes:
-    """The same inside a stream."""
-    return b"event: error\ndata: " + json_bytes(_error(fault)) + b"\n\n"
-
-
 def _error(fault: Fault) -> dict[str, Any]:
     kind = _TYPES.get(status_of(fault), "api_error")
     code = "budget_exceeded: " if fault.kind is FaultKind.BUDGET else ""
-    hint = f" ({fault.advice})" if fault.advice else ""
-    message = f"{code}{fault.provider or 'nemocli'}: {fault.message}{hint}"
+    message = code + error_text(fault)
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from nemocli.core.events import Event, Finished, Fold, Metered, Reasoning, Text, ToolCallPart
 from nemocli.core.faults import Fault, FaultKind
@@ -36,10 +36,30 @@ _OWN = frozenset({FaultKind.REQUEST, FaultKind.UNAVAILABLE, FaultKind.SERVER})
 """Kinds for which the seller's own status says more."""
 
 
+class Reply(Protocol):
+    """How one reply is written in a client's dialect: as a stream, or whole."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What says that the model is waited for."""
+
+    def chunk(self, event: Event) -> bytes:
+        """What an event looks like; nothing for those that are not for the client, or not yet."""
+
+    def end(self, fold: Fold) -> bytes:
+        """The rest of a reply that is complete."""
+
+    def failed(self, fault: Fault) -> bytes:
+        """The end of a stream that broke off; the connection is then cut."""
+
+    def whole(self, fold: Fold) -> bytes:
+        """A complete reply as one object."""
+
+
 class ChatReply:
     """One reply as chunks, or whole. Usage is sent in a stream where it was asked for."""
 
-    keep_alive = KEEP_ALIVE
+    keep_alive: bytes = KEEP_ALIVE
 
     def __init__(self, reply_id: str, model: str, created: int, *, include_usage: bool) -> None:
         self._about = {
@@ -76,6 +96,10 @@ class ChatReply:
     def whole(self, fold: Fold) -> bytes:
         """The same as one object."""
         return completion(fold, str(self._about["id"]), self._model, self._created)
+
+    def failed(self, fault: Fault) -> bytes:
+        """The end of a reply that broke off."""
+        return _event(_error(fault))
 
     def _delta(self, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
         first = {} if self._begun else {"role": "assistant", "content": ""}
@@ -167,11 +191,6 @@ def error_json(fault: Fault) -> bytes:
     return json_bytes(_error(fault))
 
 
-def error_event(fault: Fault) -> bytes:
-    """The same in the middle of a stream; the connection is then cut, for it did not end well."""
-    return _event(_error(fault))
-
-
 def error_headers(fault: Fault) -> Iterator[tuple[str, str]]:
     """What tells an SDK whether to try again, and when."""
     if not fault.retryable:
@@ -180,14 +199,19 @@ def error_headers(fault: Fault) -> Iterator[tuple[str, str]]:
         yield "retry-after", str(max(1, round(fault.retry_after_s)))
 
 
+def error_text(fault: Fault) -> str:
+    """Who failed, how, and what to do."""
+    hint = f" ({fault.advice})" if fault.advice else ""
+    return f"{fault.provider or 'nemocli'}: {fault.message}{hint}"
+
+
 def _error(fault: Fault) -> dict[str, Any]:
     code = "budget_exceeded" if fault.kind is FaultKind.BUDGET else fault.kind.value
-    hint = f" ({fault.advice})" if fault.advice else ""
     status = status_of(fault)
     kind = "invalid_request_error" if status < 500 and status != 429 else "api_error"
     return {
         "error": {
-            "message": f"{fault.provider or 'nemocli'}: {fault.message}{hint}",
+            "message": error_text(fault),
             "type": kind,
             "code": code,
             "param": None,

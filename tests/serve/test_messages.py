@@ -78,7 +78,7 @@ def test_a_conversation_with_tools_is_translated() -> None:
     assert [t.name for t in wish.other.tools] == ["look"]
     assert (wish.other.tool_choice, wish.other.max_tokens) == ("required", 9)
     assert wish.other.options == {"stop": ["x"]}
-    assert wish.dropped == ("cache_control", "metadata", "thinking", "tools.web_search")
+    assert wish.dropped == ("cache_control", "metadata", "tools.web_search")
 
 
 @pytest.mark.parametrize(

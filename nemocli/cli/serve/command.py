@@ -40,7 +40,7 @@ def serve(
     tag: options.Tag = None,
     json: options.Json = False,
 ) -> None:
-    """Chat completions and Messages over every path, with the same ledger and budgets.
+    """Chat completions, Responses and Messages over every path, with the same ledger and budgets.
 
     The token is NEMOCLI_SERVE_TOKEN, or made for each start.
     """

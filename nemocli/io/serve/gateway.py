@@ -18,21 +18,17 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import usd_text
-from nemocli.core.plan import Plan
+from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import World
-from nemocli.core.request import Request
+from nemocli.core.request import Effort, Request
 from nemocli.core.usage import CHARS_PER_TOKEN
 from nemocli.engine.run import Answer, run
 from nemocli.serve.guard import Guard
 from nemocli.serve.incoming import MOST_BODY, Incoming, incoming, refusal
-from nemocli.serve.messages import (
-    MessagesReply,
-    messages_error,
-    messages_error_event,
-    messages_incoming,
-    refused_json,
-)
-from nemocli.serve.outgoing import ChatReply, error_event, error_headers, error_json, status_of
+from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refused_json
+from nemocli.serve.outgoing import ChatReply, Reply, error_headers, error_json, status_of
+from nemocli.serve.responses import responses_incoming
+from nemocli.serve.responses_reply import ResponsesReply
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -62,27 +58,30 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one kind of client is read, answered and told of failures."""
+    """How one kind of client is read, answered and told of failures. `reply` takes the reply's id,
+    its model, when it began and what was asked."""
 
     read: Callable[[bytes], Incoming]
-    reply: Callable[[str, str, int, bool], ChatReply | MessagesReply]
+    reply: Callable[[str, str, int, Incoming], Reply]
     error: Callable[[Fault], bytes]
-    error_event: Callable[[Fault], bytes]
 
 
 CHAT = Dialect(
     incoming,
-    lambda name, model, at, usage: ChatReply(name, model, at, include_usage=usage),
+    lambda name, model, at, wish: ChatReply(name, model, at, include_usage=wish.include_usage),
     error_json,
-    error_event,
 )
 MESSAGES = Dialect(
     messages_incoming,
-    lambda name, model, at, usage: MessagesReply(name, model),
+    lambda name, model, at, wish: MessagesReply(name, model),
     messages_error,
-    messages_error_event,
 )
-DIALECTS = {"/chat/completions": CHAT, "/messages": MESSAGES}
+RESPONSES = Dialect(
+    responses_incoming,
+    lambda name, model, at, wish: ResponsesReply(name, model, at, wish.tools),
+    error_json,
+)
+DIALECTS = {"/chat/completions": CHAT, "/messages": MESSAGES, "/responses": RESPONSES}
 
 
 @dataclass(slots=True)
@@ -118,6 +117,9 @@ class Gateway:
             body = _refused(path, *refused)
             await _reply(send, refused[0], body, (("x-should-retry", "false"),))
             return
+        if headers.get("content-encoding", "identity") != "identity":
+            await _reply(send, 415, _refused(path, 415, "send the body without an encoding"))
+            return
         await self._route(scope["method"], path, receive, send)
 
     async def _route(self, method: str, path: str, receive: Receive, send: Send) -> None:
@@ -132,6 +134,9 @@ class Gateway:
                 for name in self.paths.models
             ]
             await _reply(send, 200, json.dumps({"object": "list", "data": rows}).encode())
+        elif (method, path) == ("GET", "/responses"):
+            what = "answers come over HTTP here, not over WebSocket; POST to this path"
+            await _reply(send, 426, _refused(path, 426, what), (("upgrade", "HTTP/1.1"),))
         elif (method, path) == ("HEAD", "/"):
             await _reply(send, 200, b"")
         else:
@@ -141,22 +146,37 @@ class Gateway:
         try:
             wish = dialect.read(await _body(receive))
             plan, served = self.paths.plan_of(wish.model)
-            request = _request(wish, plan)
+            request, dropped = _request(wish, plan)
         except NemoError as error:
             await _fail(send, dialect, error.fault)
             return
-        call = _Call(self, dialect, wish, plan, served, send)
+        call = _Call(self, dialect, wish, plan, served, dropped, send)
         await call.carry_out(request, receive)
 
 
-def _request(wish: Incoming, plan: Plan) -> Request:
-    """The wish in the form that its targets take. Raises NemoError (request)."""
-    chat = all(target.provider.dialect == "chat" for target in plan.targets)
-    if chat and wish.same is not None:
-        return wish.same
-    if wish.other is None:
+def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...]]:
+    """The wish in the form that its targets take, and what is left out of it. Raises NemoError
+    (request)."""
+    alike = all(target.provider.dialect == wish.dialect for target in plan.targets)
+    if alike and wish.same is not None:
+        request, dropped = wish.same, wish.same_dropped
+    elif wish.other is not None:
+        request, dropped = wish.other, wish.dropped
+    else:
         raise refusal(wish.refused or "cannot be carried")
-    return wish.other
+    if request.reasoning is not None and not all(
+        _has_effort(target, request.reasoning) for target in plan.targets
+    ):
+        return replace(request, reasoning=None), (*dropped, "reasoning.effort")
+    return request, dropped
+
+
+def _has_effort(target: Target, effort: Effort) -> bool:
+    try:
+        target.effort_patch(effort)
+    except NemoError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
@@ -168,11 +188,12 @@ class _Call:
     wish: Incoming
     plan: Plan
     served: str | None
+    dropped: tuple[str, ...]
     send: Send
     events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
     waiting: int = 0
     begun: bool = False
-    reply: ChatReply | MessagesReply | None = None
+    reply: Reply | None = None
     sent_at: float = field(default_factory=time.monotonic)
     answer: Answer = field(init=False)
 
@@ -224,12 +245,12 @@ class _Call:
         if self.wish.stream:
             await self._piece(self._made().keep_alive)
 
-    def _made(self) -> ChatReply | MessagesReply:
+    def _made(self) -> Reply:
         if self.reply is None:
             started, answer = self.answer.fold.started, self.answer
             name = started.reply_id or f"call-{answer.attempt_id}"
             model = started.model or answer.target.model
-            self.reply = self.dialect.reply(name, model, int(time.time()), self.wish.include_usage)
+            self.reply = self.dialect.reply(name, model, int(time.time()), self.wish)
         return self.reply
 
     async def _end(self, asking: asyncio.Task[Answer]) -> None:
@@ -250,7 +271,7 @@ class _Call:
         elif not self.begun:
             await _fail(self.send, self.dialect, fault, self._headers())
         else:
-            await self._piece(self.dialect.error_event(fault))
+            await self._piece(self._made().failed(fault))
             raise _CutError
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
@@ -260,8 +281,8 @@ class _Call:
             found.append(("x-nemocli-attempt", answer.attempt_id))
         if self.served is not None:
             found.append(("x-nemocli-served", self.served))
-        if self.wish.dropped:
-            found.append(("x-nemocli-dropped", ", ".join(self.wish.dropped)[:1000]))
+        if self.dropped:
+            found.append(("x-nemocli-dropped", ", ".join(self.dropped)[:1000]))
         cost = answer.last.cost if answer.last is not None else None
         usd = None if cost is None else usd_text(cost.pico)
         if usd is not None and not self.begun:

@@ -85,6 +85,7 @@ def started(home: Home, *args: str) -> tuple[Running, Client]:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     home = Home(tmp_path_factory.mktemp("serve") / "user")
     with Stub() as stub:
+        home.provider("search", stub.url, extends="perplexity", default_model="m")
         home.provider("stub", stub.url, default_model="m")
         running, client = started(home, "-p", "stub", "--tag", "agent")
         with running:
@@ -353,6 +354,79 @@ def test_a_messages_stream_that_breaks_off_is_an_error_event_and_a_cut(gateway: 
     assert json.loads(body)["error"]["type"] == "rate_limit_error"
 
 
+SEARCH = {"type": "web_search"}
+CLOSE = {"type": "function", "name": "close", "parameters": {"type": "object"}}
+
+
+def test_a_responses_client_is_answered_in_its_own_words(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello.", reasoning="Hm.", tool_calls=(("a__close", '{"q": 1}'),)))
+    tools = [{"type": "namespace", "name": "a", "tools": [CLOSE]}, SEARCH]
+    wish = {"model": "gpt-5-codex", "input": "hi", "instructions": "Be brief.", "tools": tools,
+            "store": False, "include": ["reasoning.encrypted_content"]}  # fmt: skip
+    status, headers, body = gateway.client.ask("/v1/responses", wish)
+    assert status == 200, body
+    reasoning, message, call = json.loads(body)["output"]
+    assert message["content"][0]["text"] == "Hello."
+    assert (call["namespace"], call["name"], call["arguments"]) == ("a", "close", '{"q": 1}')
+    assert headers["x-nemocli-dropped"] == "tools.web_search"
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "shut"}
+    again = {**wish, "input": [*HI, reasoning, message, call, result], "stream": True}
+    _, _, stream = gateway.client.ask("/v1/responses", again)
+    lines = [line for line in stream.decode().splitlines() if line.startswith("data: ")]
+    last = json.loads(lines[-1][6:])
+    assert last["type"] == "response.completed"
+    assert last["response"]["usage"]["output_tokens"] > 0
+    asked = gateway.stub.asked()[-1].json["messages"]
+    assert [m["role"] for m in asked] == ["system", "user", "assistant", "tool"]
+    assert asked[2]["reasoning"] == "Hm."
+    assert asked[2]["tool_calls"][0]["function"]["name"] == "a__close"
+    kept = gateway.client.ask("/v1/responses", {**wish, "previous_response_id": "resp_1"})
+    assert kept[0] == 400
+    assert b"previous_response_id" in kept[2]
+    assert gateway.client.ask("/v1/responses")[0] == 426
+
+
+def test_a_responses_stream_that_breaks_off_has_failed_and_is_cut(gateway: Gateway) -> None:
+    gateway.stub.script(Cut(after_events=3, clean=True))
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        gateway.client.ask("/v1/responses", {"input": "hi", "stream": True})
+    said = caught.value.partial.decode()
+    assert "event: response.failed" in said
+    assert "output_item.done" not in said
+    assert "response.completed" not in said
+    gateway.stub.script(Status(429, {"error": {"message": "slow"}}, retry_after=77))
+    status, headers, _ = gateway.client.ask("/v1/responses", {"input": "hi", "stream": True})
+    assert (status, headers["retry-after"]) == (429, "77")
+
+
+def test_a_packed_body_is_refused_by_name(gateway: Gateway) -> None:
+    status, _, body = gateway.client.ask(body=b"x", **{"content-encoding": "zstd"})
+    assert (status, b"encoding" in body) == (415, True)
+
+
+def test_how_hard_to_think_is_carried_where_the_path_can_say_it(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello."))
+    wish = {"model": "m", "input": "hi", "reasoning": {"effort": "minimal"}}
+    assert gateway.client.ask("/v1/responses", wish)[0] == 200
+    assert gateway.stub.asked()[-1].json["reasoning"]["effort"] == "medium"  # its lowest
+    wish |= {"model": "search:m", "reasoning": {"effort": "none"}}
+    status, headers, _ = gateway.client.ask("/v1/responses", wish)
+    assert (status, headers["x-nemocli-dropped"]) == (200, "reasoning.effort")
+
+
+def test_a_path_of_the_same_dialect_gets_the_clients_own_fields(gateway: Gateway) -> None:
+    gateway.stub.script(Answer("Hello."))
+    wish = {"model": "search:m", "input": "hi", "tools": [SEARCH], "preset": "pro", "user": "u"}
+    status, headers, body = gateway.client.ask("/v1/responses", wish)
+    assert (status, headers["x-nemocli-dropped"]) == (200, "user")
+    assert json.loads(body)["output"][0]["content"][0]["text"] == "Hello."
+    asked = gateway.stub.asked()[-1]
+    assert asked.path.endswith("/responses")
+    assert (asked.json["tools"], asked.json["preset"]) == ([SEARCH], "pro")
+    assert asked.json["input"] == "hi"
+    assert "user" not in asked.json
+
+
 @pytest.mark.slow
 def test_the_sdks_that_programs_use_are_served(gateway: Gateway) -> None:
     openai = pytest.importorskip("openai")
@@ -370,6 +444,12 @@ def test_the_sdks_that_programs_use_are_served(gateway: Gateway) -> None:
     with client.messages.stream(model="m", max_tokens=9, messages=HI) as stream:
         assert "".join(stream.text_stream) == "Hello."
         assert stream.get_final_message().usage.output_tokens > 0
+    response = chat.responses.create(model="m", input="hi")
+    assert response.output_text == "Hello."
+    with chat.responses.stream(model="m", input="hi") as events:
+        for _ in events:
+            pass
+        assert events.get_final_response().output_text == "Hello."
     gateway.stub.script(Status(400, {"error": {"message": "bad field"}}))
     with pytest.raises(openai.BadRequestError, match="bad field"):
         chat.chat.completions.create(model="m", messages=HI)
