@@ -99,6 +99,7 @@ cli/serve/ `nemocli serve` and `nemocli launch`.
   cli/serve/command            `nemocli serve`
   cli/serve/launch             `nemocli launch`
   cli/serve/run                From what was typed to a gateway that listens
+  cli/serve/start              A coding agent
 
 cli/sessions/ `nemocli sessions`: conversations that are kept, listed, read, searched, exported, rem
   cli/sessions/command         `nemocli sessions`
@@ -211,6 +212,9 @@ io/profiles/ Profile files: read, checked, layered, and cached.
   io/profiles/price_file       Prices that were refreshed or set by hand
 
 io/serve/ The gateway as an HTTP server.
+  io/serve/agents              The rows of coding agents
+  io/serve/asgi                The little of ASGI that the gateway needs
+  io/serve/call                One call through the gateway
   io/serve/gateway             The gateway as a bare ASGI application
   io/serve/server              uvicorn as a library
 
@@ -338,13 +342,16 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/world                   The world of a task
 
 serve/ The gateway: every path at one address, in the dialect that agents speak.
+  serve/agents                 Coding agents as rows
   serve/carried                What of a client's request reaches a model
   serve/guard                  Who may talk to the gateway
   serve/incoming               What a client asked for
+  serve/loops                  Agents that loop
   serve/messages               The Messages dialect at the gateway
   serve/outgoing               What a client gets
   serve/responses              The Responses dialect at the gateway
   serve/responses_reply        The Responses dialect at the gateway
+  serve/tally                  What went through a gateway
 
 engine/ The only loop around calls; async, through ports only.
   engine/agent                 The loop of a model with tools

@@ -57,6 +57,7 @@ class FaultKind(StrEnum):
     SCHEMA = "schema_mismatch"
     CORRUPT = "corrupt_data"
     BUDGET = "budget"
+    LOOP = "loop_detected"
     INTERRUPTED = "interrupted"
 
 
@@ -83,6 +84,7 @@ EXIT: dict[FaultKind, ExitCode] = {
     FaultKind.SCHEMA: ExitCode.INCOMPLETE,
     FaultKind.CORRUPT: ExitCode.INCOMPLETE,
     FaultKind.BUDGET: ExitCode.BUDGET,
+    FaultKind.LOOP: ExitCode.BUDGET,
     FaultKind.INTERRUPTED: ExitCode.INTERRUPTED,
 }
 

@@ -49,6 +49,7 @@ _STOPS = {
     "tool_calls": "tool_use",
     "content_filter": "refusal",
 }
+_STOPPED = {FaultKind.BUDGET: "budget_exceeded: ", FaultKind.LOOP: "loop_detected: "}
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -334,7 +335,7 @@ def refused_json(status: int, message: str) -> bytes:
 
 def _error(fault: Fault) -> dict[str, Any]:
     kind = _TYPES.get(status_of(fault), "api_error")
-    code = "budget_exceeded: " if fault.kind is FaultKind.BUDGET else ""
+    code = _STOPPED.get(fault.kind, "")
     message = code + error_text(fault)
     return {"type": "error", "error": {"type": kind, "message": message}}
 

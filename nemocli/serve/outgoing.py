@@ -19,6 +19,7 @@ _STATUS = {
     FaultKind.REQUEST: 400,
     FaultKind.USAGE: 400,
     FaultKind.BUDGET: 400,
+    FaultKind.LOOP: 400,
     FaultKind.AUTH: 401,
     FaultKind.QUOTA: 402,
     FaultKind.RATE: 429,

@@ -22,6 +22,7 @@ _CODES = {
     FaultKind.RATE: "rate_limit_exceeded",
     FaultKind.QUOTA: "insufficient_quota",
     FaultKind.BUDGET: "insufficient_quota",
+    FaultKind.LOOP: "insufficient_quota",
     FaultKind.REQUEST: "invalid_prompt",
     FaultKind.AUTH: "invalid_prompt",
 }

@@ -15,6 +15,12 @@ Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="NAME=TARGET", help="What a client's model name means."),
 ]
+LoopGuard = Annotated[
+    int,
+    typer.Option(
+        "--loop-guard", metavar="N", min=0, help="Refuse what failed or came N times in a row."
+    ),
+]
 
 
 @app.command(epilog=examples("timeout 3 nemocli serve --port 0 || true"))
@@ -38,6 +44,7 @@ def serve(
     map_: Map = None,
     max_cost: options.MaxCost = None,
     tag: options.Tag = None,
+    loop_guard: LoopGuard = 8,
     json: options.Json = False,
 ) -> None:
     """Chat completions, Responses and Messages over every path, with the same ledger and budgets.
@@ -49,6 +56,6 @@ def serve(
 
     wish = ServeOptions(
         host, port, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
-        tuple(map_ or ()), max_cost, tuple(tag or ()),
+        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard,
     )  # fmt: skip
     begin(ctx.obj, wish, as_json=json)

@@ -1,4 +1,4 @@
-"""`nemocli launch`: a program of the user's behind a gateway of its own."""
+"""`nemocli launch`: a coding agent, or any program, behind a gateway of its own."""
 
 from __future__ import annotations
 
@@ -8,34 +8,50 @@ import typer
 
 from nemocli.cli import options
 from nemocli.cli.help.text import examples
-from nemocli.cli.serve.command import Map
+from nemocli.cli.serve.command import LoopGuard, Map
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog=examples("nemocli launch -- env"))
+@app.command(epilog=examples("nemocli launch", "nemocli launch -- env"))
 def launch(
     ctx: typer.Context,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGS]...")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[AGENT] [-- ARGS]...", help="An agent, or any command after --."),
+    ] = None,
     provider: options.Provider = None,
     model: options.Model = None,
     map_: Map = None,
     max_cost: options.MaxCost = None,
     tag: options.Tag = None,
+    loop_guard: LoopGuard = 8,
+    own_settings: Annotated[
+        bool,
+        typer.Option("--own-settings", help="The agent's usual settings, not a folder of its own."),
+    ] = False,
+    json: options.Json = False,
 ) -> None:
-    """Run a program behind a gateway: its calls are booked here, its exit code is kept.
+    """Run a coding agent behind a gateway: its calls are booked here, its exit code is kept.
 
-    It gets OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL and ANTHROPIC_AUTH_TOKEN, and no
-    key of a provider.
+    Without words: the agents that are known. A known one (codex, claude, opencode, ...) is told the
+    address, the model and its context. Any other program gets OPENAI_BASE_URL, OPENAI_API_KEY,
+    ANTHROPIC_BASE_URL and ANTHROPIC_AUTH_TOKEN. None gets the key of a provider.
     """
     from nemocli.cli.serve.run import ServeOptions
-    from nemocli.cli.serve.run import launch as begin
+    from nemocli.cli.serve.start import launch as begin
+    from nemocli.cli.serve.start import show_agents
 
+    if not words:
+        show_agents(ctx.obj, as_json=json)
+        return
     wish = ServeOptions(
         providers=tuple(provider or ()),
         model=model,
         maps=tuple(map_ or ()),
         max_cost=max_cost,
         tags=tuple(tag or ()),
+        loops=loop_guard,
+        command="launch",
     )
-    raise typer.Exit(begin(ctx.obj, wish, command))
+    raise typer.Exit(begin(ctx.obj, wish, words, own_settings=own_settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,12 +15,13 @@ from nemocli.cli.event_loop import run_async
 from nemocli.cli.request_options import retry_base_s
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import usage_error
-from nemocli.core.money import pico_from_usd, usd_short
+from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.engine.waiting import stopped
 from nemocli.io.clock import SystemClock
-from nemocli.io.programs import find_program, without_keys
+from nemocli.io.profiles.catalogue import shipped_folder
+from nemocli.io.serve.agents import Agents, agents_in
 from nemocli.io.serve.gateway import Gateway, Paths
 from nemocli.io.serve.server import bound, listening
 from nemocli.serve.guard import LOOPBACK, Guard
@@ -42,15 +43,18 @@ class ServeOptions:
     maps: tuple[str, ...] = ()
     max_cost: str | None = None
     tags: tuple[str, ...] = ()
+    loops: int = 0
+    command: str = "serve"
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A gateway that listens."""
+    """A gateway that listens. `target` is where a call goes that names no other model."""
 
     gateway: Gateway
     base_url: str
     token: str | None
+    target: Target
 
 
 def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
@@ -96,10 +100,16 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
         guard = Guard(token, port, frozenset(h.lower() for h in wish.hosts), addresses=not local)
         async with world_of(setup) as world:
             paths = Paths(routes.plan_of, routes.models())
-            gateway = Gateway(world, guard, paths, routes.budget)
+            headers = [a.session for a in known_agents(setup).known.values() if a.session]
+            gateway = Gateway(world, guard, paths, routes.budget, headers, wish.loops)
             shown = f"[{wish.host}]" if ":" in wish.host else wish.host
             async with listening(gateway, sock):
-                yield Serving(gateway, f"http://{shown}:{port}/v1", token)
+                yield Serving(gateway, f"http://{shown}:{port}/v1", token, routes.target)
+
+
+def known_agents(setup: Setup) -> Agents:
+    """The agents that come with the program and the user's own."""
+    return agents_in((shipped_folder() / "agents", setup.paths.profiles / "agents"))
 
 
 def _token(setup: Setup, wish: ServeOptions) -> str | None:
@@ -133,10 +143,15 @@ class Routes:
             self._default.targets,
             Policy(tries=2, budget=2, fallback=fallback, base_s=retry_base_s(setup)),
             run_id=SystemClock().new_id(),
-            command="serve",
+            command=wish.command,
             tags=wish.tags,
             project=setup.project,
         )
+
+    @property
+    def target(self) -> Target:
+        """Where a call goes that names no other model."""
+        return self._default.targets[0]
 
     def models(self) -> tuple[str, ...]:
         """The names on offer: the default one first."""
@@ -175,59 +190,3 @@ def _mapping(text: str) -> tuple[str, str]:
     if not name or not target:
         raise usage_error(f"--map {text!r} is no pair", "`--map gpt-5=openrouter:nemotron-3-ultra`")
     return name, target
-
-
-def launch(setup: Setup, wish: ServeOptions, command: Sequence[str]) -> int:
-    """A command behind a gateway of its own; its exit code."""
-    program = find_program(command[0], setup.env)
-    if program is None:
-        raise usage_error(f"`{command[0]}` is not installed", "is it in PATH?")
-    return run_async(lambda: _launch(setup, wish, [program, *command[1:]]))
-
-
-async def _launch(setup: Setup, wish: ServeOptions, argv: list[str]) -> int:
-    async with serving(setup, wish) as found:
-        env = _environment(setup.env, setup.key_names(), found)
-        process = await asyncio.create_subprocess_exec(*argv, env=env)
-        try:
-            code = await process.wait()
-        except asyncio.CancelledError:
-            stopped()
-            code = await _ended(process)
-    setup.err.dim(_receipt(found))
-    return code if code >= 0 else 128 - code
-
-
-async def _ended(process: asyncio.subprocess.Process) -> int:
-    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself."""
-    try:
-        async with asyncio.timeout(10):
-            return await process.wait()
-    except TimeoutError:
-        process.kill()
-        return await process.wait()
-
-
-def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) -> dict[str, str]:
-    """The user's own, without any provider's key, and with the address and the gateway's token."""
-    dropped = {*keys, "ANTHROPIC_API_KEY"}  # it would go before the token
-    out = without_keys(env, dropped)
-    if "PYTHONPATH" in env:
-        out["PYTHONPATH"] = env["PYTHONPATH"]  # its own, unlike that of programs we choose
-    token = found.token or "none"
-    return out | {
-        "OPENAI_BASE_URL": found.base_url,
-        "OPENAI_API_BASE": found.base_url,
-        "OPENAI_API_KEY": token,
-        "ANTHROPIC_BASE_URL": found.base_url.removesuffix("/v1"),
-        "ANTHROPIC_AUTH_TOKEN": token,
-    }
-
-
-def _receipt(found: Serving) -> str:
-    """Calls and money of one launch."""
-    count = found.gateway.count
-    said = [f"{n} {what}" for what, n in sorted(count.items())]
-    spent = found.gateway.spent_pico
-    money = "cost unknown" if spent is None else usd_short(spent)
-    return f"gateway: {', '.join(said) or 'no calls'}; {money}"

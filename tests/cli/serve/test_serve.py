@@ -87,7 +87,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with Stub() as stub:
         home.provider("search", stub.url, extends="perplexity", default_model="m")
         home.provider("stub", stub.url, default_model="m")
-        running, client = started(home, "-p", "stub", "--tag", "agent")
+        running, client = started(home, "-p", "stub", "--tag", "agent", "--loop-guard", "0")
         with running:
             yield Gateway(home, stub, running, client)
 
@@ -305,7 +305,7 @@ def test_a_program_is_launched_with_the_address_and_no_key(home: Home, tmp_path:
                    env={"PATH": os.environ["PATH"], "NEMOCLI_KEY_STUB": KEY})  # fmt: skip
     assert done.code == 7
     assert done.text == "Hello. False\n"
-    assert "gateway: 1 answered; $0.25" in done.err
+    assert "gateway: 1 call · 10 tokens in, 5 out · $0.25" in done.err
     assert run("launch", "-p", "stub", "--", "no-such-program", home=home).code == 2
     assert isinstance(done, Done)
 

@@ -1,0 +1,119 @@
+"""A coding agent, or any program, behind a gateway of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nemocli.cli.event_loop import run_async
+from nemocli.cli.serve.run import ServeOptions, Serving, known_agents, serving
+from nemocli.cli.terminal.tables import table
+from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.engine.waiting import stopped
+from nemocli.io.programs import find_program, without_keys
+from nemocli.io.serve.agents import prepare
+from nemocli.serve.agents import Address, Agent, AgentError, Start, started
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+
+
+def show_agents(setup: Setup, *, as_json: bool) -> None:
+    """The agents that are known, and which are installed here."""
+    agents = known_agents(setup)
+    found = {a.name: find_program(a.program, setup.env) for a in agents.known.values()}
+    if as_json:
+        rows = [
+            {"name": a.name, "title": a.title, "program": found[a.name], "install": a.install}
+            for a in agents.known.values()
+        ]
+        setup.out.json({"schema": "nemocli.agents/1", "agents": rows})
+    else:
+        lines = [
+            (a.name, a.title, "installed" if found[a.name] else a.install)
+            for a in sorted(agents.known.values(), key=lambda a: a.name)
+        ]
+        width = setup.terminal.width if setup.terminal.stdout else None
+        for line in table(("AGENT", "", "INSTALLED, OR HOW"), lines, width):
+            setup.out.line(line)
+        setup.err.dim("`nemocli launch AGENT`; any other program: `nemocli launch -- COMMAND`")
+    for fault in agents.broken.values():
+        setup.err.warn(fault.message)
+
+
+def launch(
+    setup: Setup, wish: ServeOptions, words: Sequence[str], *, own_settings: bool = False
+) -> int:
+    """A command behind a gateway of its own; its exit code."""
+    agents = known_agents(setup)
+    name, args = words[0], list(words[1:])
+    if name in agents.broken:
+        raise NemoError(agents.broken[name])
+    agent = agents.known.get(name)
+    program = find_program(agent.program if agent is not None else name, setup.env)
+    if program is None:
+        how = f"`{agent.install}`" if agent is not None else "is it in PATH? `nemocli launch` lists"
+        raise usage_error(f"`{name}` is not installed", how)
+    return run_async(lambda: _launch(setup, wish, agent, [program, *args], own=own_settings))
+
+
+async def _launch(
+    setup: Setup, wish: ServeOptions, agent: Agent | None, argv: list[str], *, own: bool
+) -> int:
+    async with serving(setup, wish) as found:
+        env = _environment(setup.env, setup.key_names(), found)
+        if agent is not None:
+            start = _started(setup, agent, found, own=own)
+            env |= start.env
+            argv = [argv[0], *start.args, *argv[1:]]
+        process = await asyncio.create_subprocess_exec(*argv, env=env)
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            stopped()
+            code = await _ended(process)
+    for line in found.gateway.tally.receipt(agent.name if agent is not None else "gateway"):
+        setup.err.dim(line)
+    return code if code >= 0 else 128 - code
+
+
+def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
+    folder = setup.paths.data / "agents" / agent.name
+    target = found.target
+    model = found.gateway.paths.models[0]
+    address = Address(
+        found.base_url, found.token or "none", model, target.context, target.output_limit
+    )
+    try:
+        start = started(agent, address, str(folder), own_settings=own)
+    except AgentError as error:
+        raise config_error(str(error), "name another model with `-m`") from error
+    prepare(folder, start)
+    return start
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself."""
+    try:
+        async with asyncio.timeout(10):
+            return await process.wait()
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
+
+
+def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) -> dict[str, str]:
+    """The user's own, without any provider's key, and with the address and the gateway's token."""
+    dropped = {*keys, "ANTHROPIC_API_KEY"}  # it would go before the token
+    out = without_keys(env, dropped)
+    if "PYTHONPATH" in env:
+        out["PYTHONPATH"] = env["PYTHONPATH"]  # its own, unlike that of programs we choose
+    token = found.token or "none"
+    return out | {
+        "OPENAI_BASE_URL": found.base_url,
+        "OPENAI_API_BASE": found.base_url,
+        "OPENAI_API_KEY": token,
+        "ANTHROPIC_BASE_URL": found.base_url.removesuffix("/v1"),
+        "ANTHROPIC_AUTH_TOKEN": token,
+    }

@@ -1,0 +1,177 @@
+"""One call through the gateway: asked through the engine's one door, handed on as it comes.
+
+A client that goes away cancels its call; a reply that breaks off ends as an error event and a
+connection that is cut, never as a clean end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from nemocli.core.budget import RunBudget
+from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
+from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.money import usd_text
+from nemocli.core.plan import Plan
+from nemocli.core.ports import World
+from nemocli.core.request import Request
+from nemocli.engine.run import Answer, run
+from nemocli.io.serve.asgi import CutError, Receive, Send, reply, start
+from nemocli.serve.incoming import Incoming
+from nemocli.serve.outgoing import Reply, error_headers, status_of
+
+SILENCE_S = 10.0
+"""Without a word from the model, after which the client is told that it is waited for."""
+MOST_WAITING = 16 << 20
+"""Characters that a slow reader may let pile up before its call is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of client is read, answered and told of failures. `reply` takes the reply's id,
+    its model, when it began and what was asked."""
+
+    read: Callable[[bytes], Incoming]
+    reply: Callable[[str, str, int, Incoming], Reply]
+    error: Callable[[Fault], bytes]
+
+
+async def fail(
+    send: Send, dialect: Dialect, fault: Fault, more: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """A failure before anything was said, in the client's own envelope."""
+    await reply(send, status_of(fault), dialect.error(fault), (*more, *error_headers(fault)))
+
+
+@dataclass(slots=True)
+class Call:
+    """One call under way. `over` is told how it ended (answered, failed, left), and why."""
+
+    world: World
+    budget: RunBudget | None
+    over: Callable[[str, Answer, Fault | None], None]
+    dialect: Dialect
+    wish: Incoming
+    plan: Plan
+    served: str | None
+    dropped: tuple[str, ...]
+    send: Send
+    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    waiting: int = 0
+    begun: bool = False
+    reply: Reply | None = None
+    sent_at: float = field(default_factory=time.monotonic)
+    answer: Answer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answer = Answer(Fold(), self.plan.targets[0])
+
+    async def carry_out(self, request: Request, receive: Receive) -> None:
+        """Ask, and hand on what comes as it comes; whoever leaves cancels."""
+        plan = replace(self.plan, keep=not self.wish.stream)
+        asking = asyncio.create_task(
+            run(plan, request, self.world, self._sink, budget=self.budget, answer=self.answer)
+        )
+        asking.add_done_callback(lambda _: self.events.put_nowait(None))
+        watching = asyncio.create_task(_gone(receive, asking))
+        try:
+            await self._hand_on()
+            await self._end(asking)
+        finally:
+            watching.cancel()
+            asking.cancel()
+            await asyncio.gather(asking, watching, return_exceptions=True)
+
+    def _sink(self, event: Event) -> None:
+        if self.wish.stream:
+            self.waiting += _size(event)
+            self.events.put_nowait(event)
+
+    async def _hand_on(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    event = await self.events.get()
+            except TimeoutError:
+                await self._keep_alive()
+                continue
+            if event is None:
+                return
+            self.waiting -= _size(event)
+            if isinstance(event, Text | Reasoning | ToolCallPart):
+                if data := self._made().chunk(event):
+                    await self._piece(data)
+                elif time.monotonic() - self.sent_at > SILENCE_S:
+                    await self._keep_alive()
+            if self.waiting > MOST_WAITING:
+                raise CutError
+
+    async def _keep_alive(self) -> None:
+        if self.wish.stream:
+            await self._piece(self._made().keep_alive)
+
+    def _made(self) -> Reply:
+        if self.reply is None:
+            started, answer = self.answer.fold.started, self.answer
+            name = started.reply_id or f"call-{answer.attempt_id}"
+            model = started.model or answer.target.model
+            self.reply = self.dialect.reply(name, model, int(time.time()), self.wish)
+        return self.reply
+
+    async def _end(self, asking: asyncio.Task[Answer]) -> None:
+        answer = self.answer
+        if asking.cancelled():
+            self.over("left", answer, None)
+            return  # the client is gone
+        fault = None
+        if (error := asking.exception()) is not None:
+            fault = getattr(error, "fault", None) or Fault(FaultKind.INTERNAL, "a fault of ours")
+        elif not isinstance(answer.fold.end, Finished):
+            fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
+        self.over("failed" if fault else "answered", answer, fault)
+        if fault is None and self.wish.stream:
+            await self._piece(self._made().end(answer.fold), more=False)
+        elif fault is None:
+            await reply(self.send, 200, self._made().whole(answer.fold), self._headers())
+        elif not self.begun:
+            await fail(self.send, self.dialect, fault, self._headers())
+        else:
+            await self._piece(self._made().failed(fault))
+            raise CutError
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        answer = self.answer
+        found = [("x-nemocli-provider", answer.target.provider.name)]
+        if answer.attempt_id:
+            found.append(("x-nemocli-attempt", answer.attempt_id))
+        if self.served is not None:
+            found.append(("x-nemocli-served", self.served))
+        if self.dropped:
+            found.append(("x-nemocli-dropped", ", ".join(self.dropped)[:1000]))
+        cost = answer.last.cost if answer.last is not None else None
+        usd = None if cost is None else usd_text(cost.pico)
+        if usd is not None and not self.begun:
+            found.append(("x-nemocli-cost-usd", usd))
+        return tuple(found)
+
+    async def _piece(self, data: bytes, *, more: bool = True) -> None:
+        if not self.begun:
+            self.begun = True
+            await start(self.send, 200, "text/event-stream", self._headers())
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        self.sent_at = time.monotonic()
+
+
+def _size(event: Event) -> int:
+    """About how many characters an event holds in memory."""
+    return len(event.text) if isinstance(event, Text | Reasoning) else 64
+
+
+async def _gone(receive: Receive, asking: asyncio.Task[Answer]) -> None:
+    """Until the client leaves: then nobody wants the answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    asking.cancel()
