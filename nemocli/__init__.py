@@ -217,6 +217,7 @@ io/serve/ The gateway as an HTTP server.
   io/serve/call                One call through the gateway
   io/serve/gateway             The gateway as a bare ASGI application
   io/serve/server              uvicorn as a library
+  io/serve/tap                 A transport that lets one call through the gateway see the bytes of i
 
 io/servers/ Servers that must be started before they can be asked, and the weights they need.
   io/servers/command           Servers that another program starts and lists
@@ -344,6 +345,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
 serve/ The gateway: every path at one address, in the dialect that agents speak.
   serve/agents                 Coding agents as rows
   serve/carried                What of a client's request reaches a model
+  serve/frames                 The events of a stream as the bytes they came in
   serve/guard                  Who may talk to the gateway
   serve/incoming               What a client asked for
   serve/loops                  Agents that loop

@@ -214,6 +214,7 @@ class MessagesReply:
     finish is never closed."""
 
     keep_alive: bytes = PING
+    last: bytes = b""
 
     def __init__(self, reply_id: str, model: str) -> None:
         self._about = {"id": reply_id, "type": "message", "role": "assistant", "model": model}

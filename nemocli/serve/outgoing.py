@@ -44,6 +44,10 @@ class Reply(Protocol):
     def keep_alive(self) -> bytes:
         """What says that the model is waited for."""
 
+    @property
+    def last(self) -> bytes:
+        """What ends a stream of the dialect whose server left that out; often nothing."""
+
     def chunk(self, event: Event) -> bytes:
         """What an event looks like; nothing for those that are not for the client, or not yet."""
 
@@ -61,6 +65,7 @@ class ChatReply:
     """One reply as chunks, or whole. Usage is sent in a stream where it was asked for."""
 
     keep_alive: bytes = KEEP_ALIVE
+    last: bytes = DONE
 
     def __init__(self, reply_id: str, model: str, created: int, *, include_usage: bool) -> None:
         self._about = {

@@ -32,6 +32,8 @@ _CODES = {
 class ResponsesReply:
     """One reply as events, or whole."""
 
+    last: bytes = b""
+
     def __init__(
         self, reply_id: str, model: str, created: int, tools: Mapping[str, ToolName]
     ) -> None:

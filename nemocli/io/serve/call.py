@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from nemocli.core.budget import RunBudget
@@ -20,13 +20,15 @@ from nemocli.core.ports import World
 from nemocli.core.request import Request
 from nemocli.engine.run import Answer, run
 from nemocli.io.serve.asgi import CutError, Receive, Send, reply, start
+from nemocli.io.serve.tap import Tap
+from nemocli.serve.frames import Frames
 from nemocli.serve.incoming import Incoming
 from nemocli.serve.outgoing import Reply, error_headers, status_of
 
 SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
-MOST_WAITING = 16 << 20
-"""Characters that a slow reader may let pile up before its call is given up."""
+MOST_WAITING = 256 << 10
+"""Bytes or characters that wait for a slow reader before no more are read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ async def fail(
 
 @dataclass(slots=True)
 class Call:
-    """One call under way. `over` is told how it ended (answered, failed, left), and why."""
+    """One call under way. `over` is told how it ended (answered, failed, left), and why; `alike`
+    says that the path speaks the client's own dialect, whose bytes then go on as they are."""
 
     world: World
     budget: RunBudget | None
@@ -58,11 +61,15 @@ class Call:
     plan: Plan
     served: str | None
     dropped: tuple[str, ...]
+    alike: bool
     send: Send
-    events: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Event | bytes | None] = field(default_factory=asyncio.Queue)
     waiting: int = 0
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
     begun: bool = False
     reply: Reply | None = None
+    raw: Frames | None = None
+    pending: list[bytes] = field(default_factory=list)
     sent_at: float = field(default_factory=time.monotonic)
     answer: Answer = field(init=False)
 
@@ -72,8 +79,10 @@ class Call:
     async def carry_out(self, request: Request, receive: Receive) -> None:
         """Ask, and hand on what comes as it comes; whoever leaves cancels."""
         plan = replace(self.plan, keep=not self.wish.stream)
+        tap = Tap(self.world.transport, self._opened, self._took, self._room)
+        world = replace(self.world, transport=tap) if self.wish.stream else self.world
         asking = asyncio.create_task(
-            run(plan, request, self.world, self._sink, budget=self.budget, answer=self.answer)
+            run(plan, request, world, self._sink, budget=self.budget, answer=self.answer)
         )
         asking.add_done_callback(lambda _: self.events.put_nowait(None))
         watching = asyncio.create_task(_gone(receive, asking))
@@ -85,29 +94,61 @@ class Call:
             asking.cancel()
             await asyncio.gather(asking, watching, return_exceptions=True)
 
+    def _opened(self, headers: Mapping[str, str]) -> None:
+        """A reply begins; nothing of one before it was shown."""
+        stream = "event-stream" in headers.get("content-type", "")
+        self.raw = Frames(counts=self.wish.include_usage) if self.alike and stream else None
+        self.pending = []
+
+    def _took(self, chunk: bytes) -> None:
+        if self.raw is not None:
+            self.pending += self.raw.feed(chunk)
+            if self.answer.fold.shown:
+                self._flush()
+
     def _sink(self, event: Event) -> None:
-        if self.wish.stream:
-            self.waiting += _size(event)
-            self.events.put_nowait(event)
+        if not self.wish.stream:
+            return
+        if self.raw is None:
+            self._queue(event, _size(event))
+        elif isinstance(event, Text | Reasoning | ToolCallPart | Finished):
+            self._flush()
+
+    def _flush(self) -> None:
+        for frame in self.pending:
+            self._queue(frame, len(frame))
+        self.pending.clear()
+
+    def _queue(self, item: Event | bytes, size: int) -> None:
+        self.waiting += size
+        self.events.put_nowait(item)
+
+    async def _room(self) -> None:
+        """Until the client has taken most of what came: it is the model's server that waits."""
+        while self.waiting > MOST_WAITING:
+            self.taken.clear()
+            await self.taken.wait()
 
     async def _hand_on(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(SILENCE_S):
-                    event = await self.events.get()
+                    item = await self.events.get()
             except TimeoutError:
                 await self._keep_alive()
                 continue
-            if event is None:
+            if item is None:
                 return
-            self.waiting -= _size(event)
-            if isinstance(event, Text | Reasoning | ToolCallPart):
-                if data := self._made().chunk(event):
+            if isinstance(item, bytes):
+                await self._piece(item)
+            elif isinstance(item, Text | Reasoning | ToolCallPart):
+                if data := self._made().chunk(item):
                     await self._piece(data)
                 elif time.monotonic() - self.sent_at > SILENCE_S:
                     await self._keep_alive()
-            if self.waiting > MOST_WAITING:
-                raise CutError
+            self.waiting -= len(item) if isinstance(item, bytes) else _size(item)
+            if self.waiting <= MOST_WAITING:
+                self.taken.set()
 
     async def _keep_alive(self) -> None:
         if self.wish.stream:
@@ -133,7 +174,8 @@ class Call:
             fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
         self.over("failed" if fault else "answered", answer, fault)
         if fault is None and self.wish.stream:
-            await self._piece(self._made().end(answer.fold), more=False)
+            ended = self.raw.end() if self.raw is not None else self._made().end(answer.fold)
+            await self._piece(ended or self._made().last, more=False)
         elif fault is None:
             await reply(self.send, 200, self._made().whole(answer.fold), self._headers())
         elif not self.begun:

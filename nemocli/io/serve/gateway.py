@@ -134,7 +134,7 @@ class Gateway:
             del body
             self._looping(key, wish)
             plan, served = self.paths.plan_of(wish.model)
-            request, dropped = _request(wish, plan)
+            request, dropped, alike = _request(wish, plan)
         except NemoError as error:
             self.tally.fault(error.fault.message)
             await fail(send, dialect, error.fault)
@@ -155,7 +155,9 @@ class Gateway:
             elif how == "answered":
                 self.failures.answered(key)
 
-        call = Call(self.world, self.budget, over, dialect, wish, plan, served, dropped, send)
+        call = Call(
+            self.world, self.budget, over, dialect, wish, plan, served, dropped, alike, send
+        )
         await call.carry_out(request, receive)
 
     def _looping(self, key: bytes, wish: Incoming) -> None:
@@ -202,10 +204,11 @@ def _models(names: Sequence[str]) -> bytes:
     return json.dumps({"object": "list", "data": rows, **about}).encode()
 
 
-def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...]]:
-    """The wish in the form that its targets take, and what is left out of it. Raises NemoError
-    (request)."""
+def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool]:
+    """The wish in the form that its targets take, what is left out of it, and whether it is the
+    client's own. Raises NemoError (request)."""
     alike = all(target.provider.dialect == wish.dialect for target in plan.targets)
+    alike = alike and wish.same is not None
     if alike and wish.same is not None:
         request, dropped = wish.same, wish.same_dropped
     elif wish.other is not None:
@@ -215,8 +218,8 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...]]:
     if request.reasoning is not None and not all(
         _has_effort(target, request.reasoning) for target in plan.targets
     ):
-        return replace(request, reasoning=None), (*dropped, "reasoning.effort")
-    return request, dropped
+        return replace(request, reasoning=None), (*dropped, "reasoning.effort"), alike
+    return request, dropped, alike
 
 
 def _has_effort(target: Target, effort: Effort) -> bool:

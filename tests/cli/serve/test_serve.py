@@ -17,7 +17,7 @@ import pytest
 
 from tests.run import KEY, Done, Home, Running, run, spawn
 from tests.servers.answer import Answer
-from tests.servers.behaviours import Cut, MidStreamError, Reset, Stall, Status
+from tests.servers.behaviours import BigStream, Cut, MidStreamError, Raw, Reset, Stall, Status
 from tests.servers.stub import Stub
 
 HI = [{"role": "user", "content": "hi"}]
@@ -122,6 +122,55 @@ def test_a_stream_is_handed_on_piece_by_piece(gateway: Gateway) -> None:
     assert "".join(p["function"].get("arguments", "") for p in parts) == '{"q": 1}'
     assert chunks[-1]["usage"]["prompt_tokens"] > 0
     assert all("usage" not in json.loads(line) for line in gateway.client.streamed()[:-1])
+
+
+OWN_BYTES = (
+    b": hello\n\n"
+    b'data: {"id":"x","choices":[{"index":0,"delta":{"role":"assistant"}}],"odd":1}\r\n\r\n'
+    b'data: {"choices":[{"index":0,"delta":{"content":"Hi","new":[1]},"finish_reason":null}]}\n\n'
+    b'data:{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+)
+COUNTS = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def test_a_stream_of_the_same_dialect_is_handed_on_byte_for_byte(gateway: Gateway) -> None:
+    gateway.stub.script(Raw(OWN_BYTES + COUNTS + DONE))
+    wish = {"model": "m", "messages": HI, "stream": True}
+    assert gateway.client.ask(body=wish)[2] == OWN_BYTES + DONE
+    asked = {**wish, "stream_options": {"include_usage": True}}
+    assert gateway.client.ask(body=asked)[2] == OWN_BYTES + COUNTS + DONE
+    assert gateway.home.attempts()[-1]["output_tokens"] == 1
+    gateway.stub.script(Raw(OWN_BYTES))  # without its last line
+    assert gateway.client.ask(body=wish)[2] == OWN_BYTES + DONE
+    half = OWN_BYTES[: OWN_BYTES.index(b"data:{")]
+    gateway.stub.script(Raw(half))
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        gateway.client.ask(body=wish)
+    assert caught.value.partial.startswith(half + b'data: {"error"')
+    assert b"[DONE]" not in caught.value.partial
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory a process holds."""
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_reader_that_does_not_read_holds_the_server_back(gateway: Gateway, path: str) -> None:
+    size = 100_000_000
+    gateway.stub.script(BigStream(size))
+    wish = {"model": "m", "messages": HI, "stream": True, "max_tokens": 9}
+    pid = gateway.running.process.pid
+    before = resident(pid)
+    connection = gateway.client.open(path, wish)
+    time.sleep(1.5)
+    assert resident(pid) - before < 30_000_000
+    connection.close()
+    gateway.stub.script(Answer("Hello."))
+    assert gateway.client.chat()[0] == 200
 
 
 @pytest.mark.parametrize(
