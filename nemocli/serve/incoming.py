@@ -63,7 +63,8 @@ def refusal(message: str, field: str | None = None) -> NemoError:
 
 
 def incoming(body: bytes) -> Incoming:
-    """Read a body. Raises NemoError (request)."""
+    """Read a body. Raises NemoError (request). The turn in `same` is there for estimates of length
+    alone: the client's own fields stand in its place."""
     data, model, stream = opened(body)
     _carried(data)
     extra = data.get("stream_options")
@@ -73,7 +74,7 @@ def incoming(body: bytes) -> Incoming:
         other, why = _translated(model, data), None
     except NemoError as error:
         other, why = None, error.fault.message
-    same = Request(model, _outline(data["messages"]), options=options)
+    same = Request(model, (Message("user", body.decode("utf-8", "replace")),), options=options)
     return Incoming(model, stream, usage, same, other, why)
 
 
@@ -115,11 +116,6 @@ def _carried(data: Mapping[str, Any]) -> None:
             raise refusal("cannot be carried here", name)
     if "audio" in (data.get("modalities") or ()):
         raise refusal("text only", "modalities")
-
-
-def _outline(messages: list[Any]) -> tuple[Message, ...]:
-    """As much of the turns as estimates need: their length."""
-    return tuple(Message("user", json.dumps(turn, ensure_ascii=False)) for turn in messages)
 
 
 def _translated(model: str, data: Mapping[str, Any]) -> Request:

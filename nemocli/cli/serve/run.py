@@ -59,7 +59,7 @@ class Serving:
 
 def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
     """Until it is told to stop."""
-    run_async(lambda: _serve(setup, wish, as_json=as_json))
+    run_async(lambda: _serve(setup, wish, as_json=as_json), many=True)
 
 
 async def _serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
@@ -98,7 +98,7 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
         port = int(sock.getsockname()[1])
         local = wish.host in LOOPBACK
         guard = Guard(token, port, frozenset(h.lower() for h in wish.hosts), addresses=not local)
-        async with world_of(setup) as world:
+        async with world_of(setup, many=True) as world:
             paths = Paths(routes.plan_of, routes.models())
             headers = [a.session for a in known_agents(setup).known.values() if a.session]
             gateway = Gateway(world, guard, paths, routes.budget, headers, wish.loops)

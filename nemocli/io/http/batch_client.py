@@ -200,7 +200,7 @@ class _Chunks:
         connection = self._connection
         while True:
             if connection.chunks:
-                return connection.chunks.popleft()
+                return connection.taken()
             if connection.complete:
                 raise StopAsyncIteration
             if connection.timed_out or connection.error is not None:

@@ -27,6 +27,8 @@ SWEEP_S = 0.1
 IDLE_S = 15.0
 """A connection is not used again after so long: its server may be about to close it."""
 MOST_HEAD = 64 * 1024
+MOST_UNREAD = 256 * 1024
+"""Bytes of a body that wait for their reader before the server is made to wait."""
 _INFORMED = frozenset({100, 102, 103})
 _UNASKED = "more came than was asked for"
 _EARLY = "more came than was asked for: a reply before its request was written"
@@ -145,6 +147,8 @@ class Connection(asyncio.Protocol):
         self.timed_out = False
         self.error: Exception | None = None
         self._head = 0
+        self._unread = 0
+        self._paused = False
         self._keep = False
         self._news: asyncio.Future[None] | None = None
         self.total = float("inf")
@@ -164,6 +168,17 @@ class Connection(asyncio.Protocol):
         if transport is not None:
             body = call.body
             transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (lane.head(call), len(body), body))
+
+    def taken(self) -> bytes:
+        """The next piece of the body that is here."""
+        chunk = self.chunks.popleft()
+        self._unread -= len(chunk)
+        if self._paused and self._unread <= MOST_UNREAD // 2:
+            self._paused = False
+            self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
+            if self._transport is not None and not self.gone:
+                self._transport.resume_reading()
+        return chunk
 
     async def news(self) -> None:
         """Something came, or nothing more will."""
@@ -227,6 +242,12 @@ class Connection(asyncio.Protocol):
         except (self._nonsense, ConnectionError) as error:
             self.error = error
             self.gone = True
+        over = self._unread > MOST_UNREAD and not self.complete
+        if over and not self._paused and not self.gone:
+            self._paused = True
+            self.deadline = self.total  # it is not the server that is slow
+            if self._transport is not None:
+                self._transport.pause_reading()
         self._tell()
 
     def eof_received(self) -> bool:
@@ -265,6 +286,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self.chunks.append(body)
+        self._unread += len(body)
 
     def on_message_complete(self) -> None:
         if self.status in _INFORMED:

@@ -18,7 +18,8 @@ def bound(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises NemoError (config)."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.socket(family, socket.SOCK_STREAM)
+        # With the protocol named, for only then does asyncio send small pieces at once.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((host, port))

@@ -282,6 +282,36 @@ def test_a_reply_before_its_request_was_written_is_none() -> None:
     assert caught.value.fault.kind is FaultKind.PROTOCOL
 
 
+def test_a_slow_reader_holds_the_server_back_and_gets_every_byte() -> None:
+    piece, count, sent = b"x" * 100_000, 600, 0
+
+    async def handler(peer: Peer) -> None:
+        nonlocal sent
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (len(piece) * count))
+        for _ in range(count):
+            await peer.say(piece)
+            sent += len(piece)
+        await peer.request()
+        await peer.say(response(b"{}"))
+
+    async def main(url: str) -> None:
+        async with HttpTransport("t") as http, Volley(http, "t") as volley:
+            async with volley.send(post(url)) as reply:
+                got = len(await anext(reply.chunks))
+                await asyncio.sleep(0.5)
+                assert sent < len(piece) * count / 2  # what the system's own buffers take
+                async for part in reply.chunks:
+                    got += len(part)
+                assert got == len(piece) * count
+            async with volley.send(post(url)) as reply:
+                assert [part async for part in reply.chunks] == [b"{}"]
+
+    with RawServer(handler) as server:
+        asyncio.run(main(server.url))
+        assert server.connections == 1
+
+
 WRONG = b'{"to":"somebody else"}'
 MISCHIEF: dict[str, Callable[[bytes], list[bytes]]] = {
     "plain": lambda own: [response(own)],
