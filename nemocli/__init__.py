@@ -80,10 +80,12 @@ cli/help/ `nemocli help`: the words of `--help`, and topics that do not fit unde
   cli/help/topics              Help topics, written from the same tables the program runs on
 
 cli/nim/ `nemocli nim`: a local NIM, from GPUs to an endpoint.
+  cli/nim/bench                `nim bench`
   cli/nim/command              `nemocli nim`
   cli/nim/containers           `nim up`
   cli/nim/doctor               `nim doctor`
   cli/nim/plan                 `nim plan`
+  cli/nim/workload             What a bench asks
 
 cli/providers/ `nemocli providers`, `models` and `auth`: the paths, what is known of them, and their
   cli/providers/auth           `nemocli auth`: keys, from where and to where
@@ -317,6 +319,9 @@ chat/ Conversations: turns, what is asked next, what is kept, and how it reads; 
   chat/transcript              A conversation for reading and for scripts
 
 nim/ A local NIM: which container on which GPUs, how it is started, what it says of itself.
+  nim/bench                    A server under load
+  nim/bench_plot               A sweep as pictures
+  nim/load                     Many requests at once against one path
   nim/manifest                 The same plan for engines that go beyond one command
   nim/metrics                  What `/v1/metrics` says
   nim/plan                     From a model

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from nemocli.core.card import ModelCard
 from nemocli.core.fit import NATIVE_FP4, Fit, Gpus, fits
-from nemocli.core.values import Json
+from nemocli.core.values import Json, count
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
 LABEL = "nemocli.nim"
@@ -109,6 +109,8 @@ def plan_nim(
         sources.append("arithmetic: technical report, 90 % of the memory the driver reports")
     if metadata is not None:
         sources.append("NIM metadata API, asked just now")
+    if profile is not None and verdict in ("no", "unknown"):
+        published.append("the vendor publishes a profile for this, and our arithmetic disagrees")
     tensor, pipeline = (fit.tensor, fit.pipeline) if fit is not None else (gpus.count, 1)
     nodes = fit.listed.nodes if fit is not None and fit.listed is not None else 1
     return NimPlan(
@@ -152,21 +154,27 @@ def _verdict(fit: Fit | None, precision: str, gpus: Gpus) -> tuple[Verdict, list
 def _published(
     metadata: Sequence[Mapping[str, Any]] | None, precision: str, gpus: Gpus
 ) -> tuple[str | None, list[str]]:
-    """The profile that the vendor publishes for these GPUs, and what is to be said of it."""
+    """The profile that the vendor publishes for these GPUs, and what is to be said of it. A field
+    that is not there is unknown, never none."""
     if metadata is None:
         return None, []
     named = [p for p in metadata if gpus.kind.upper() in str(p.get("gpu") or "").upper()]
     for each in named:
-        wanted = int(each.get("tensor_parallel_size") or 1) * int(
-            each.get("pipeline_parallel_size") or 1
-        )
-        same = (
-            precision.lower() in str(each.get("precision") or each.get("profile_id") or "").lower()
-        )
-        if wanted == gpus.count and same:
-            return str(each["profile_id"]), [f"published profile for {wanted} {gpus.kind}"]
+        ranks = [count(each.get(f"{way}_parallel_size")) or 1 for way in ("tensor", "pipeline")]
+        said = str(each.get("precision") or each.get("profile_id") or "")
+        if ranks[0] * ranks[1] == gpus.count and precision.lower() in said.lower():
+            why = f"published profile for {gpus.count} {gpus.kind}"
+            if needed := count(each.get("min_vram_per_device_gb")):
+                why += f": {needed} GB on each, {gpus.memory_mib * 2**20 / 1e9:,.0f} are there"
+            return str(each.get("profile_id") or "") or None, [why]
     said = f"of {len(metadata)} published profiles none is for {gpus.count} {gpus.kind}"
     return None, [said]
+
+
+def profiles_in(answer: object) -> list[Mapping[str, Any]]:
+    """The profiles in an answer of the vendor's metadata API; empty for anything else."""
+    found = answer.get("profiles") if isinstance(answer, Mapping) else None
+    return [p for p in found if isinstance(p, Mapping)] if isinstance(found, list) else []
 
 
 def run_argv(

@@ -126,12 +126,15 @@ def status(
     ctx: typer.Context,
     engine: Engine = "docker",
     port: Port = 8000,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say it again every two seconds, until Ctrl-C.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Our containers, whether the server is ready, and what it measures of itself."""
     from nemocli.cli.nim.containers import show_status
 
-    show_status(ctx.obj, engine, port, as_json=json)
+    show_status(ctx.obj, engine, port, watch=watch, as_json=json)
 
 
 @app.command(epilog=examples("nemocli nim wait --timeout 1 || true"))
@@ -148,6 +151,65 @@ def wait(
     from nemocli.cli.nim.containers import wait_ready
 
     wait_ready(ctx.obj, engine, port, timeout)
+
+
+@app.command(
+    epilog=examples(
+        "nemocli nim bench -p embedded --sweep 1,2 --requests 2 --input-tokens 32 --max-tokens 8",
+    )
+)
+def bench(
+    ctx: typer.Context,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    sweep: Annotated[
+        str, typer.Option("--sweep", metavar="N,N,...", help="How many requests at once.")
+    ] = "1,2,4,8",
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", metavar="N", min=1, help="At each load; else 3 for each, or 8."),
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option("--prompts", metavar="FILE", help="Lines of text, or JSON Lines.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="EVAL_RUN", help="The recorded turns of an evaluation."),
+    ] = None,
+    input_tokens: Annotated[
+        int, typer.Option("--input-tokens", metavar="N", min=1, help="Of each invented prompt.")
+    ] = 512,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", metavar="N", min=1, help="Most output tokens.")
+    ] = 128,
+    reasoning: options.Reasoning = None,
+    option: options.Option = None,
+    slo: Annotated[
+        list[str] | None,
+        typer.Option("--slo", metavar="NAME=MS", help="ttft, ttfo, itl or e2e; repeatable."),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", metavar="N", min=1, help="For tokens a second per GPU.")
+    ] = None,
+    svg: Annotated[
+        str | None, typer.Option("--svg", metavar="FILE", help="The sweep as a picture.")
+    ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", metavar="DIR", help="Write the requests for AIPerf; ask nobody."),
+    ] = None,
+    max_cost: options.MaxCost = None,
+    json: options.Json = False,
+) -> None:
+    """A server under rising load: time to the first token and between tokens, throughput, knee."""
+    from nemocli.cli.nim.bench import BenchOptions
+    from nemocli.cli.nim.bench import bench as begin
+
+    wish = BenchOptions(
+        tuple(provider or ()), model, sweep, requests, prompts, run, input_tokens, max_tokens,
+        reasoning, tuple(option or ()), tuple(slo or ()), gpus, svg, export, max_cost,
+    )  # fmt: skip
+    raise typer.Exit(begin(ctx.obj, wish, as_json=json))
 
 
 @app.command(epilog=examples("nemocli nim logs || true"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,13 @@ from nemocli.nim.words import trouble_in
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
+    from nemocli.core.values import JsonObject
 
 STALL_S = 600.0
 """Without a new line in the log and without readiness: stuck."""
 POLL_S = 5.0
+WATCH_S = 2.0
+BETWEEN_S = 0.5
 SILENT = "nothing listens"
 _QUICK = Timeouts(connect_s=2, first_byte_s=5, idle_s=5, total_s=10)
 
@@ -79,51 +83,100 @@ async def _start(setup: Setup, engine: Engine, argv: tuple[str, ...], model: str
         setup.out.line(f"started {(await engine.start(argv))[:12]}")
 
 
-def show_status(setup: Setup, name: str, port: int, *, as_json: bool) -> None:
-    """Containers, readiness, and the server's own figures."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What runs and how it does. `tokens_per_s` is what it wrote between two looks."""
 
-    async def look() -> tuple[list[Container], str, ServerMetrics | None]:
-        from nemocli.cli.world import world_of
+    containers: list[Container]
+    health: str
+    metrics: ServerMetrics | None
+    tokens_per_s: float | None
 
-        async with world_of(setup) as world:
-            health = await health_of(world, port)
-            metrics = await _metrics(world, port) if health == "ready" else None
-        try:
-            containers = await Engine(name, setup.env).containers()
-        except NemoError as error:
-            if health == SILENT:
-                raise
-            containers = []  # a server that no engine of ours runs is a server all the same
-            setup.err.warn(error.fault.message)
-        return containers, health, metrics
 
-    containers, health, metrics = run_async(look)
-    if as_json:
-        setup.out.json(
-            {
-                "schema": "nemocli.nim_status/1",
-                "containers": [
-                    {"id": c.container_id, "name": c.name, "model": c.model, "state": c.state}
-                    for c in containers
-                ],
-                "health": health,
-                "metrics": None if metrics is None else _metrics_json(metrics),
-            }
-        )
-        return
-    cells = [(c.name, c.model, c.state, c.status, c.ports) for c in containers]
+def show_status(setup: Setup, name: str, port: int, *, watch: bool, as_json: bool) -> None:
+    """Containers, readiness, and the server's own figures; with `watch` again and again."""
+    run_async(lambda: _status(setup, name, port, watch=watch, as_json=as_json))
+
+
+async def _status(setup: Setup, name: str, port: int, *, watch: bool, as_json: bool) -> None:
+    from nemocli.cli.world import world_of
+
+    async with world_of(setup) as world:
+        before: tuple[float, float] | None = None
+        while True:
+            state, before = await _looked(setup, world, name, port, before)
+            if as_json:
+                (setup.out.jsonl if watch else setup.out.json)(_state_json(state))
+            else:
+                _show_state(setup, port, state)
+            if not watch:
+                return
+            await world.clock.sleep(WATCH_S)
+            if not as_json:
+                setup.out.line()
+
+
+async def _looked(
+    setup: Setup, world: World, name: str, port: int, before: tuple[float, float] | None
+) -> tuple[State, tuple[float, float] | None]:
+    """The state, and when how many tokens had been written, for the next look. A first look at a
+    server that works takes two, half a second apart."""
+    health = await health_of(world, port)
+    metrics = await _metrics(world, port) if health == "ready" else None
+    if before is None and metrics is not None and metrics.running:
+        before = _written(world, metrics)
+        await world.clock.sleep(BETWEEN_S)
+        metrics = await _metrics(world, port) or metrics
+    now = None if metrics is None else _written(world, metrics)
+    try:
+        containers = await Engine(name, setup.env).containers()
+    except NemoError as error:
+        if health == SILENT:
+            raise
+        containers = []  # a server that no engine of ours runs is a server all the same
+        setup.err.warn(error.fault.message)
+    speed = None
+    if before is not None and now is not None and now[0] > before[0] and now[1] >= before[1]:
+        speed = (now[1] - before[1]) / (now[0] - before[0])
+    return State(containers, health, metrics, speed), now
+
+
+def _written(world: World, metrics: ServerMetrics) -> tuple[float, float] | None:
+    if metrics.output_tokens is None:
+        return None
+    return world.clock.monotonic(), metrics.output_tokens
+
+
+def _state_json(state: State) -> JsonObject:
+    metrics = None if state.metrics is None else _metrics_json(state.metrics)
+    return {
+        "schema": "nemocli.nim_status/1",
+        "containers": [
+            {"id": c.container_id, "name": c.name, "model": c.model, "state": c.state}
+            for c in state.containers
+        ],
+        "health": state.health,
+        "metrics": None if metrics is None else {**metrics, "tokens_per_s": state.tokens_per_s},
+    }
+
+
+def _show_state(setup: Setup, port: int, state: State) -> None:
+    cells = [(c.name, c.model, c.state, c.status, c.ports) for c in state.containers]
     width = setup.terminal.width if setup.terminal.stdout else None
     for line in table(("NAME", "MODEL", "STATE", "SINCE", "PORTS"), cells, width) if cells else ():
         setup.out.line(line)
     if not cells:
         setup.err.dim("no container of ours is here: `nemocli nim up MODEL` starts one")
-    setup.out.line(f"server at port {port}: {health}")
-    if metrics is not None:
-        for line in facts(_metrics_rows(metrics)):
+    setup.out.line(f"server at port {port}: {state.health}")
+    if state.metrics is not None:
+        rows = _metrics_rows(state.metrics)
+        if state.tokens_per_s is not None:
+            rows.append(("writing", f"{state.tokens_per_s:,.0f} tokens/s"))
+        for line in facts(rows):
             setup.out.line(line)
 
 
-def _metrics_json(m: ServerMetrics) -> dict[str, float | None]:
+def _metrics_json(m: ServerMetrics) -> JsonObject:
     return {
         "running": m.running,
         "waiting": m.waiting,

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
+from nemocli.cli.event_loop import run_async
 from nemocli.cli.terminal.tables import facts
-from nemocli.core.faults import config_error, usage_error
+from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.fit import Gpus, parse_gpus
+from nemocli.core.ports import Call
+from nemocli.core.provider import Timeouts
+from nemocli.engine.call import whole
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
-from nemocli.nim.plan import Image, Launch, NimPlan, image_of, plan_json, plan_nim
+from nemocli.nim.plan import (
+    Image,
+    Launch,
+    NimPlan,
+    image_of,
+    plan_json,
+    plan_nim,
+    profiles_in,
+)
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 PRECISIONS = ("NVFP4", "BF16")
+METADATA_URL = "NEMOCLI_NIM_METADATA_URL"
+"""A variable that names another place to ask for published profiles."""
+MOST_METADATA = 8 << 20
+QUICK = Timeouts(connect_s=3, first_byte_s=5, idle_s=5, total_s=10)
+OK, NOT_PUBLISHED = 200, 404
 ENGINES = ("docker", "podman")
 
 
@@ -44,7 +64,7 @@ def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
     if wish.engine not in ENGINES:
         raise usage_error(f"--engine {wish.engine!r} is none", f"one of: {', '.join(ENGINES)}")
     card = setup.catalogue.card(wish.model)
-    images = _images()
+    images, address = _images()
     if card is None or card.name not in images:
         raise usage_error(
             f"no container of NIM is known for {wish.model!r}", f"known: {', '.join(images)}"
@@ -59,7 +79,40 @@ def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
         wish.max_model_len,
         None if wish.weights is None else str(Path(wish.weights).expanduser().absolute()),
     )
-    return plan_nim(card, wish.precision.upper(), _gpus(wish), image, launch), launch
+    gpus = _gpus(wish)
+    metadata = published(setup, setup.env.get(METADATA_URL) or address, image)
+    return plan_nim(card, wish.precision.upper(), gpus, image, launch, metadata=metadata), launch
+
+
+def published(setup: Setup, address: str, image: Image) -> list[Mapping[str, Any]] | None:
+    """The profiles that the vendor publishes for an image; None where nobody could be asked, which
+    is said."""
+    if setup.offline:
+        return None
+
+    async def ask() -> tuple[int, bytes]:
+        from nemocli.cli.world import world_of
+
+        query = urlencode({"resourceId": image.image.partition("/")[2], "tag": image.tag})
+        call = Call("GET", f"{address}?{query}", timeouts=QUICK)
+        async with world_of(setup) as world, world.transport.send(call) as reply:
+            return reply.status, await whole(reply, MOST_METADATA)
+
+    try:
+        status, body = run_async(ask)
+    except NemoError as error:
+        setup.err.dim(f"the vendor's profiles could not be asked for: {error.fault.message}")
+        return None
+    if status == NOT_PUBLISHED:
+        setup.err.dim(f"the vendor publishes no profiles for {image.reference}")
+        return None
+    try:
+        found = profiles_in(json.loads(body)) if status == OK else []
+    except (ValueError, RecursionError):
+        found = []
+    if not found:
+        setup.err.dim(f"the vendor's profiles could not be read (HTTP {status})")
+    return found or None
 
 
 def _gpus(wish: NimOptions) -> Gpus:
@@ -74,15 +127,16 @@ def _gpus(wish: NimOptions) -> Gpus:
     return Gpus(kind, count, memory, detected=True)
 
 
-def _images() -> dict[str, Image]:
-    """The containers that are known, by model card."""
+def _images() -> tuple[dict[str, Image], str]:
+    """The containers that are known, by model card, and where their profiles are published."""
     from nemocli.io.profiles.catalogue import shipped_folder
     from nemocli.io.yaml import read
 
     file = shipped_folder() / "nim" / "images.yaml"
     data = cast("dict[str, Any]", read(file.read_bytes(), str(file)).data)
     try:
-        return {str(name): image_of(row) for name, row in data["images"].items()}
+        images = {str(name): image_of(row) for name, row in data["images"].items()}
+        return images, str(data["metadata"])
     except (KeyError, AttributeError, TypeError) as error:
         raise config_error(f"{file}: {error}") from error
 

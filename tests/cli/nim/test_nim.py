@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.run import KEY, Home, run
+from tests.run import KEY, Home, run, spawn
+from tests.servers.behaviours import Status
 from tests.servers.docker import DockerEngine
 from tests.servers.stub import Stub
 
 ULTRA = ("nemotron-3-ultra", "--gpus", "8xH100")
 OURS = {"nemocli.nim": "nemotron-3-ultra"}
 docker = pytest.mark.skipif(shutil.which("docker") is None, reason="no client of Docker is here")
+
+
+@pytest.fixture(autouse=True)
+def nobody_to_ask(home: Home) -> None:
+    """The vendor is not asked but where a test is about that."""
+    home.env["NEMOCLI_NIM_METADATA_URL"] = "http://127.0.0.1:1/"
 
 
 @pytest.fixture
@@ -151,7 +159,6 @@ def test_wait_ends_with_the_cause_when_the_container_has(home: Home, engine: Doc
 @docker
 def test_status_and_wait_see_a_server_that_is_ready(home: Home, engine: DockerEngine) -> None:
     from tests.nim.test_metrics import PAGE
-    from tests.servers.behaviours import Status
 
     engine.add("n", OURS)
     with Stub() as stub:
@@ -162,8 +169,53 @@ def test_status_and_wait_see_a_server_that_is_ready(home: Home, engine: DockerEn
         assert status["health"] == "ready"
         assert status["metrics"]["kv_cache"] == 0.25
         assert [c["model"] for c in status["containers"]] == ["nemotron-3-ultra"]
+        page = PAGE.replace("{p}num_requests_running 2", "{p}num_requests_running 0")
+        stub.on("/v1/metrics", Status(200, page.format(p="vllm:").encode()))
+        with spawn("nim", "status", "--port", port, "--json", "--watch", home=home) as running:
+            running.until("\n{")
+            running.process.send_signal(signal.SIGINT)
+            watched = running.finish(20)
+        assert watched.code == 130
+        assert all(row["health"] == "ready" for row in watched.lines())
         ready = run("nim", "wait", "--port", port, home=home)
     assert (ready.code, ready.text.strip()) == (0, f"ready at http://127.0.0.1:{port}/v1")
+
+
+PROFILE = {"profile_id": "vllm-nvfp4-tp8", "gpu": "H100", "tensor_parallel_size": 8,
+           "precision": "NVFP4", "min_vram_per_device_gb": 75}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said", "profile"),
+    [
+        (200, {"profiles": [PROFILE]}, "published profile for 8 H100: 75 GB", "vllm-nvfp4-tp8"),
+        (200, {"profiles": [{**PROFILE, "tensor_parallel_size": "x"}]}, "none is for", None),
+        (200, {"profiles": "no"}, "could not be read", None),
+        (200, [1], "could not be read", None),
+        (404, {}, "publishes no profiles", None),
+        (500, {}, "could not be read", None),
+    ],
+)
+def test_the_vendors_published_profiles_are_asked_first(
+    home: Home, status: int, body: object, said: str, profile: str | None
+) -> None:
+    with Stub() as stub:
+        stub.on("/meta", Status(status, body))
+        home.env["NEMOCLI_NIM_METADATA_URL"] = f"{stub.origin}/meta"
+        done = run("nim", "plan", *ULTRA, "--json", home=home)
+        (asked,) = stub.asked("/meta")
+        run("nim", "plan", *ULTRA, "--offline", home=home)
+        assert len(stub.asked("/meta")) == 1
+    assert done.code == 0, done.err
+    plan = done.json()
+    assert asked.query == {
+        "resourceId": "nim/nvidia/nemotron-3-ultra-550b-a55b",
+        "tag": "2.0.5-variant",
+    }
+    assert plan["profile"] == profile
+    assert said in done.err + " ".join(plan["why"])
+    asked_just_now = "NIM metadata API, asked just now" in plan["sources"]
+    assert asked_just_now == (said.endswith("GB") or said == "none is for")
 
 
 def test_no_engine_is_one_clear_line(home: Home) -> None:
