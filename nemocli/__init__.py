@@ -73,6 +73,7 @@ cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/selfcheck           `eval selfcheck`
   cli/eval/stages              `eval day1`
   cli/eval/suites              `eval init` and `lint`
+  cli/eval/week2               `eval week2`
 
 cli/help/ `nemocli help`: the words of `--help`, and topics that do not fit under one command.
   cli/help/command             `nemocli help`: what does not fit under one command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import fmean
 from typing import Any
 
@@ -101,8 +102,43 @@ def parity(before: Results, now: Results, alpha: float = 0.05) -> Interval:
     return mean_interval(differences, alpha)
 
 
-def gate_3(difference: Interval, margin: float, rates: tuple[float | None, float | None]) -> Gate:
-    """Week 2: the same quality, shown by two one-sided tests within the margin; retries as few."""
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a server of one's own makes of the tasks at one load: tasks an hour, completed ones
+    among them, their price in USD (None where the GPUs' is not known), and the share of the time
+    that it has to be busy so that a completed task costs what it costs hosted."""
+
+    at_once: int
+    tasks_per_hour: float
+    completed_per_hour: float
+    usd_per_completed: Decimal | None
+    break_even: float | None
+
+
+def serving_of(
+    at_once: int,
+    tasks_per_s: float,
+    success: float,
+    usd_per_hour: Decimal | None,
+    hosted_pico: float | None,
+) -> Serving:
+    """From what was measured: tasks a second at a load, the share of them that is completed.
+    `hosted_pico` is what a completed task costs on a hosted path."""
+    tasks = tasks_per_s * 3600
+    done = tasks * success
+    usd = usd_per_hour / Decimal(repr(done)) if usd_per_hour is not None and done else None
+    share = float(usd) * 1e12 / hosted_pico if usd is not None and hosted_pico else None
+    return Serving(at_once, tasks, done, usd, share)
+
+
+def gate_3(
+    difference: Interval,
+    margin: float,
+    rates: tuple[float | None, float | None],
+    slow: str | None = None,
+) -> Gate:
+    """Week 2: the same quality, shown by two one-sided tests within the margin; retries as few;
+    `slow` says which limit of time no load kept."""
     reasons: list[str] = []
     low, high = difference.low, difference.high
     if low is None or high is None:
@@ -115,6 +151,8 @@ def gate_3(difference: Interval, margin: float, rates: tuple[float | None, float
     before, now = rates
     if before is not None and now is not None and now > before + 0.05:
         reasons.append(f"the retry rate rose from {before:.1%} to {now:.1%}")
+    if slow is not None:
+        reasons.append(slow)
     step = "nemocli eval report" if reasons else "nemocli cost what-if --gpus 8xH100"
     return Gate("3", not reasons, tuple(reasons), step)
 

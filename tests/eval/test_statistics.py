@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from nemocli.eval.judge import Measures
 from nemocli.eval.metrics import horizon, summary_of
 from nemocli.eval.selfcheck import checks, simulated
+from nemocli.eval.stages import gate_3, serving_of
 from nemocli.eval.stats import (
     fieller,
     holm,
@@ -146,3 +148,23 @@ def test_small_things() -> None:
     assert low < point < high
     assert fieller([1, 1], [0.0, 0.0]) == (None, None, None)
     assert ratio_interval([(1, 0)], [(1, 1)]).point is None
+
+
+def test_what_a_completed_task_costs_on_gpus_of_ones_own() -> None:
+    """Half a task a second, 80 % completed, at 36 USD an hour: 1,440 an hour, 2.5 cents each."""
+    found = serving_of(4, 0.5, 0.8, Decimal(36), 0.05e12)
+    assert found.tasks_per_hour == pytest.approx(1800)
+    assert found.completed_per_hour == pytest.approx(1440)
+    assert found.usd_per_completed == Decimal(36) / Decimal("1440.0")
+    assert found.break_even == pytest.approx(0.5)
+    assert serving_of(4, 0.5, 0.0, Decimal(36), 1.0).usd_per_completed is None
+    assert serving_of(4, 0.5, 0.8, None, 1.0).break_even is None
+    assert serving_of(4, 0.5, 0.8, Decimal(36), None).break_even is None
+
+
+def test_a_limit_that_no_load_keeps_fails_gate_3() -> None:
+    same = Interval(0.0, -0.01, 0.01)
+    assert gate_3(same, 0.1, (0.0, 0.0)).passed
+    slow = gate_3(same, 0.1, (0.0, 0.0), "95 % of requests keep ttft <= 5 ms at no load")
+    assert not slow.passed
+    assert "ttft" in slow.reasons[0]

@@ -132,16 +132,33 @@ def week2(
     candidate: Candidate = "nim:nemotron-3-ultra",
     epochs: StageEpochs = None,
     jobs: Jobs = 4,
+    sweep: Annotated[
+        str, typer.Option("--sweep", metavar="N,N,...", help="Recorded requests at once.")
+    ] = "1,2,4,8",
+    no_load: Annotated[bool, typer.Option("--no-load", help="Leave the load step out.")] = False,
+    slo: Annotated[
+        list[str] | None,
+        typer.Option("--slo", metavar="NAME=MS", help="ttft, ttfo, itl or e2e; repeatable."),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", metavar="N", min=1, help="GPUs the path runs on.")
+    ] = None,
+    gpu_hour: Annotated[
+        str | None, typer.Option("--gpu-hour", metavar="USD", help="What one of them costs.")
+    ] = None,
     max_cost: options.MaxCost = None,
     trust: Trust = None,
     json: options.Json = False,
 ) -> None:
-    """Week 2: the same suite on the path it will run on; gate 3: parity with days 2-3, shown by an
-    equivalence test (exit 0 or 11)."""
+    """Week 2: the same suite on the path it will run on, then its recorded turns as load; gate 3:
+    parity with days 2-3, shown by an equivalence test, and every limit kept (exit 0 or 11)."""
     from nemocli.cli.eval.stages import StageOptions
-    from nemocli.cli.eval.stages import week2 as stage
+    from nemocli.cli.eval.week2 import week2 as stage
 
-    wish = StageOptions(candidate, None, epochs, 2, jobs, max_cost, trust)
+    wish = StageOptions(
+        candidate, None, epochs, 2, jobs, max_cost, trust,
+        None if no_load else sweep, tuple(slo or ()), gpus, gpu_hour,
+    )  # fmt: skip
     raise typer.Exit(stage(ctx.obj, folder, wish, as_json=json))
 
 

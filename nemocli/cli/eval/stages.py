@@ -23,9 +23,7 @@ from nemocli.eval.stages import (
     card_rows,
     gate_1,
     gate_2,
-    gate_3,
     gate_json,
-    parity,
 )
 from nemocli.io.eval.runs import Run, results_of
 from nemocli.io.eval.suite import init_suite
@@ -65,6 +63,10 @@ class StageOptions:
     jobs: int = 1
     max_cost: str | None = None
     trust: Path | None = None
+    sweep: str | None = None
+    slo: tuple[str, ...] = ()
+    gpus: int | None = None
+    gpu_hour: str | None = None
 
 
 class Stage:
@@ -94,7 +96,7 @@ class Stage:
         return notes
 
 
-def _runs(
+def step_run(
     setup: Setup,
     stage: Stage,
     step: str,
@@ -115,7 +117,7 @@ def _runs(
     return run
 
 
-def _wish(options: StageOptions, arms: tuple[str, ...], **more: Any) -> EvalOptions:
+def run_wish(options: StageOptions, arms: tuple[str, ...], **more: Any) -> EvalOptions:
     return EvalOptions(
         arms=arms, jobs=options.jobs, max_cost=options.max_cost, trust=options.trust, **more
     )
@@ -123,19 +125,21 @@ def _wish(options: StageOptions, arms: tuple[str, ...], **more: Any) -> EvalOpti
 
 def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -> int:
     """Patterns, the behaviour card, smoke tasks, gate 1."""
-    settled_options(setup, _wish(options, ()))  # before any setting is read: the cap is among them
+    settled_options(
+        setup, run_wish(options, ())
+    )  # before any setting is read: the cap is among them
     suite = suite_at(folder, options.trust)
     stage = Stage(folder, "day1")
     card_folder = stage.folder / "card"
     if not card_folder.exists():
         init_suite(card_folder, shipped_folder() / "suites", "card")
     arm = (f"candidate={options.candidate}",)
-    matrix = _runs(
+    matrix = step_run(
         setup,
         stage,
         "patterns",
         card_folder,
-        _wish(options, arm, tasks=MATRIX_TASKS, epochs=1),
+        run_wish(options, arm, tasks=MATRIX_TASKS, epochs=1),
         cells=_cells(setup, options),
     )
     cells = results_of(matrix)
@@ -143,21 +147,21 @@ def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     cell = next(c for c in CELLS if c.name == chosen)
     profile = _freeze(folder, options.candidate, cell)
     chosen_cell = (replace(cell, name="candidate"),)
-    card = _runs(setup, stage, "card", card_folder, _wish(options, arm), cells=chosen_cell)
+    card = step_run(setup, stage, "card", card_folder, run_wish(options, arm), cells=chosen_cell)
     smoke_tasks = tuple(
         task.task_id
         for task in suite.tasks
         if task.role == "consider" and SMOKE_TURNS[0] <= len(task.turns) <= SMOKE_TURNS[1]
     )[:SMOKE_TASKS]
-    smoke = _runs(
+    smoke = step_run(
         setup,
         stage,
         "smoke",
         folder,
-        _wish(options, arm, tasks=smoke_tasks, epochs=SMOKE_EPOCHS),
+        run_wish(options, arm, tasks=smoke_tasks, epochs=SMOKE_EPOCHS),
         cells=chosen_cell,
     )
-    card_results, smoke_results = _of(card, "candidate"), _of(smoke, "candidate")
+    card_results, smoke_results = arm_of(card, "candidate"), arm_of(smoke, "candidate")
     gate = gate_1(card_results, smoke_results, str(folder))
     said = {
         "schema": "nemocli.eval_day1/1",
@@ -179,7 +183,7 @@ def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     _print(setup, "Behaviour card", ("PROBE", "RIGHT", "WHAT WAS WRONG"), card_rows(card_results))
     smoke_rows = [(t, _score({t: ms})) for t, ms in smoke_results.items()]
     _print(setup, "Smoke tasks", ("TASK", "DONE"), smoke_rows)
-    return _told(setup, gate)
+    return tell_gate(setup, gate)
 
 
 def _cells(setup: Setup, options: StageOptions) -> tuple[ArmCell, ...]:
@@ -218,7 +222,7 @@ def _freeze(folder: Path, candidate: str, cell: ArmCell) -> Path:
     return folder / PROFILE
 
 
-def _frozen(folder: Path) -> ArmCell:
+def frozen_cell(folder: Path) -> ArmCell:
     """The way of asking that day 1 chose; the model's own where there was no day 1."""
     from nemocli.io.files import read_text
     from nemocli.io.yaml import read
@@ -244,12 +248,12 @@ def day3(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     suite = suite_at(folder, options.trust)
     stage = Stage(folder, "day3")
     arms = (f"candidate={options.candidate}", f"baseline={options.baseline}")
-    cells = (_frozen(folder),)
-    wish = _wish(options, arms, epochs=options.pilot_epochs)
-    pilot = _runs(setup, stage, "pilot", folder, wish, cells=cells)
+    cells = (frozen_cell(folder),)
+    wish = run_wish(options, arms, epochs=options.pilot_epochs)
+    pilot = step_run(setup, stage, "pilot", folder, wish, cells=cells)
     needs = Judged(pilot.folder).verdict
-    wish = _wish(options, arms, epochs=options.epochs or suite.epochs)
-    main = _runs(setup, stage, "main", folder, wish, cells=cells)
+    wish = run_wish(options, arms, epochs=options.epochs or suite.epochs)
+    main = step_run(setup, stage, "main", folder, wish, cells=cells)
     found = Judged(main.folder)
     assert found.verdict is not None
     gate = gate_2(found.verdict, str(main.folder))
@@ -269,54 +273,10 @@ def day3(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
         return GATE_EXIT[gate.passed]
     setup.out.line(f"{found.verdict.decision} ({options.candidate} against {options.baseline})")
     setup.err.dim(f"`nemocli eval report {main.folder} -o report.html` shows all of it")
-    return _told(setup, gate)
+    return tell_gate(setup, gate)
 
 
-def week2(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -> int:
-    """The same suite on the path it will run on, against days 2-3; gate 3."""
-    before = Stage(folder, "day3").note("main")
-    if before is None:
-        raise usage_error(
-            "week 2 compares with days 2-3, which are not done",
-            f"`nemocli eval day3 {folder} --baseline PROVIDER:MODEL` first",
-        )
-    earlier = Judged(Path(before))
-    stage = Stage(folder, "week2")
-    cell = _frozen(folder)
-    epochs = options.epochs or int(earlier.manifest["epochs"])
-    run = _runs(
-        setup,
-        stage,
-        "parity",
-        folder,
-        _wish(options, (f"candidate={options.candidate}",), epochs=epochs),
-        cells=(cell,),
-    )
-    now, then = _of(run, "candidate"), earlier.results[earlier.arms[0]]
-    margin = earlier.policy.margin
-    difference = parity(then, now)
-    rates = (summary_of(then).retry_rate, summary_of(now).retry_rate)
-    gate = gate_3(difference, margin, rates)
-    said = {
-        "schema": "nemocli.eval_week2/1",
-        "candidate": options.candidate,
-        "parity": str(run.folder),
-        "difference": {"point": difference.point, "low": difference.low, "high": difference.high},
-        "retry_rate": {"before": rates[0], "now": rates[1]},
-        "not_measured": ["load", "soak"],
-        **gate_json(gate),
-    }
-    stage.keep("gate", said)
-    if as_json:
-        setup.out.json(said)
-        return GATE_EXIT[gate.passed]
-    point = "unknown" if difference.point is None else f"{difference.point:+.0%}"
-    setup.out.line(f"difference of success to days 2-3: {point}")
-    setup.err.warn("load and soak are not measured here: use AIPerf on this endpoint")
-    return _told(setup, gate)
-
-
-def _of(run: Run, arm: str) -> Results:
+def arm_of(run: Run, arm: str) -> Results:
     return results_of(run).get(arm, {})
 
 
@@ -335,7 +295,7 @@ def _print(
         setup.out.line(line)
 
 
-def _told(setup: Setup, gate: Gate) -> int:
+def tell_gate(setup: Setup, gate: Gate) -> int:
     setup.out.line()
     setup.out.line(f"Gate {gate.name}: {'passed' if gate.passed else 'not passed'}")
     for reason in gate.reasons:

@@ -88,7 +88,8 @@ class Bench:
 
 def bench(setup: Setup, wish: BenchOptions, *, as_json: bool) -> int:
     """Every load in turn; the exit code. Raises NemoError."""
-    loads, limits = sweep_of(wish.sweep), limits_of(wish.slo)
+    limits = limits_of(wish.slo)
+    sweep_of(wish.sweep)
     fields, ours = body_options(wish.options)
     setup.flags(**ours, model=wish.model, reasoning=wish.reasoning, max_cost_usd=wish.max_cost)
     names = list(wish.providers) or ["nim"]
@@ -98,9 +99,16 @@ def bench(setup: Setup, wish: BenchOptions, *, as_json: bool) -> int:
     workload = _workload(wish, asked)
     if wish.export is not None:
         return _export(setup, Path(wish.export), workload, target)
+    found = swept(setup, wish, workload, target)
+    return _shown(setup, wish, workload, found, limits, as_json=as_json)
+
+
+def swept(setup: Setup, wish: BenchOptions, workload: Workload, target: Target) -> Bench:
+    """Every load in turn, as far as it came. Raises NemoError."""
+    loads, limits = sweep_of(wish.sweep), limits_of(wish.slo)
     found = Bench([], target)
     run_async(lambda: _swept(setup, wish, workload, found, loads, limits), many=True)
-    return _shown(setup, wish, workload, found, limits, as_json=as_json)
+    return found
 
 
 def _workload(wish: BenchOptions, asked: Wish) -> Workload:

@@ -36,7 +36,7 @@ def test_from_day_1_to_week_2(home: Home, suite: Path) -> None:
     with (
         acting(home, "new", suite, "gold", 0.0005) as new,
         acting(home, "old", suite, "gold", 0.004),
-        acting(home, "own", suite, "gold", 0.0001),
+        acting(home, "own", suite, "gold", 0.0001) as own,
     ):
         first = stage(home, "day1", "e", "--candidate", "new:x/m", "-j", "8")
         assert first.code == 0, first.err
@@ -50,10 +50,23 @@ def test_from_day_1_to_week_2(home: Home, suite: Path) -> None:
                        "--epochs", "5", "-j", "8")  # fmt: skip
         assert second.code == 0, second.json()
         assert (second.json()["verdict"], second.json()["passed"]) == ("ADOPT", True)
-        third = stage(home, "week2", "e", "--candidate", "own:x/m", "-j", "8")
+        line = ("week2", "e", "--candidate", "own:x/m", "-j", "8", "--sweep", "1,4")
+        third = stage(home, *line, "--gpus", "2", "--gpu-hour", "2.5", "--slo", "ttft=60000")
         assert third.code == 0, third.err
-        assert third.json()["difference"]["point"] == 0
-        assert third.json()["not_measured"] == ["load", "soak"]
+        week = third.json()
+        assert week["difference"]["point"] == 0
+        assert week["not_measured"] == ["soak"]
+        assert [p["concurrency"] for p in week["load"]["points"]] == [1, 4]
+        serving = week["serving"]
+        assert serving["concurrency"] == 4
+        usd = 5 / serving["completed_per_hour"]
+        assert float(serving["usd_per_completed"]) == pytest.approx(usd, rel=0.01)
+        assert serving["break_even_utilisation"] > 0
+        turns = [m for r in own.asked()[-8:] for m in r.json["messages"]]
+        assert {m["role"] for m in turns} >= {"user", "assistant", "tool"}
+        asked = len(own.asked())
+        slow = stage(home, *line, "--no-load")
+        assert (slow.json()["load"], len(own.asked())) == (None, asked)
 
 
 @pytest.mark.parametrize(
