@@ -13,6 +13,7 @@ from nemocli.eval.metrics import horizon, summary_of
 from nemocli.eval.selfcheck import checks, simulated
 from nemocli.eval.stages import gate_3, serving_of
 from nemocli.eval.stats import (
+    Interval,
     fieller,
     holm,
     mean_interval,
