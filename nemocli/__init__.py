@@ -44,6 +44,7 @@ cli/chat/ `nemocli chat`: a conversation in the terminal.
   cli/chat/command             `nemocli chat`
   cli/chat/commands            What the slash commands of a chat do
   cli/chat/compact             `/compact`
+  cli/chat/compare             `chat --compare`
   cli/chat/input               The line one types into
   cli/chat/options             From what was typed to how a conversation is asked
   cli/chat/render              An answer on the terminal
@@ -121,6 +122,7 @@ cli/setup/ `nemocli config`, `doctor`, `completion` and `version`: this installa
 cli/terminal/ The terminal: the only writers to stdout and stderr, and plain tables.
   cli/terminal/diagnostics     The only writer to stderr: what happened, to whom, and what to type n
   cli/terminal/output          The only writer to stdout: the answer or the data, and nothing else
+  cli/terminal/side_by_side    Several answers beside one another
   cli/terminal/streams         What the three standard streams are: terminals or not, coloured or no
   cli/terminal/tables          Plain tables: aligned columns, cut only where a terminal would wrap t
 

@@ -35,6 +35,7 @@ COMMANDS = (
     SlashCommand("export", "FILE", "write the conversation into a file (.md or .json)"),
     SlashCommand("cost", "", "what this conversation came to"),
     SlashCommand("budget", "[USD]", "stop before this chat costs more than that"),
+    SlashCommand("keep", "NAME", "with --compare: go on with this path alone"),
     SlashCommand("tools", "", "the tools there are, and what was allowed"),
     SlashCommand("quit", "", "leave; so does Ctrl-D"),
 )

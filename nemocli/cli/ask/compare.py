@@ -10,23 +10,22 @@ from nemocli.cli.ask.answer_json import answer_json
 from nemocli.cli.ask.receipt import receipt
 from nemocli.cli.ask.run import Job, Wish, job_of
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.terminal.tables import columns, folded
+from nemocli.cli.terminal.side_by_side import NARROWEST, SideBySide, column_width, lines_of
+from nemocli.cli.terminal.streams import screen_size
 from nemocli.core.budget import RunBudget
-from nemocli.core.events import Fold
+from nemocli.core.events import Event, Fold, Text
 from nemocli.core.faults import ExitCode, Fault, FaultKind, usage_error
-from nemocli.core.text import neutral, wrapped
 from nemocli.engine.run import Answer, run
 from nemocli.engine.waiting import stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nemocli.cli.context import Setup
+    from nemocli.core.plan import Target
     from nemocli.core.ports import World
 
 SCHEMA = "nemocli.compare/1"
-NARROWEST = 36
-"""Columns of text that can still be read; with less for each, the answers stand one below another.
-"""
-GAP = 3
 
 
 def compare(setup: Setup, wish: Wish) -> int:
@@ -40,7 +39,8 @@ def compare(setup: Setup, wish: Wish) -> int:
         raise usage_error(
             "`--compare` needs two paths", "name them: `--compare -p openrouter -p nvidia`"
         )
-    answers, took = run_async(lambda: _all(setup, job))
+    beside = None if wish.form == "json" else side_by_side(setup, [head(t) for t in targets])
+    answers, took = run_async(lambda: _all(setup, job, beside))
     if wish.form == "json":
         rows = [
             answer_json(answer, job.plan, job.request, seconds)
@@ -48,7 +48,7 @@ def compare(setup: Setup, wish: Wish) -> int:
         ]
         setup.out.json({"schema": SCHEMA, "answers": list(rows)})
     else:
-        _show(setup, answers, took)
+        _show(setup, answers, took, beside)
     for answer in answers:
         for line in answer.warnings:
             setup.err.warn(f"{answer.target.provider.name}: {line}")
@@ -58,7 +58,9 @@ def compare(setup: Setup, wish: Wish) -> int:
     return faults[0].exit_code if faults else ExitCode.OK
 
 
-async def _all(setup: Setup, job: Job) -> tuple[list[Answer], list[float]]:
+async def _all(
+    setup: Setup, job: Job, beside: SideBySide | None
+) -> tuple[list[Answer], list[float]]:
     from nemocli.cli.world import world_of
 
     plans = [replace(job.plan, targets=(target,), keep=True) for target in job.plan.targets]
@@ -70,16 +72,18 @@ async def _all(setup: Setup, job: Job) -> tuple[list[Answer], list[float]]:
         begun = world.clock.monotonic()
 
         async def one(number: int, world: World) -> None:
+            def sink(event: Event) -> None:
+                if beside is not None and isinstance(event, Text):
+                    beside.add(number, event.text)
+
             await run(
-                plans[number],
-                job.request,
-                world,
-                lambda event: None,
-                budget=budget,
-                answer=answers[number],
+                plans[number], job.request, world, sink, budget=budget, answer=answers[number]
             )
             took[number] = world.clock.monotonic() - begun
-            setup.err.dim(f"{answers[number].target.provider.name} is done")
+            if beside is not None:
+                beside.end(number)
+            else:
+                setup.err.dim(f"{answers[number].target.provider.name} is done")
 
         tasks = [asyncio.create_task(one(number, world)) for number in range(len(plans))]
         try:
@@ -96,52 +100,40 @@ async def _all(setup: Setup, job: Job) -> tuple[list[Answer], list[float]]:
     return answers, took
 
 
-def _show(setup: Setup, answers: list[Answer], took: list[float]) -> None:
-    width = setup.terminal.width
-    each = (width - GAP * (len(answers) - 1)) // len(answers)
-    beside = setup.terminal.stdout and each >= NARROWEST
-    if not beside:
-        for number, (answer, seconds) in enumerate(zip(answers, took, strict=True)):
-            if number:
-                setup.out.line()
-            setup.out.line(f"## {_head(answer)}\n")
-            setup.out.line(_said(answer).rstrip("\n"))
-            setup.out.line(f"\n{_foot(answer, seconds)}")
+def side_by_side(setup: Setup, names: Sequence[str]) -> SideBySide | None:
+    """Columns for some answers, with their heads; None where the screen has no room for them."""
+    terminal = setup.terminal
+    if not terminal.stdout or column_width(terminal.width, len(names)) < NARROWEST:
+        return None
+    live = setup.env.get("TERM") not in (None, "", "dumb")
+    return SideBySide(setup.out.painted, lambda: screen_size(terminal.width), names, live=live)
+
+
+def _show(
+    setup: Setup, answers: list[Answer], took: list[float], beside: SideBySide | None
+) -> None:
+    """What is not on the screen yet."""
+    if beside is not None:
+        beside.close()
+        nothing = [[] if a.fold.text else ["(nothing)"] for a in answers]
+        feet = [lines_of(foot(a, s), beside.width) for a, s in zip(answers, took, strict=True)]
+        beside.block([[*n, "", *f] for n, f in zip(nothing, feet, strict=True)])
         return
-    columns = [
-        [
-            *_lines(_head(answer), each),
-            "-" * each,
-            *_lines(_said(answer), each),
-            "",
-            *_lines(_foot(answer, seconds), each),
-        ]
-        for answer, seconds in zip(answers, took, strict=True)
-    ]
-    for row in range(max(map(len, columns))):
-        cells = [column[row] if row < len(column) else "" for column in columns]
-        setup.out.line((" " * GAP).join(_padded(cell, each) for cell in cells).rstrip())
+    for number, (answer, seconds) in enumerate(zip(answers, took, strict=True)):
+        if number:
+            setup.out.line()
+        setup.out.line(f"## {head(answer.target)}\n")
+        setup.out.line((answer.fold.text or "(nothing)").rstrip("\n"))
+        setup.out.line(f"\n{foot(answer, seconds)}")
 
 
-def _head(answer: Answer) -> str:
-    return f"{answer.target.provider.name}: {answer.target.name}"
+def head(target: Target) -> str:
+    """Who answers."""
+    return f"{target.provider.name}: {target.name}"
 
 
-def _said(answer: Answer) -> str:
-    return answer.fold.text or "(nothing)"
-
-
-def _foot(answer: Answer, seconds: float) -> str:
+def foot(answer: Answer, seconds: float) -> str:
     """The receipt, or why there is no answer."""
     if answer.fault is not None:
         return f"failed: {answer.fault.message}"
     return receipt(answer, seconds)
-
-
-def _lines(text: str, width: int) -> list[str]:
-    """The text in lines of at most a width; a word that is longer is cut."""
-    return folded(wrapped(neutral(text).expandtabs(4), width, "").split("\n"), width)
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * max(0, width - columns(cell))

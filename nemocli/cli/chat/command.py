@@ -49,6 +49,9 @@ def chat(
         bool, typer.Option("--auto-compact", help="Summarise old turns when the context fills.")
     ] = False,
     vi: Annotated[bool, typer.Option("--vi", help="vi keys instead of emacs keys.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="All providers answer, side by side.")
+    ] = False,
     fallback: Annotated[
         bool | None,
         typer.Option("--fallback/--no-fallback", help="Go on to the next provider on failure."),
@@ -83,5 +86,6 @@ def chat(
         fallback=fallback,
         tags=tuple(tag or ()),
         log=not no_log,
+        compare=compare,
     )
     raise typer.Exit(run_chat(ctx.obj, wish))

@@ -65,6 +65,10 @@ def _aim(talk: Talk, providers: list[str], model: str | None) -> None:
     talk.say("from here on: " + ", ".join(f"{t.provider.name} {t.name}" for t in choice.targets))
 
 
+async def _keep(talk: Talk, slash: Slash) -> None:
+    raise usage_error("nothing is compared here", "`nemocli chat --compare -p ONE -p OTHER`")
+
+
 async def _system(talk: Talk, slash: Slash) -> None:
     if slash.rest:
         talk.conversation.change(system=None if slash.rest == "-" else slash.rest)
@@ -235,6 +239,7 @@ _HANDLERS: dict[str, Handler] = {
     "model": _model,
     "provider": _provider,
     "system": _system,
+    "keep": _keep,
     "reasoning": _reasoning,
     "file": _file,
     "edit": _edit,

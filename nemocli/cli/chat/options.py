@@ -38,6 +38,7 @@ class ChatOptions:
     fallback: bool | None = None
     tags: tuple[str, ...] = ()
     log: bool = True
+    compare: bool = False
 
 
 def asking_of(setup: Setup, wish: ChatOptions) -> tuple[Asking, Choice, Pico | None]:

@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from nemocli.chat.conversation import Conversation
 from nemocli.chat.session import Session
@@ -15,13 +16,12 @@ from nemocli.cli.chat.options import ChatOptions, asking_of
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.sessions.show import store_of
 from nemocli.core.budget import RunBudget
-from nemocli.core.faults import NemoError, usage_error
+from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import Pico
 from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Asking
-    from nemocli.cli.chat.talk import Talk
     from nemocli.cli.context import Setup
     from nemocli.io.sessions.store import SqliteSessions
 
@@ -31,11 +31,18 @@ TERMINAL = "/dev/tty"
 def run_chat(setup: Setup, wish: ChatOptions) -> int:
     """Talk until Ctrl-D; the exit code."""
     piped = _piped(setup)
-    asking, choice, cap = asking_of(setup, wish)
+    asking, choice, cap = asking_of(setup, replace(wish, fallback=True) if wish.compare else wish)
+    if wish.compare:
+        _comparable(wish, asking)
     store = store_of(setup) if wish.log else None
-    session, begun = _session(setup, wish, store)
     if choice.notice:
         setup.err.warn(choice.notice)
+    if wish.compare:
+        return run_async(
+            lambda: _comparing(setup, wish, asking, store, piped=piped, cap=cap),
+            interrupt=_interrupt,
+        )
+    session, begun = _session(setup, wish, store)
     return run_async(
         lambda: _talking(setup, wish, asking, store, session, begun=begun, piped=piped, cap=cap),
         interrupt=_interrupt,
@@ -139,10 +146,71 @@ async def _talking(
     return 0
 
 
-async def _loop(talk: Talk) -> None:
-    """A message, its answer, and so on until one leaves."""
+def _comparable(wish: ChatOptions, asking: Asking) -> None:
+    """Raises NemoError (usage) where there is nothing to compare, or no way to."""
+    if len(asking.plan.targets) < 2:
+        raise usage_error(
+            "`--compare` needs two paths", "name them: `chat --compare -p openrouter -p nvidia`"
+        )
+    if wish.again or wish.session is not None or wish.mcp:
+        raise usage_error("`--compare` goes without `--continue`, `--session` and `--mcp`")
+
+
+async def _comparing(
+    setup: Setup,
+    wish: ChatOptions,
+    asking: Asking,
+    store: SqliteSessions | None,
+    *,
+    piped: str | None,
+    cap: Pico | None,
+) -> int:
+    """Each path has a conversation of its own; one of them may be gone on with alone."""
+    from nemocli.cli.chat.compare import Compared
+    from nemocli.cli.chat.talk import Talk
+    from nemocli.cli.world import world_of
+
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(world_of(setup))
+        if store is not None:
+            stack.callback(store.close)
+        budget = None if cap is None else RunBudget(cap)  # one cap over all of them
+        talks = []
+        for target in asking.plan.targets:
+            plan = replace(asking.plan, targets=(target,))
+            how = replace(asking, plan=plan, options=dict(asking.options))
+            tagged = replace(wish, tags=(*wish.tags, "compare"))
+            session, _ = _session(setup, tagged, store)
+            conversation = Conversation(session, how, world, store, budget=budget)
+            talks.append(Talk(setup, wish, conversation, world))
+        talks[0].attach(wish.files, piped)
+        compared = Compared(talks)
+        talks[0].below = compared.status
+        await _loop(compared)
+        if compared.kept is not None:
+            talks[0].below = talks[0].status
+            await _loop(compared.kept)
+    return 0
+
+
+class Talking(Protocol):
+    """What the loop works with: a chat, or several at once."""
+
+    @property
+    def attached(self) -> list[tuple[str, str]]: ...
+    @property
+    def kept(self) -> object: ...
+    async def line(self) -> str: ...
+    async def command(self, slash: Slash) -> None: ...
+    async def message(self, text: str) -> None: ...
+    def say(self, line: str) -> None: ...
+    def fail(self, fault: Fault) -> None: ...
+
+
+async def _loop(talk: Talking) -> None:
+    """A message, its answer, and so on until one leaves, or goes on with something else."""
     idle_interrupts = 0
-    while True:
+    while talk.kept is None:
         try:
             text = await talk.line()
         except EOFError:
@@ -165,7 +233,7 @@ async def _loop(talk: Talk) -> None:
             talk.fail(error.fault)
 
 
-async def _stoppable(talk: Talk, said: Slash | str) -> None:
+async def _stoppable(talk: Talking, said: Slash | str) -> None:
     """Carry out what was typed, in a task of its own that Ctrl-C stops."""
     work = talk.command(said) if isinstance(said, Slash) else talk.message(said)
     task: asyncio.Task[object] = asyncio.create_task(work)

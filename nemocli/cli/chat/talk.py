@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from nemocli.cli.ask.receipt import receipt, usd
 from nemocli.cli.chat.commands import run_command
 from nemocli.cli.chat.input import Line, Names
 from nemocli.cli.chat.render import Painter
+from nemocli.cli.terminal.streams import screen_size
 from nemocli.core.events import Event
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.prompt import assembled
@@ -39,6 +39,9 @@ FULL = 0.85
 class Talk:
     """What the loop and the commands work with."""
 
+    kept: object = None
+    """What to go on with instead; nothing, in a chat that is alone."""
+
     def __init__(
         self, setup: Setup, wish: ChatOptions, conversation: Conversation, world: World
     ) -> None:
@@ -58,7 +61,13 @@ class Talk:
             lambda: [*setup.catalogue.cards, conversation.asking_how.model],
         )
         history = setup.paths.state / "chat-history" if wish.log else None
-        self._line = Line(history, names, self.status, vi=wish.vi, colour=setup.terminal.colour_out)
+        self.below = self.status
+        self._line = Line(
+            history, names, self._below_line, vi=wish.vi, colour=setup.terminal.colour_out
+        )
+
+    def _below_line(self) -> str:
+        return self.below()
 
     # What is typed
 
@@ -136,7 +145,7 @@ class Talk:
         terminal = self.setup.terminal
         return Painter(
             self.setup.out.painted,
-            _size,
+            screen_size,
             colour=terminal.colour_out,
             rich=self._rich,
             show_reasoning=self.show_reasoning,
@@ -217,14 +226,6 @@ def _speed(turns: tuple[Turn, ...], talk: Talk) -> str:
 
 def _sized(text: str) -> str:
     return f"{len(text.encode('utf-8', 'replace')):,} bytes, about {tokens_in(len(text)):,} tokens"
-
-
-def _size() -> tuple[int, int]:
-    try:
-        size = os.get_terminal_size(1)
-    except OSError:
-        return 80, 24
-    return max(20, size.columns), size.lines
 
 
 async def _ticking(painter: Painter) -> None:

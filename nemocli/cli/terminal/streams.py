@@ -64,3 +64,12 @@ def _width(env: Mapping[str, str]) -> int:
         except OSError:
             continue
     return 80
+
+
+def screen_size(width: int = 80) -> tuple[int, int]:
+    """Columns and rows of the terminal that stdout is, as they are now."""
+    try:
+        size = os.get_terminal_size(1)
+    except OSError:
+        return width, 24
+    return max(20, size.columns), size.lines
