@@ -180,6 +180,7 @@ io/batch/ A batch job on the disk: inputs, output, index, spool, and the process
   io/batch/writer_process      A keeper in a process of its own
 
 io/eval/ Suites and runs of evaluations on the disk.
+  io/eval/machine              The machine of an attempt
   io/eval/runs                 A run on the disk
   io/eval/suite                A suite
 
@@ -336,6 +337,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/grade                   What an attempt came to
   eval/judge                   One attempt judged from its events alone
   eval/lint                    What can be wrong with a task before a model sees it
+  eval/machine                 Tools of a task that are no data
   eval/metrics                 What the attempts of an arm come to
   eval/page                    A run as one page
   eval/plan                    Which attempts a run makes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,7 +16,8 @@ from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
 from nemocli.engine.agent import Limits, Outcome, ToolResult, converse
 from nemocli.engine.run import Answer
-from nemocli.eval.task import Task
+from nemocli.eval.machine import Machine, MachineResult
+from nemocli.eval.task import TRUSTED, Task
 from nemocli.eval.world import World
 
 Record = Callable[[Mapping[str, Any]], None]
@@ -46,13 +48,15 @@ class Attempt:
         record: Record,
         *,
         budget: RunBudget | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self._task = task
         self._arm = arm
         self._outside = outside
         self._record = record
         self._budget = budget
-        self._world = World(task)
+        self._world = World(task, machine)
+        self._carried: dict[int, MachineResult] = {}
         self._messages: tuple[Message, ...] = ()
         self._turn = 0
         self._calls = self._tools = self._tokens = 0
@@ -136,9 +140,16 @@ class Attempt:
         )
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """The world does it, or says why not."""
-        result = self._world.call(call.name, call.arguments)
-        return ToolResult(result.text, failed=result.kind != "ok")
+        """The world does it, or says why not; what takes a machine's time is waited for aside."""
+        tool = self._task.tool(call.name)
+        if tool is not None and tool.backend in TRUSTED:
+            done = await asyncio.to_thread(self._world.call, call.name, call.arguments)
+        else:
+            done = self._world.call(call.name, call.arguments)
+        result = ToolResult(done.text, failed=done.kind != "ok")
+        if done.outside is not None:
+            self._carried[id(result)] = done.outside
+        return result
 
     # What the loop tells (`engine.agent.Steps`)
 
@@ -188,8 +199,10 @@ class Attempt:
     def result(self, call: ToolCall, result: ToolResult) -> None:
         """A call was answered."""
         self._tools += 1
+        outside = self._carried.pop(id(result), None)
         self._record(
             {
+                **({} if outside is None else {"outside": outside.event()}),
                 "type": "tool",
                 "turn": self._turn,
                 "id": call.call_id,

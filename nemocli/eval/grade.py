@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nemocli.eval.expr import ExprError, filled
+from nemocli.eval.machine import Machine
 from nemocli.eval.task import Probe, Task
 from nemocli.eval.world import CallResult, World, canonical
 
@@ -52,9 +53,9 @@ class ProbeResult:
     right: bool
 
 
-def gold_world(task: Task) -> World:
+def gold_world(task: Task, machine: Machine | None = None) -> World:
     """The world after the gold path. What goes wrong in it is in its results, for the lint."""
-    world = World(task)
+    world = World(task, machine)
     for call in task.gold:
         world.turn = call.turn
         play(world, call.name, call.args)

@@ -21,6 +21,7 @@ from nemocli.eval.grade import (
     gold_world,
     probed,
 )
+from nemocli.eval.machine import result_from
 from nemocli.eval.retries import Made, Retries, met_and_survived
 from nemocli.eval.task import Task
 from nemocli.eval.world import World, canonical
@@ -88,12 +89,22 @@ def judged(task: Task, events: Sequence[Event], gold: World | None = None) -> Me
     """The class and the measures of an attempt of a task's instance. `gold` is the world after the
     gold path, where it is known already."""
     world = World(task)
-    if gold is None and task.gold:
-        gold = gold_world(task)
+    if gold is None:
+        gold = _gold(task, events)
     replay = _Replay(task, world, gold)
     for event in events:
         replay.take(event)
     return replay.measures()
+
+
+def _gold(task: Task, events: Sequence[Event]) -> World | None:
+    """The world after the gold path: as it was kept, where a machine had a part in it."""
+    kept = next((e for e in events if e["type"] == "gold"), None)
+    if kept is not None:
+        world = World(task)
+        world.state, world.made_ids = dict(kept["state"]), set(kept["made_ids"])
+        return world
+    return gold_world(task) if task.gold else None
 
 
 class _Replay:
@@ -148,7 +159,12 @@ class _Replay:
             ]
 
     def _tool(self, event: Event) -> None:
-        result = self._world.call(str(event["name"]), str(event["arguments"]))
+        outside = event.get("outside")
+        result = self._world.call(
+            str(event["name"]),
+            str(event["arguments"]),
+            None if outside is None else result_from(outside),
+        )
         arguments = str(event["arguments"])
         try:
             import json

@@ -8,11 +8,13 @@ mutation score); what the answers are does not stand in the questions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from nemocli.eval.grade import gold_world, play, said
 from nemocli.eval.judge import Event, judged
+from nemocli.eval.machine import Machine, Machines
 from nemocli.eval.task import GoldCall, Task, TaskError, instance
 from nemocli.eval.world import World, canonical
 
@@ -28,58 +30,85 @@ class Lint:
     mutants: int
 
 
-def lint(task: Task, epoch: int = 1) -> Lint:
-    """Try a task out on agents that are known to be right, lazy, silent and forgetful."""
+def lint(task: Task, epoch: int = 1, machines: Machines | None = None) -> Lint:
+    """Try a task out on agents that are known to be right, lazy, silent and forgetful; `machines`
+    carry out what is not declarative, each for one of them."""
     try:
         one = instance(task, epoch)
     except TaskError as error:
         return Lint(task.task_id, (str(error),), (), 0, 0)
     # A control may have its answer in its question: what it shows is the price of asking.
-    errors, warnings = _gold_errors(one), [] if task.role == "control" else _leaks(one)
+    bench = _Bench(one, machines)
+    errors, warnings = _gold_errors(bench), [] if task.role == "control" else _leaks(one)
     if task.role == "consider" and len(one.turns) < 5:
         warnings.append(f"{len(one.turns)} user turns; at least 5 show coherence")
     if errors:
         return Lint(task.task_id, tuple(errors), tuple(warnings), 0, 0)
     if one.gold or one.final or any(t.probes for t in one.turns):
-        errors += _false_passes(one)
-    survivors, mutants = _mutants(one)
+        errors += _false_passes(bench)
+    survivors, mutants = _mutants(bench)
     if survivors:
         errors.append(f"left out and not noticed: {', '.join(survivors)}")
     return Lint(task.task_id, tuple(errors), tuple(warnings), mutants - len(survivors), mutants)
 
 
-def _gold_errors(task: Task) -> list[str]:
-    world, found = World(task), []
-    for place, call in enumerate(task.gold):
-        world.turn = call.turn
-        last = play(world, call.name, call.args)[-1]
-        if last.kind != "ok":
-            found.append(f"gold[{place}] {call.name}: {last.value}")
+class _Bench:
+    """A task on the bench: agents whose steps are known, each with a machine of its own."""
+
+    def __init__(self, task: Task, machines: Machines | None) -> None:
+        self.task = task
+        self._machines = machines if task.trusted_only else None
+
+    def machine(self) -> AbstractContextManager[Machine | None]:
+        return nullcontext() if self._machines is None else self._machines()
+
+    def events(self, calls: Sequence[GoldCall] | None = None, *, says: bool = True) -> list[Event]:
+        with self.machine() as machine:
+            return gold_events(self.task, calls, says=says, machine=machine)
+
+    def gold(self) -> World | None:
+        """The world after the gold path, for judging the others by it."""
+        if not self.task.gold:
+            return None
+        with self.machine() as machine:
+            return gold_world(self.task, machine)
+
+
+def _gold_errors(bench: _Bench) -> list[str]:
+    task, found = bench.task, []
+    with bench.machine() as machine:
+        world = World(task, machine)
+        for place, call in enumerate(task.gold):
+            world.turn = call.turn
+            last = play(world, call.name, call.args)[-1]
+            if last.kind != "ok":
+                found.append(f"gold[{place}] {call.name}: {last.value}")
     if found:
         return found
-    measures = judged(task, gold_events(task))
+    measures = judged(task, bench.events(), bench.gold())
     if measures.cls != "success":
         return [f"the gold path does not pass: {measures.why}"]
     return []
 
 
-def _false_passes(task: Task) -> list[str]:
-    found = []
-    if judged(task, gold_events(task, calls=(), says=False)).cls == "success":
+def _false_passes(bench: _Bench) -> list[str]:
+    task, found, gold = bench.task, [], bench.gold()
+    if judged(task, bench.events((), says=False), gold).cls == "success":
         found.append("an agent that does nothing passes")
     probes = any(turn.probes for turn in task.turns)
-    if probes and judged(task, gold_events(task, says=False)).cls == "success":
+    if probes and judged(task, bench.events(says=False), gold).cls == "success":
         found.append("an agent that says nothing passes, though probes are there")
     return found
 
 
-def _mutants(task: Task) -> tuple[list[str], int]:
+def _mutants(bench: _Bench) -> tuple[list[str], int]:
     """Gold calls that nobody misses, and how many were left out in turn."""
+    task = bench.task
     needed = [i for i, call in enumerate(task.gold) if not call.optional and _writes(task, call)]
-    survivors, gold = [], gold_world(task)
+    survivors, gold = [], bench.gold()
     for place in needed:
         rest = [call for i, call in enumerate(task.gold) if i != place]
-        if judged(task, gold_events(task, calls=rest), gold).cls == "success":
+        if judged(task, bench.events(rest), gold).cls == "success":
             survivors.append(f"gold[{place}] {task.gold[place].name}")
     return survivors, len(needed)
 
@@ -101,11 +130,15 @@ def _leaks(task: Task) -> list[str]:
 
 
 def gold_events(
-    task: Task, calls: Sequence[GoldCall] | None = None, *, says: bool = True
+    task: Task,
+    calls: Sequence[GoldCall] | None = None,
+    *,
+    says: bool = True,
+    machine: Machine | None = None,
 ) -> list[Event]:
     """What an agent's record is that takes the gold path, or a part of it, and answers (or not)
     what it is asked."""
-    world, events = World(task), list[Event]()
+    world, events = World(task, machine), list[Event]()
     calls = task.gold if calls is None else calls
     for number, turn in enumerate(task.turns, 1):
         world.turn = number
@@ -129,7 +162,10 @@ def _made(world: World, call: GoldCall) -> list[Event]:
             args = canonical(dict(call.args))
         result = world.call(call.name, args)
         events.append(_reply("", [["c", call.name, args]]))
-        events.append({"type": "tool", "name": call.name, "arguments": args})
+        event: dict[str, Any] = {"type": "tool", "name": call.name, "arguments": args}
+        if result.outside is not None:
+            event["outside"] = result.outside.event()
+        events.append(event)
         if result.kind != "transient":
             break
     return events

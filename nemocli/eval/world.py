@@ -12,11 +12,12 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from nemocli.eval.expr import ExprError, compiled, evaluate, filled
+from nemocli.eval.machine import FILES, Machine, MachineResult
 from nemocli.eval.task import Task, ToolDef
 
 CallKind = Literal["ok", "error", "transient", "invalid"]
@@ -25,11 +26,13 @@ CallKind = Literal["ok", "error", "transient", "invalid"]
 @dataclass(frozen=True, slots=True)
 class CallResult:
     """What came of a call. `invalid`: it never reached the tool; `transient`: a fault put in its
-    way; `error`: the tool said no. `version` is the state's before the call."""
+    way; `error`: the tool said no. `version` is the state's before the call; `outside` what a
+    machine did for it."""
 
     kind: CallKind
     value: Any
     version: int
+    outside: MachineResult | None = None
 
     @property
     def text(self) -> str:
@@ -42,8 +45,9 @@ class CallResult:
 class World:
     """One attempt's own copy of a task's state."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, machine: Machine | None = None) -> None:
         self.task = task
+        self._machine = machine
         self.state: dict[str, Any] = copy.deepcopy(dict(task.state))
         self.initial = copy.deepcopy(self.state)
         self.version = 0
@@ -55,8 +59,9 @@ class World:
         self.leaves: dict[frozenset[str], tuple[dict[str, str], dict[str, str]]] = {}
         """Of a finished world: what `grade` worked out of it."""
 
-    def call(self, name: str, arguments: str) -> CallResult:
-        """Do what a model asked for. Raises nothing: whatever is wrong with it is the result."""
+    def call(self, name: str, arguments: str, outside: MachineResult | None = None) -> CallResult:
+        """Do what a model asked for; `outside` is what a machine did for it when it was recorded.
+        Raises nothing: whatever is wrong with it is the result."""
         tool = self.task.tool(name)
         if tool is None:
             known = ", ".join(t.name for t in self.task.tools) or "none"
@@ -75,21 +80,41 @@ class World:
             if self._calls[name] in fault.on_call:
                 kind: CallKind = "transient" if fault.transient else "error"
                 return CallResult(kind, fault.error, self.version)
-        return self._done(tool, args)
+        if tool.backend == "declarative":
+            return self._done(tool, args, None)
+        if outside is None:
+            outside = self._carried_out(tool, args)
+        return replace(self._done(tool, args, outside), outside=outside)
 
-    def _done(self, tool: ToolDef, args: dict[str, Any]) -> CallResult:
+    def _carried_out(self, tool: ToolDef, args: dict[str, Any]) -> MachineResult:
+        if tool.backend == "replay":
+            return recorded(tool, args)
+        if self._machine is None:
+            return MachineResult(False, "this tool runs on a machine, and there is none here")
+        return self._machine.run(tool, args, self.state)
+
+    def _done(
+        self, tool: ToolDef, args: dict[str, Any], outside: MachineResult | None
+    ) -> CallResult:
         before, version = self.state, self.version
         names: dict[str, Any] = {**args, "args": args, "turn": self.turn}
+        usual: Any = "done"
         changes = tool.kind == "write"
+        if outside is not None:
+            if not outside.ok:
+                return CallResult("error", outside.value, version)
+            names["result"] = usual = outside.value
         if changes:  # the effects of a read change nothing (`task._tool` sees to it)
             self.state = copy.deepcopy(before)
+            if outside is not None:
+                self._take(outside)
         try:
             for effect in tool.effects:
                 error = self._effect(effect, names)
                 if error is not None:
                     self.state = before
                     return CallResult("error", error, version)
-            value = filled(tool.returns, self._names(names)) if tool.returns is not None else "done"
+            value = filled(tool.returns, self._names(names)) if tool.returns is not None else usual
             value = copy.deepcopy(value)
         except ExprError as error:
             self.state = before
@@ -98,6 +123,13 @@ class World:
             self.version += 1
         self._watch()
         return CallResult("ok", value, version)
+
+    def _take(self, outside: MachineResult) -> None:
+        """What a machine left behind."""
+        if outside.state is not None:
+            self.state = copy.deepcopy(dict(outside.state))
+        if outside.files is not None and isinstance(self.state.get(FILES), Mapping):
+            self.state[FILES] = dict(outside.files)
 
     def _names(self, names: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": self.state, "vars": dict(self.task.values), **names}
@@ -158,6 +190,15 @@ class World:
             return bool(evaluate(text, self._names({"initial": self.initial})))
         except ExprError:
             return False
+
+
+def recorded(tool: ToolDef, args: Mapping[str, Any]) -> MachineResult:
+    """What a tool of recorded results says; a call that was not recorded is an error of its own."""
+    wanted = canonical(args)
+    for row in tool.settings.get("results") or ():
+        if canonical(row.get("args") or {}) == wanted:
+            return MachineResult(True, row.get("value"))
+    return MachineResult(False, "this call is not in the recording")
 
 
 def misfit(args: object, schema: Mapping[str, Any]) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,15 @@ from nemocli.core.provider import loopback
 from nemocli.core.quantities import time_text
 from nemocli.engine.waiting import stopped
 from nemocli.eval.attempt import Arm, Attempt
+from nemocli.eval.grade import gold_world
 from nemocli.eval.judge import judged
 from nemocli.eval.lint import lint
 from nemocli.eval.metrics import summary_of
 from nemocli.eval.plan import Slot, schedule
 from nemocli.eval.task import Task, instance
+from nemocli.eval.world import canonical
 from nemocli.io.clock import SystemClock
+from nemocli.io.eval.machine import machines
 from nemocli.io.eval.runs import Run, results_of, unfinished
 from nemocli.version import __version__
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
     from nemocli.cli.context import Setup
     from nemocli.core.ports import Call, Reply, Transport, World
+    from nemocli.eval.machine import Machine, Machines
     from nemocli.io.eval.suite import Suite
 
 
@@ -55,7 +60,7 @@ def made_run(
     before its first call."""
     suite = suite_at(folder, wish.trust)
     tasks = suite.chosen(wish.tasks)
-    _check(tasks)
+    _check(tasks, machines(folder, setup.env))
     run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / SystemClock().new_id())
     arms = arms_of(setup, wish, run.name)
     if cells:
@@ -78,10 +83,10 @@ def made_run(
         return run, run_async(lambda: work.all(todo, wish.jobs))
 
 
-def _check(tasks: tuple[Task, ...]) -> None:
+def _check(tasks: tuple[Task, ...], on: Machines) -> None:
     """No attempt at a task that cannot tell right from wrong. Raises NemoError."""
     for task in tasks:
-        found = lint(task)
+        found = lint(task, machines=on)
         if found.errors:
             raise config_error(
                 f"{task.task_id} does not pass its lint: {found.errors[0]}",
@@ -200,9 +205,11 @@ class _Work:
             }
         )
         try:
-            self._stop = (
-                await Attempt(task, arm, world, tell, budget=self._budget).run() or self._stop
-            )
+            with self._machine(task)() as machine:
+                if machine is not None:
+                    tell(await asyncio.to_thread(self._gold, task))
+                attempt = Attempt(task, arm, world, tell, budget=self._budget, machine=machine)
+                self._stop = await attempt.run() or self._stop
             if self._stop is None:
                 measures = judged(task, events)
                 record.end(measures)
@@ -213,6 +220,19 @@ class _Work:
             self._stop = error.fault
         finally:
             record.close()
+
+    def _machine(self, task: Task) -> Callable[[], AbstractContextManager[Machine | None]]:
+        """What carries out tools that are not declarative; none where there are none."""
+        if not task.trusted_only:
+            return nullcontext
+        return machines(self._run.folder.parent.parent, self._setup.env)
+
+    def _gold(self, task: Task) -> dict[str, Any]:
+        """The end of the gold path, kept in the record to be judged by without a machine."""
+        with self._machine(task)() as machine:
+            world = gold_world(task, machine)
+        state = json.loads(canonical(world.state))
+        return {"type": "gold", "state": state, "made_ids": sorted(world.made_ids)}
 
     def _tell(self, slot: Slot, cls: str) -> None:
         self._done += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import Lint, lint
+from nemocli.io.eval.machine import machines
 from nemocli.io.eval.suite import Suite, init_suite, load_suite
 from nemocli.io.profiles.catalogue import shipped_folder
 
@@ -32,7 +33,8 @@ def init(setup: Setup, folder: Path, source: str) -> None:
 
 def lint_all(setup: Setup, folder: Path, trust: Path | None, *, as_json: bool) -> int:
     """Every task; 0 only when none has an error."""
-    found = [lint(task) for task in suite_at(folder, trust).tasks]
+    on = machines(folder, setup.env)
+    found = [lint(task, machines=on) for task in suite_at(folder, trust).tasks]
     bad = any(each.errors for each in found)
     if as_json:
         rows = [_row(each) for each in found]

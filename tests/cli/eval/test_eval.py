@@ -208,7 +208,7 @@ def test_records_are_judged_anew_without_a_call(home: Home, suite: Path) -> None
         (
             "tasks/x.yaml",
             "schema: nemocli.eval/v1\nid: x\nturns: [{user: hi}]\nfinal: {that: ['true']}\n"
-            "tools: [{name: sh, backend: shell}]\n",
+            "tools: [{name: sh, backend: shell, settings: {argv: [ls]}}]\n",
             ("would run on this machine", "--trust"),
         ),
     ],
@@ -238,7 +238,7 @@ def test_the_machine_checks_itself(home: Home) -> None:
     assert done.code == 0, done.text
     rows = done.json()["checks"]
     assert all(row["ok"] for row in rows)
-    assert sum("mutation" in row["name"] for row in rows) == 34
+    assert sum("mutation" in row["name"] for row in rows) == 36
 
 
 def test_the_page_tells_it_all_and_fetches_nothing(home: Home, suite: Path) -> None:
