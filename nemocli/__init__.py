@@ -333,6 +333,7 @@ nim/ A local NIM: which container on which GPUs, how it is started, what it says
 
 eval/ Whether a model should be adopted: tasks with state and tools, attempts, metrics, a verdict.
   eval/attempt                 One attempt at a task
+  eval/backends                What carries out a tool of a task
   eval/expr                    Expressions of task files
   eval/grade                   What an attempt came to
   eval/judge                   One attempt judged from its events alone

@@ -16,8 +16,9 @@ from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
 from nemocli.engine.agent import Limits, Outcome, ToolResult, converse
 from nemocli.engine.run import Answer
+from nemocli.eval.backends import TRUSTED
 from nemocli.eval.machine import Machine, MachineResult
-from nemocli.eval.task import TRUSTED, Task
+from nemocli.eval.task import Task
 from nemocli.eval.world import World
 
 Record = Callable[[Mapping[str, Any]], None]

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal, cast
 
+from nemocli.eval.backends import BACKENDS, TRUSTED, wrong_settings
 from nemocli.eval.expr import ExprError, compiled, filled
 
 SCHEMA = "nemocli.eval/v1"
 Role = Literal["consider", "control", "private"]
 ROLES: tuple[Role, ...] = ("consider", "control", "private")
-BACKENDS = ("declarative", "replay", "python", "shell", "http", "mcp")
-TRUSTED = frozenset({"python", "shell", "http", "mcp"})
-"""Back ends that touch the machine or the network: refused unless their folder is named."""
 PROBES = ("recall", "update", "absent", "provenance")
 _EFFECTS = ("require", "set", "append", "remove", "let")
 
@@ -209,7 +205,8 @@ def _tool(data: object, where: str) -> ToolDef:
     faults = tuple(_fault(f, f"{where}.faults[{i}]") for i, f in enumerate(_list(row, "faults")))
     parameters = row.get("parameters") or {"type": "object", "properties": {}}
     settings = _mapping(row.get("settings") or {}, f"{where}.settings")
-    check_settings(backend, settings, f"{where}.settings")
+    if (wrong := wrong_settings(backend, settings)) is not None:
+        raise TaskError(f"{where}.settings{wrong}")
     return ToolDef(
         _text(row, "name", where),
         cast(Literal["read", "write"], kind),
@@ -221,41 +218,6 @@ def _tool(data: object, where: str) -> ToolDef:
         backend,
         settings,
     )
-
-
-_SETTINGS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
-    "declarative": {},
-    "replay": {"results": (list,)},
-    "python": {"call": (str,), "timeout_s": (int, Decimal)},
-    "shell": {"argv": (list,), "stdin": (str,), "timeout_s": (int, Decimal)},
-    "http": {"url": (str,), "method": (str,), "timeout_s": (int, Decimal)},
-    "mcp": {"command": (str,), "args": (list,), "url": (str,), "tool": (str,)},
-}
-"""What each back end is told, and of which type."""
-_NEEDED = {"replay": "results", "python": "call", "shell": "argv", "http": "url"}
-
-
-def check_settings(backend: str, settings: Mapping[str, Any], where: str) -> None:
-    """Raises TaskError for settings that a back end does not take, or that it lacks."""
-    known = _SETTINGS[backend]
-    _known(settings, where, set(known))
-    for name, value in settings.items():
-        if not isinstance(value, known[name]) or isinstance(value, bool):
-            raise TaskError(f"{where}.{name}: not of the type that a {backend} tool takes")
-    needed = _NEEDED.get(backend)
-    if needed is not None and not settings.get(needed):
-        raise TaskError(f"{where}.{needed}: a {backend} tool needs it")
-    if backend == "mcp" and bool(settings.get("command")) == bool(settings.get("url")):
-        raise TaskError(f"{where}: a command or a url")
-    if backend == "shell" and not all(isinstance(a, str) for a in settings["argv"]):
-        raise TaskError(f"{where}.argv: a list of texts")
-    if backend == "python" and not _CALL.fullmatch(settings["call"]):
-        raise TaskError(f"{where}.call: FILE.py:FUNCTION, a file in the suite's folder")
-    if backend == "http" and not settings["url"].startswith(("http://", "https://")):
-        raise TaskError(f"{where}.url: http:// or https://")
-
-
-_CALL = re.compile(r"[A-Za-z_][\w/-]*\.py:[A-Za-z_]\w*")
 
 
 def _effect(data: object, where: str) -> Mapping[str, Any]:

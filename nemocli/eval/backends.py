@@ -1,0 +1,48 @@
+"""What carries out a tool of a task, and what each kind has to be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+TRUSTED = frozenset({"python", "shell", "http", "mcp"})
+"""Back ends that touch the machine or the network: refused unless their folder is named."""
+_NUMBER = (int, Decimal)
+SETTINGS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "declarative": {},
+    "replay": {"results": (list,)},
+    "python": {"call": (str,), "timeout_s": _NUMBER},
+    "shell": {"argv": (list,), "stdin": (str,), "timeout_s": _NUMBER},
+    "http": {"url": (str,), "method": (str,), "timeout_s": _NUMBER},
+    "mcp": {"command": (str,), "args": (list,), "url": (str,), "tool": (str,)},
+}
+"""What each back end is told, and of which type."""
+BACKENDS = tuple(SETTINGS)
+_NEEDED = {"replay": "results", "python": "call", "shell": "argv", "http": "url"}
+_CALL = re.compile(r"[A-Za-z_][\w/-]*\.py:[A-Za-z_]\w*")
+
+
+def wrong_settings(backend: str, settings: Mapping[str, Any]) -> str | None:
+    """What is wrong with the settings of a back end, its place first; None where nothing is."""
+    known = SETTINGS[backend]
+    for name, value in settings.items():
+        if name not in known:
+            return f": there is no field {name!r}"
+        if not isinstance(value, known[name]) or isinstance(value, bool):
+            return f".{name}: not of the type that a {backend} tool takes"
+    needed = _NEEDED.get(backend)
+    if needed is not None and not settings.get(needed):
+        return f".{needed}: a {backend} tool needs it"
+    match backend:
+        case "mcp" if bool(settings.get("command")) == bool(settings.get("url")):
+            return ": a command or a url"
+        case "shell" if not all(isinstance(a, str) for a in settings["argv"]):
+            return ".argv: a list of texts"
+        case "python" if not _CALL.fullmatch(settings["call"]):
+            return ".call: FILE.py:FUNCTION, a file in the suite's folder"
+        case "http" if not settings["url"].startswith(("http://", "https://")):
+            return ".url: http:// or https://"
+        case _:
+            return None
