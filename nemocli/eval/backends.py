@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -35,14 +35,19 @@ def wrong_settings(backend: str, settings: Mapping[str, Any]) -> str | None:
     needed = _NEEDED.get(backend)
     if needed is not None and not settings.get(needed):
         return f".{needed}: a {backend} tool needs it"
-    match backend:
-        case "mcp" if bool(settings.get("command")) == bool(settings.get("url")):
-            return ": a command or a url"
-        case "shell" if not all(isinstance(a, str) for a in settings["argv"]):
-            return ".argv: a list of texts"
-        case "python" if not _CALL.fullmatch(settings["call"]):
-            return ".call: FILE.py:FUNCTION, a file in the suite's folder"
-        case "http" if not settings["url"].startswith(("http://", "https://")):
-            return ".url: http:// or https://"
-        case _:
-            return None
+    return next((said for test, said in _RULES.get(backend, ()) if not test(settings)), None)
+
+
+_RULES: Mapping[str, tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...]] = {
+    "mcp": ((lambda s: bool(s.get("command")) != bool(s.get("url")), ": a command or a url"),),
+    "shell": ((lambda s: all(isinstance(a, str) for a in s["argv"]), ".argv: a list of texts"),),
+    "python": (
+        (
+            lambda s: _CALL.fullmatch(s["call"]) is not None,
+            ".call: FILE.py:FUNCTION, a file in the suite's folder",
+        ),
+    ),
+    "http": (
+        (lambda s: s["url"].startswith(("http://", "https://")), ".url: http:// or https://"),
+    ),
+}

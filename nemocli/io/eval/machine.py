@@ -262,6 +262,8 @@ class _Servers:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._asked.put_nowait, None)
         self._thread.join(10)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _told(self, way: Mapping[str, Any], name: str, args: Mapping[str, Any]) -> Any:  # noqa: ANN401
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
