@@ -222,6 +222,8 @@ io/serve/ The gateway as an HTTP server.
   io/serve/asgi                The little of ASGI that the gateway needs
   io/serve/call                One call through the gateway
   io/serve/gateway             The gateway as a bare ASGI application
+  io/serve/recorder            A recording on the disk
+  io/serve/replay              A recording in the place of every path
   io/serve/server              uvicorn as a library
   io/serve/tap                 A transport that lets one call through the gateway see the bytes of i
 
@@ -362,6 +364,7 @@ serve/ The gateway: every path at one address, in the dialect that agents speak.
   serve/loops                  Agents that loop
   serve/messages               The Messages dialect at the gateway
   serve/outgoing               What a client gets
+  serve/recording              Recorded exchanges of an agent
   serve/responses              The Responses dialect at the gateway
   serve/responses_reply        The Responses dialect at the gateway
   serve/tally                  What went through a gateway

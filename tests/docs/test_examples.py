@@ -1,4 +1,6 @@
-"""Every example in the README, in docs/ and in the help texts is run as it stands."""
+"""Every example in the README, in docs/ and in the help texts is run as it stands: those of the
+README each time, the many others with the slow tests.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +58,8 @@ def examples_in(text: str) -> list[str]:
 
 
 EXAMPLES = list(dict.fromkeys([*in_pages(), *in_help()]))
+README = [(name, line) for name, line in EXAMPLES if name.startswith("README.md: ")]
+OTHERS = [(name, line) for name, line in EXAMPLES if not name.startswith("README.md: ")]
 
 
 @pytest.fixture(scope="module")
@@ -98,35 +102,57 @@ def settle_in(home: Home, url: str) -> None:
     subprocess.run(["git", "add", "notes.txt"], cwd=home.cwd, check=True)
 
 
-@pytest.fixture(scope="module")
-def results(everyday: Home) -> dict[str, Done]:
+CHANGING = re.compile(
+    r"\b(eval|nim|serve|launch|tag|export|default|login|logout|add|rm|set|order|trust|weights|cost"
+    r"|batch)\b"
+)
+
+
+def carried_out(home: Home, examples: list[tuple[str, str]]) -> dict[str, Done]:
     """Each example once; those that change something come in their order, alone."""
 
     def one(line: str) -> Done:
-        return run(home=everyday, line=["bash", "-c", line], timeout=120)
+        return run(home=home, line=["bash", "-c", line], timeout=120)
 
-    lines = list(dict.fromkeys(line for _, line in EXAMPLES))
-    changing = [
-        line
-        for line in lines
-        if re.search(
-            r"\b(eval|nim|serve|launch|tag|export|default|login|logout|add|rm|set|order|trust|weights|cost|batch)\b",
-            line,
-        )
-    ]
+    lines = list(dict.fromkeys(line for _, line in examples))
+    changing = [line for line in lines if CHANGING.search(line)]
     with ThreadPoolExecutor(3) as pool:
         calm = [line for line in lines if line not in changing]
         done = dict(zip(calm, pool.map(one, calm), strict=True))
     return done | {line: one(line) for line in changing}
 
 
-@pytest.mark.parametrize(("name", "line"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
-def test_an_example_does_what_it_says(name: str, line: str, results: dict[str, Done]) -> None:
-    done = results[line]
+def check(line: str, done: Done) -> None:
     assert done.code == 0, f"{line}\n{done.err}"
     assert "Traceback" not in done.err
 
 
+@pytest.fixture(scope="module")
+def first_results(everyday: Home) -> dict[str, Done]:
+    """What the README's examples came to."""
+    return carried_out(everyday, README)
+
+
+@pytest.mark.parametrize(("name", "line"), README, ids=[name for name, _ in README])
+def test_an_example_of_the_readme_does_what_it_says(
+    name: str, line: str, first_results: dict[str, Done]
+) -> None:
+    check(line, first_results[line])
+
+
+@pytest.fixture(scope="module")
+def results(everyday: Home) -> dict[str, Done]:
+    """What all the others came to."""
+    return carried_out(everyday, OTHERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "line"), OTHERS, ids=[name for name, _ in OTHERS])
+def test_an_example_does_what_it_says(name: str, line: str, results: dict[str, Done]) -> None:
+    check(line, results[line])
+
+
+@pytest.mark.slow
 def test_the_walk_through_a_batch_ends_where_it_says(
     everyday: Home, results: dict[str, Done]
 ) -> None:

@@ -21,6 +21,14 @@ LoopGuard = Annotated[
         "--loop-guard", metavar="N", min=0, help="Refuse what failed or came N times in a row."
     ),
 ]
+Record = Annotated[
+    str | None,
+    typer.Option("--record", metavar="NAME|DIR", help="Keep what is asked and answered there."),
+]
+Replay = Annotated[
+    str | None,
+    typer.Option("--replay", metavar="NAME|DIR", help="Answer from a recording; ask nobody."),
+]
 
 
 @app.command(epilog=examples("timeout 3 nemocli serve --port 0 || true"))
@@ -45,6 +53,8 @@ def serve(
     max_cost: options.MaxCost = None,
     tag: options.Tag = None,
     loop_guard: LoopGuard = 8,
+    record: Record = None,
+    replay: Replay = None,
     json: options.Json = False,
 ) -> None:
     """Chat completions, Responses and Messages over every path, with the same ledger and budgets.
@@ -56,6 +66,6 @@ def serve(
 
     wish = ServeOptions(
         host, port, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
-        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard,
+        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard, record, replay,
     )  # fmt: skip
     begin(ctx.obj, wish, as_json=json)

@@ -8,7 +8,7 @@ import typer
 
 from nemocli.cli import options
 from nemocli.cli.help.text import examples
-from nemocli.cli.serve.command import LoopGuard, Map
+from nemocli.cli.serve.command import LoopGuard, Map, Record, Replay
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,6 +26,8 @@ def launch(
     max_cost: options.MaxCost = None,
     tag: options.Tag = None,
     loop_guard: LoopGuard = 8,
+    record: Record = None,
+    replay: Replay = None,
     own_settings: Annotated[
         bool,
         typer.Option("--own-settings", help="The agent's usual settings, not a folder of its own."),
@@ -52,6 +54,8 @@ def launch(
         max_cost=max_cost,
         tags=tuple(tag or ()),
         loops=loop_guard,
+        record=record,
+        replay=replay,
         command="launch",
     )
     raise typer.Exit(begin(ctx.obj, wish, words, own_settings=own_settings))

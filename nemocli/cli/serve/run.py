@@ -6,8 +6,9 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import chosen
@@ -23,8 +24,10 @@ from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import shipped_folder
 from nemocli.io.serve.agents import Agents, agents_in
 from nemocli.io.serve.gateway import Gateway, Paths
+from nemocli.io.serve.recorder import Recorder, recorded
 from nemocli.io.serve.server import bound, listening
 from nemocli.serve.guard import LOOPBACK, Guard
+from nemocli.serve.recording import Script
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -44,17 +47,20 @@ class ServeOptions:
     max_cost: str | None = None
     tags: tuple[str, ...] = ()
     loops: int = 0
+    record: str | None = None
+    replay: str | None = None
     command: str = "serve"
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A gateway that listens. `target` is where a call goes that names no other model."""
+    """A gateway that listens. `target` is where a call goes that names no other model; None where
+    a recording answers."""
 
     gateway: Gateway
     base_url: str
     token: str | None
-    target: Target
+    target: Target | None
 
 
 def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
@@ -91,20 +97,71 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
     NemoError."""
     from nemocli.cli.world import world_of
 
+    if wish.record is not None and wish.replay is not None:
+        raise usage_error("--record and --replay are one too many", "name one of them")
     token = _token(setup, wish)
-    routes = Routes(setup, wish)
-    sock = bound(wish.host, wish.port)
-    with sock:
+    script = None if wish.replay is None else Script(recorded(recording_at(setup, wish.replay)))
+    routes = Routes(setup, wish) if script is None else None
+    with bound(wish.host, wish.port) as sock, closing(_recorder(setup, wish, token)) as recorder:
         port = int(sock.getsockname()[1])
         local = wish.host in LOOPBACK
         guard = Guard(token, port, frozenset(h.lower() for h in wish.hosts), addresses=not local)
         async with world_of(setup, many=True) as world:
-            paths = Paths(routes.plan_of, routes.models())
             headers = [a.session for a in known_agents(setup).known.values() if a.session]
-            gateway = Gateway(world, guard, paths, routes.budget, headers, wish.loops)
+            gateway = Gateway(
+                world,
+                guard,
+                _paths(routes, script),
+                None if routes is None else routes.budget,
+                headers,
+                wish.loops,
+                recorder.made,
+                script,
+            )
             shown = f"[{wish.host}]" if ":" in wish.host else wish.host
+            target = None if routes is None else routes.target
             async with listening(gateway, sock):
-                yield Serving(gateway, f"http://{shown}:{port}/v1", token, routes.target)
+                yield Serving(gateway, f"http://{shown}:{port}/v1", token, target)
+    if script is not None and script.missed:
+        setup.err.warn(f"the agent left the script {len(script.missed)} times")
+
+
+def _paths(routes: Routes | None, script: Script | None) -> Paths:
+    if routes is not None:
+        return Paths(routes.plan_of, routes.models())
+
+    def nowhere(model: str) -> tuple[Plan, str | None]:
+        raise usage_error(f"a recording answers here, not {model}")
+
+    return Paths(nowhere, script.models if script is not None else ())
+
+
+def recording_at(setup: Setup, name: str) -> Path:
+    """Where a recording is: a folder, or one of that name among the user's own."""
+    path = Path(name).expanduser()
+    if path.name != name or path.is_dir():
+        return path
+    return setup.paths.data / "recordings" / name
+
+
+class _Closing:
+    """A recorder, where there is one."""
+
+    def __init__(self, made: Recorder | None) -> None:
+        self.made = made
+
+    def close(self) -> None:
+        if self.made is not None:
+            self.made.close()
+
+
+def _recorder(setup: Setup, wish: ServeOptions, token: str | None) -> _Closing:
+    if wish.record is None:
+        return _Closing(None)
+    folder = recording_at(setup, wish.record)
+    known = (*setup.known_secrets(), *((token,) if token else ()))
+    setup.err.dim(f"recording into {folder}")
+    return _Closing(Recorder(folder, known, setup.err.warn))
 
 
 def known_agents(setup: Setup) -> Agents:

@@ -82,9 +82,9 @@ def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
     folder = setup.paths.data / "agents" / agent.name
     target = found.target
     model = found.gateway.paths.models[0]
-    address = Address(
-        found.base_url, found.token or "none", model, target.context, target.output_limit
-    )
+    context = None if target is None else target.context
+    output = None if target is None else target.output_limit
+    address = Address(found.base_url, found.token or "none", model, context, output)
     try:
         start = started(agent, address, str(folder), own_settings=own)
     except AgentError as error:

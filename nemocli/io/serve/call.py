@@ -51,7 +51,8 @@ async def fail(
 @dataclass(slots=True)
 class Call:
     """One call under way. `over` is told how it ended (answered, failed, left), and why; `alike`
-    says that the path speaks the client's own dialect, whose bytes then go on as they are."""
+    says that the path speaks the client's own dialect, whose bytes then go on as they are; `tell`
+    hears of every event."""
 
     world: World
     budget: RunBudget | None
@@ -63,6 +64,7 @@ class Call:
     dropped: tuple[str, ...]
     alike: bool
     send: Send
+    tell: Callable[[Event], None] = field(default=lambda event: None)
     events: asyncio.Queue[Event | bytes | None] = field(default_factory=asyncio.Queue)
     waiting: int = 0
     taken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,6 +109,7 @@ class Call:
                 self._flush()
 
     def _sink(self, event: Event) -> None:
+        self.tell(event)
         if not self.wish.stream:
             return
         if self.raw is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nemocli.core.budget import RunBudget
+from nemocli.core.events import Event
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import World
@@ -19,12 +20,15 @@ from nemocli.core.usage import CHARS_PER_TOKEN
 from nemocli.engine.run import Answer
 from nemocli.io.serve.asgi import Receive, Scope, Send, reply, whole_body
 from nemocli.io.serve.call import Call, Dialect, fail
+from nemocli.io.serve.recorder import Recorder
+from nemocli.io.serve.replay import play
 from nemocli.serve.agents import SessionHeader
 from nemocli.serve.guard import Guard
 from nemocli.serve.incoming import Incoming, incoming, refusal
 from nemocli.serve.loops import Failures, digest, repeated_calls
 from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refused_json
 from nemocli.serve.outgoing import ChatReply, error_json
+from nemocli.serve.recording import Script
 from nemocli.serve.responses import responses_incoming
 from nemocli.serve.responses_reply import ResponsesReply
 from nemocli.serve.tally import Tally
@@ -63,8 +67,9 @@ DIALECTS = {"/chat/completions": CHAT, "/messages": MESSAGES, "/responses": RESP
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who calls: a session of an agent, an attempt of an evaluation."""
+    """Who calls, and where: a session of an agent, an attempt of an evaluation."""
 
+    path: str
     session: str | None
     attempt: str | None
 
@@ -72,7 +77,8 @@ class _Caller:
 @dataclass(slots=True)
 class Gateway:
     """The application. `sessions` are the headers in which agents name theirs; `loops` is how
-    often the same may fail, or be done, in a row (0: any number)."""
+    often the same may fail, or be done, in a row (0: any number). A `recorder` keeps what is asked
+    and answered; a `script` answers in everybody's place."""
 
     world: World
     guard: Guard
@@ -80,6 +86,8 @@ class Gateway:
     budget: RunBudget | None
     sessions: Sequence[SessionHeader] = ()
     loops: int = 0
+    recorder: Recorder | None = None
+    script: Script | None = None
     tally: Tally = field(default_factory=Tally)
     failures: Failures = field(default_factory=Failures)
 
@@ -103,7 +111,7 @@ class Gateway:
         if headers.get("content-encoding", "identity") != "identity":
             await reply(send, 415, _refused(path, 415, "send the body without an encoding"))
             return
-        caller = _Caller(_session(headers, self.sessions), attempt)
+        caller = _Caller(path, _session(headers, self.sessions), attempt)
         await self._route(scope["method"], path, caller, receive, send)
 
     async def _route(
@@ -131,8 +139,11 @@ class Gateway:
             body = await whole_body(receive)
             key = digest(body, caller.session)
             wish = dialect.read(body)
-            del body
             self._looping(key, wish)
+            if self.script is not None:
+                await play(self.script, body, wish, dialect, send)
+                self.tally.calls["answered"] = self.tally.calls.get("answered", 0) + 1
+                return
             plan, served = self.paths.plan_of(wish.model)
             request, dropped, alike = _request(wish, plan)
         except NemoError as error:
@@ -146,8 +157,24 @@ class Gateway:
         self.tally.left_out(dropped)
         tags = plan.tags if caller.attempt is None else (*plan.tags, f"attempt:{caller.attempt}")
         plan = replace(plan, session=caller.session, tags=tags)
+        clock = self.world.clock
+        began, replying = clock.monotonic(), None
+        if self.recorder is not None:
+            about = {
+                "path": caller.path,
+                "session": caller.session,
+                "attempt": caller.attempt,
+            }
+            replying = self.recorder.asked(clock.new_id(), clock.now(), body, wish, about)
+        del body
+
+        def tell(event: Event) -> None:
+            if replying is not None:
+                replying.event(clock.monotonic() - began, event)
 
         def over(how: str, answer: Answer, fault: Fault | None) -> None:
+            if replying is not None:
+                replying.over(how, answer, fault, clock.monotonic() - began)
             self.tally.call(how, answer.entries)
             if fault is not None:
                 self.tally.fault(fault.message)
@@ -156,7 +183,7 @@ class Gateway:
                 self.failures.answered(key)
 
         call = Call(
-            self.world, self.budget, over, dialect, wish, plan, served, dropped, alike, send
+            self.world, self.budget, over, dialect, wish, plan, served, dropped, alike, send, tell
         )
         await call.carry_out(request, receive)
 

@@ -166,7 +166,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "node_modules" / ".bin"
 
 
-def worked(agent: str, installed: Path, home: Home, stub: Stub) -> Done:
+def worked(agent: str, installed: Path, home: Home, stub: Stub, *more: str) -> Done:
     _, args, tool, arguments = AGENTS[agent]
 
     def answer(request: Request) -> Answer:
@@ -179,7 +179,8 @@ def worked(agent: str, installed: Path, home: Home, stub: Stub) -> Done:
     stub.script(Each(answer))
     env = {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}", "IS_SANDBOX": "1",
            "HOME": str(home.root)}  # fmt: skip
-    return run("launch", agent, "-p", "stub", "--", *args, home=home, env=env, timeout=120)
+    line = ("launch", agent, "-p", "stub", *more, "--", *args)
+    return run(*line, home=home, env=env, timeout=120)
 
 
 @pytest.mark.slow

@@ -1,0 +1,182 @@
+"""A recording on the disk: one file that only grows, private, with known secrets taken out."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from nemocli.core.events import Event, Finished
+from nemocli.core.faults import Fault, config_error
+from nemocli.engine.run import Answer
+from nemocli.io.files import file_error, private_folder
+from nemocli.serve.incoming import Incoming
+from nemocli.serve.recording import SCHEMA, Exchange, Taken, exchanges, request_key
+
+FILE = "exchanges.jsonl"
+MARK = "***"
+LEAST = 8
+"""Characters of a secret that is looked for: shorter ones are ordinary words."""
+
+
+class Recorder:
+    """Writes a recording. What the disk does not take is told once, and ends the recording, not
+    the calls."""
+
+    def __init__(self, folder: Path, secrets: tuple[str, ...], tell: Callable[[str], None]) -> None:
+        """Go on with the recording in a folder, or begin one. Raises NemoError."""
+        self.folder = folder
+        self._secrets = sorted((s for s in set(secrets) if len(s) >= LEAST), key=len, reverse=True)
+        self._tell = tell
+        self._lock = threading.Lock()
+        private_folder(folder)
+        file = folder / FILE
+        try:
+            handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+            self._file: IO[bytes] | None = os.fdopen(handle, "ab", buffering=0)
+            torn = file.stat().st_size and not _ends_whole(file)
+        except OSError as error:
+            raise file_error("cannot write", file, error) from error
+        if torn:
+            self._put(b"\n")
+        self._line({"type": "begin", "schema": SCHEMA})
+
+    def asked(
+        self,
+        name: str,
+        at: datetime,
+        body: bytes,
+        wish: Incoming,
+        about: Mapping[str, Any],
+    ) -> Replying:
+        """A request was read; `about` says where it came from. What comes of it is told to what
+        this returns."""
+        clean = self.clean(body.decode("utf-8", "replace"))
+        turns = wish.other.messages if wish.other is not None else ()
+        self._line(
+            {
+                "type": "request",
+                "id": name,
+                "at": at.isoformat(),
+                **about,
+                "model": wish.model,
+                "key": request_key(clean.encode()),
+                "messages": [{"role": m.role, "text": self.clean(m.text)} for m in turns],
+                "body": json.loads(clean),
+            }
+        )
+        return Replying(self, name)
+
+    def clean(self, text: str) -> str:
+        """A text without the secrets that are known here."""
+        for secret in self._secrets:
+            text = text.replace(secret, MARK)
+        return text
+
+    def replied(self, row: Mapping[str, Any]) -> None:
+        """A reply is over."""
+        self._line(row)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _line(self, row: Mapping[str, Any]) -> None:
+        text = self.clean(json.dumps(row, ensure_ascii=False, default=str))
+        self._put(text.encode("utf-8", "replace") + b"\n")
+
+    def _put(self, data: bytes) -> None:
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._tell(f"{self.folder / FILE}: {error.strerror}; the recording ends here")
+                self._file.close()
+                self._file = None
+
+
+class Replying:
+    """One reply while it comes."""
+
+    def __init__(self, recorder: Recorder, name: str) -> None:
+        self._recorder = recorder
+        self._name = name
+        self._taken = Taken()
+
+    def event(self, seconds: float, event: Event) -> None:
+        """A piece of it."""
+        self._taken.add(round(seconds * 1000), event)
+
+    def over(self, how: str, answer: Answer, fault: Fault | None, seconds: float) -> None:
+        """It is over: how, and what is known of it."""
+        last = answer.last
+        metered = answer.fold.metered
+        end = answer.fold.end
+        self._recorder.replied(
+            {
+                "type": "reply",
+                "id": self._name,
+                "how": how,
+                "provider": answer.target.provider.name,
+                "model": answer.fold.started.model or answer.target.model,
+                "reply_id": answer.fold.started.reply_id,
+                "attempts": [entry.attempt_id for entry in answer.entries],
+                "seconds": round(seconds, 4),
+                "ttft_s": last.ttft_s if last is not None else None,
+                "events": self._taken.events,
+                "finish": end.reason if isinstance(end, Finished) else None,
+                "usage": asdict(metered.usage) if metered is not None else None,
+                "cost_pico": last.cost.pico if last is not None else None,
+                "fault": None if fault is None else _fault(fault),
+            }
+        )
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "code": fault.kind.value,
+        "message": fault.message,
+        "status": fault.status,
+        "retry": fault.retryable,
+    }
+
+
+def _ends_whole(file: Path) -> bool:
+    with file.open("rb") as source:
+        source.seek(-1, os.SEEK_END)
+        return source.read(1) == b"\n"
+
+
+def recorded(folder: Path) -> list[Exchange]:
+    """The exchanges of a recording; a torn last line is none. Raises NemoError (config) naming
+    file and line."""
+    file = folder / FILE
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise config_error(f"no recording is in {folder}", "`--record` makes one") from None
+    except OSError as error:
+        raise file_error("cannot read", file, error) from error
+    rows = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if number >= len(lines) - 1 or lines[number].startswith(b'{"type": "begin"'):
+                continue  # torn by a kill; the recording went on after it, or not
+            raise config_error(f"{file}:{number}: {error}", "the recording is damaged") from None
+        if isinstance(row, dict):
+            rows.append(row)
+    return exchanges(rows)
