@@ -70,6 +70,7 @@ cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/decide              What a run says
   cli/eval/fit                 `nemocli fit`
   cli/eval/options             From what was typed to arms
+  cli/eval/record              `eval record`
   cli/eval/run                 `eval run`
   cli/eval/selfcheck           `eval selfcheck`
   cli/eval/stages              `eval day1`
@@ -357,6 +358,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
 
 serve/ The gateway: every path at one address, in the dialect that agents speak.
   serve/agents                 Coding agents as rows
+  serve/attempt                A recording of an agent as an attempt of an evaluation
   serve/carried                What of a client's request reaches a model
   serve/frames                 The events of a stream as the bytes they came in
   serve/guard                  Who may talk to the gateway

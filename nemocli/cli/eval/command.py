@@ -164,6 +164,48 @@ def week2(
 
 @app.command(
     epilog=examples(
+        "nemocli eval record agents --arm new --task greet --check true -- env || true",
+    )
+)
+def record(
+    ctx: typer.Context,
+    folder: Dir,
+    words: Annotated[list[str], typer.Argument(metavar="-- AGENT [ARGS]...")],
+    arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="First one: the candidate.")],
+    task: Annotated[str, typer.Option("--task", metavar="ID", help="What the agent is to do.")],
+    epoch: Annotated[
+        int | None, typer.Option("--epoch", metavar="N", min=1, help="Else the next one.")
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            "--check", metavar="CMD", help="Its exit code is the grade; else the agent's."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="For the agent, in all.")
+    ] = 1800.0,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    max_cost: options.MaxCost = None,
+    new: Annotated[bool, typer.Option("--new", help="Begin another run.")] = False,
+    json: options.Json = False,
+) -> None:
+    """One attempt of an agent of your own, seen through the gateway; arms compare as any others.
+
+    The agent is one that `nemocli launch` knows, or any program. `decide` and `report` read the run.
+    """
+    from nemocli.cli.eval.record import RecordOptions
+    from nemocli.cli.eval.record import record as begin
+
+    wish = RecordOptions(
+        arm, task, epoch, check, timeout, tuple(provider or ()), model, max_cost, new
+    )
+    raise typer.Exit(begin(ctx.obj, folder, wish, words, as_json=json))
+
+
+@app.command(
+    epilog=examples(
         "nemocli eval run my-eval --arm new=openrouter:nemotron-3-ultra"
         " --arm old=nvidia:nemotron-3-ultra --epochs 1"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
@@ -11,9 +12,11 @@ from nemocli.cli.serve.run import ServeOptions, Serving, known_agents, serving
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.engine.waiting import stopped
+from nemocli.io.clock import SystemClock
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.agents import prepare
 from nemocli.serve.agents import Address, Agent, AgentError, Start, started
+from nemocli.serve.tally import Tally
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -42,10 +45,38 @@ def show_agents(setup: Setup, *, as_json: bool) -> None:
         setup.err.warn(fault.message)
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a program behind a gateway ended: its exit code (128 and the signal where one ended it),
+    what went through, seconds, and whether its time was up."""
+
+    code: int
+    name: str
+    tally: Tally
+    seconds: float
+    late: bool = False
+
+
 def launch(
     setup: Setup, wish: ServeOptions, words: Sequence[str], *, own_settings: bool = False
 ) -> int:
     """A command behind a gateway of its own; its exit code."""
+    ran = run_behind(setup, wish, words, own_settings=own_settings)
+    for line in ran.tally.receipt(ran.name):
+        setup.err.dim(line)
+    return ran.code
+
+
+def run_behind(
+    setup: Setup,
+    wish: ServeOptions,
+    words: Sequence[str],
+    *,
+    own_settings: bool = False,
+    timeout_s: float | None = None,
+) -> Ran:
+    """A known agent or any program, behind a gateway of its own, to its end. With a `timeout_s`
+    nobody can type into it. Raises NemoError."""
     agents = known_agents(setup)
     name, args = words[0], list(words[1:])
     if name in agents.broken:
@@ -55,27 +86,40 @@ def launch(
     if program is None:
         how = f"`{agent.install}`" if agent is not None else "is it in PATH? `nemocli launch` lists"
         raise usage_error(f"`{name}` is not installed", how)
-    return run_async(lambda: _launch(setup, wish, agent, [program, *args], own=own_settings))
+    argv = [program, *args]
+    return run_async(lambda: _ran(setup, wish, agent, argv, own=own_settings, timeout_s=timeout_s))
 
 
-async def _launch(
-    setup: Setup, wish: ServeOptions, agent: Agent | None, argv: list[str], *, own: bool
-) -> int:
+async def _ran(
+    setup: Setup,
+    wish: ServeOptions,
+    agent: Agent | None,
+    argv: list[str],
+    *,
+    own: bool,
+    timeout_s: float | None,
+) -> Ran:
+    clock, late = SystemClock(), False
+    began = clock.monotonic()
     async with serving(setup, wish) as found:
-        env = _environment(setup.env, setup.key_names(), found)
+        env = program_environment(setup.env, setup.key_names(), found)
         if agent is not None:
             start = _started(setup, agent, found, own=own)
             env |= start.env
             argv = [argv[0], *start.args, *argv[1:]]
-        process = await asyncio.create_subprocess_exec(*argv, env=env)
+        nobody = None if timeout_s is None else asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*argv, env=env, stdin=nobody)
         try:
-            code = await process.wait()
+            async with asyncio.timeout(timeout_s):
+                code = await process.wait()
+        except TimeoutError:
+            late, code = True, await _ended(process, now=True)
         except asyncio.CancelledError:
             stopped()
             code = await _ended(process)
-    for line in found.gateway.tally.receipt(agent.name if agent is not None else "gateway"):
-        setup.err.dim(line)
-    return code if code >= 0 else 128 - code
+    name = agent.name if agent is not None else "gateway"
+    code = code if code >= 0 else 128 - code
+    return Ran(code, name, found.gateway.tally, clock.monotonic() - began, late)
 
 
 def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
@@ -93,8 +137,11 @@ def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
     return start
 
 
-async def _ended(process: asyncio.subprocess.Process) -> int:
-    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself."""
+async def _ended(process: asyncio.subprocess.Process, *, now: bool = False) -> int:
+    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself; `now` tells
+    it to."""
+    if now:
+        process.terminate()
     try:
         async with asyncio.timeout(10):
             return await process.wait()
@@ -103,7 +150,9 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
         return await process.wait()
 
 
-def _environment(env: Mapping[str, str], keys: Collection[str], found: Serving) -> dict[str, str]:
+def program_environment(
+    env: Mapping[str, str], keys: Collection[str], found: Serving
+) -> dict[str, str]:
     """The user's own, without any provider's key, and with the address and the gateway's token."""
     dropped = {*keys, "ANTHROPIC_API_KEY"}  # it would go before the token
     out = without_keys(env, dropped)
