@@ -26,7 +26,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow("eval", "eval.command", "Adopt it or not? Tasks, pairs, a verdict", "Evaluate"),
     CommandRow("fit", "eval.fit", "Is this model right for the task?", "Evaluate"),
     CommandRow("serve", "serve.command", "Every path at one address, for your programs", "Paths"),
-    CommandRow("launch", "serve.launch", "A program of yours behind that address", "Paths"),
+    CommandRow("launch", "serve.launch", "A coding agent behind that address", "Paths"),
     CommandRow(
         "models", "providers.models", "Which models there are, and which really answer", "Paths"
     ),

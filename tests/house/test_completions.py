@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nemocli.cli.commands import COMMANDS
-from nemocli.cli.setup.completion_scripts import generated
+from nemocli.cli.setup.completion_scripts import generated, listed
 from tests.run import ROOT
 
 FOLDER = ROOT / "completions"
@@ -51,6 +51,21 @@ def test_options_that_want_a_kind_of_name_offer_it() -> None:
         for where, row in [("", node), *node["options"].items()]:
             kind = row.get("names") if isinstance(row.get("names"), str) else None
             assert kind is None or tree["names"][kind], f"{name} {where}"
+
+
+def test_values_that_a_help_text_lists_are_offered() -> None:
+    commands = json.loads(FILES["tree.json"])["commands"]
+    batch, cost, nim = commands["batch"], commands["cost"], commands["nim"]
+    assert batch["commands"]["run"]["options"]["--progress"]["choices"] == [
+        "auto", "bar", "line", "json", "none",
+    ]  # fmt: skip
+    assert "parquet" in batch["commands"]["show"]["options"]["--to"]["choices"]
+    assert {"day", "provider", "status"} <= set(cost["options"]["--by"]["choices"])
+    assert "operator" in nim["commands"]["manifest"]["options"]["--to"]["choices"]
+    assert "8xH100" in nim["commands"]["plan"]["options"]["--gpus"]["choices"]
+    assert "choices" not in nim["commands"]["bench"]["options"]["--gpus"]
+    assert {"codex", "claude"} <= set(commands["launch"]["choices"])
+    assert listed("How many of the last.") == []
 
 
 def test_the_files_travel_in_the_wheel() -> None:

@@ -193,7 +193,7 @@ def record(
 ) -> None:
     """One attempt of an agent of your own, seen through the gateway; arms compare as any others.
 
-    The agent is one that `nemocli launch` knows, or any program. `decide` and `report` read the run.
+    The agent is one that `launch` knows, or any program. `decide` and `report` read the run.
     """
     from nemocli.cli.eval.record import RecordOptions
     from nemocli.cli.eval.record import record as begin
