@@ -116,6 +116,7 @@ cli/setup/ `nemocli config`, `doctor`, `completion` and `version`: this installa
   cli/setup/completion_scripts Generates what is in `completions/`
   cli/setup/config             `nemocli config`: settings, where each comes from
   cli/setup/doctor             `nemocli doctor`: one look at everything an answer depends on
+  cli/setup/man_pages          Generates `man/`
   cli/setup/reach              Whether providers can be reached, and what their clocks say of ours
   cli/setup/validate           What `config validate` looks at: every file that can be wrong
   cli/setup/version            `nemocli version`: which program this is, and where

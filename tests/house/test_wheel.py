@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_wheel_carries_profiles_and_completions(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("nemocli", "profiles", "completions"):
+    for name in ("nemocli", "profiles", "completions", "man"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
@@ -41,4 +41,5 @@ def test_the_wheel_carries_profiles_and_completions(tmp_path: Path) -> None:
     assert f"{shells}/bash-completion/completions/nemocli" in names
     assert f"{shells}/zsh/site-functions/_nemocli" in names
     assert f"{shells}/fish/vendor_completions.d/nemocli.fish" in names
+    assert f"{shells}/man/man1/nemocli-ask.1" in names
     assert not any("tests/" in name or name.startswith("shared") for name in names)
