@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -87,7 +88,17 @@ def check_ledger(seen: Seen, row: Row) -> None:
         assert {r["cost_pico"] for r in rows} == {0}, "what was turned away cost nothing"
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
+def each_row() -> Iterator[Any]:
+    """Every row; of those that end alike only the first two run each time, the others with the
+    slow tests."""
+    alike: Counter[tuple[int, str | None, tuple[str, ...]]] = Counter()
+    for name, row in ROWS.items():
+        end = (row.exit, row.kind, row.status)
+        alike[end] += 1
+        yield pytest.param(row, id=name, marks=[pytest.mark.slow] if alike[end] > 2 else [])
+
+
+@pytest.mark.parametrize("row", list(each_row()))
 def test_the_user_can_tell_what_failed(tmp_path: Path, row: Row) -> None:
     plain, scripted = both(tmp_path, row)
 
