@@ -148,6 +148,24 @@ def plan_lines(plan: PullPlan) -> list[str]:
     return lines + _hardware(plan.gpus, plan.fits)
 
 
+def verdict_json(repo: str, gpus: Gpus, fits: Sequence[Fit]) -> dict[str, Json]:
+    """What needs no listing: does it fit."""
+    return {
+        "schema": "nemocli.weights-plan/1",
+        "repo": repo,
+        "commit": None,
+        "files": None,
+        "bytes": None,
+        "gpus": _gpus_json(gpus),
+        "hardware": [fit_json(fit) for fit in fits],
+    }
+
+
+def verdict_lines(repo: str, gpus: Gpus, fits: Sequence[Fit]) -> list[str]:
+    """The same for people."""
+    return [repo, *_hardware(gpus, fits)]
+
+
 def _hardware(gpus: Gpus | None, fits: Sequence[Fit]) -> list[str]:
     if gpus is None:
         return []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.weights.session import Desk
 from nemocli.core.card import ModelCard, Weights
-from nemocli.core.faults import NemoError
+from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.fit import Gpus, fits, parse_gpus
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.gpus import detected
@@ -17,7 +17,15 @@ from nemocli.weights import journal as journals
 from nemocli.weights.file_response import read_opening
 from nemocli.weights.hub_layout import repo_folder
 from nemocli.weights.listing import blobs_of, check_names, chosen
-from nemocli.weights.plan import Copy, Probe, PullPlan, plan_json, plan_lines
+from nemocli.weights.plan import (
+    Copy,
+    Probe,
+    PullPlan,
+    plan_json,
+    plan_lines,
+    verdict_json,
+    verdict_lines,
+)
 from nemocli.weights.ports import Ask
 from nemocli.weights.survey import survey
 
@@ -29,6 +37,9 @@ if TYPE_CHECKING:
     from nemocli.weights.repository import Blob, Listing
     from nemocli.weights.survey import Survey
 
+UNREACHABLE = frozenset(
+    {FaultKind.NETWORK, FaultKind.REFUSED, FaultKind.TLS, FaultKind.TIMEOUT, FaultKind.OFFLINE}
+)
 AS_IT_IS = "as it is"
 """The precision of a repository no card knows."""
 PROBE_S = 1.5
@@ -48,11 +59,28 @@ def run_plan(
     """The command. `only` is the one precision that is judged, None: all the card has."""
     desk = Desk(setup)
     machine = parse_gpus(gpus) if gpus else _machine()
-    plan = run_async(lambda: _planned(desk, named, wish, machine, only, probe=probe))
+    try:
+        plan = run_async(lambda: _planned(desk, named, wish, machine, only, probe=probe))
+    except NemoError as error:
+        if error.fault.kind in UNREACHABLE and machine is not None and named.card is not None:
+            _say_verdict(setup, named.card, machine, only, json=json)
+        raise
     if json:
         setup.out.json(plan_json(plan))
         return
     for line in plan_lines(plan):
+        setup.out.line(line)
+
+
+def _say_verdict(
+    setup: Setup, card: ModelCard, machine: Gpus, only: str | None, *, json: bool
+) -> None:
+    """Whether it fits, which needs no network: the card has the sizes."""
+    verdicts = fits(card, machine, only, None)
+    if json:
+        setup.out.json(verdict_json(card.name, machine, verdicts))
+        return
+    for line in verdict_lines(card.name, machine, verdicts):
         setup.out.line(line)
 
 

@@ -151,3 +151,14 @@ def test_no_credentials_of_the_environment_reach_a_plan_for_another_hub(
         assert TOKEN.encode() not in b"".join(
             p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()
         )
+
+
+def test_without_a_network_the_verdict_is_said_all_the_same(home: Home) -> None:
+    line = ("weights", "plan", "nemotron-3-ultra", "--gpus", "8xH100")
+    for more in (("--offline",), ()):
+        done = run(*line, *more, home=home, env={"HF_ENDPOINT": "http://127.0.0.1:1"})
+        assert done.code == 7
+        assert "NVFP4 TP8: fits" in done.text
+    found = run(*line, "--json", home=home, env={"HF_ENDPOINT": "http://127.0.0.1:1"})
+    assert (found.code, found.json()["files"]) == (7, None)
+    assert found.json()["hardware"][0]["verdict"] == "fits"
