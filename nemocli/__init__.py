@@ -224,6 +224,7 @@ io/serve/ The gateway as an HTTP server.
   io/serve/asgi                The little of ASGI that the gateway needs
   io/serve/call                One call through the gateway
   io/serve/gateway             The gateway as a bare ASGI application
+  io/serve/keys                The file of those who may use a gateway
   io/serve/recorder            A recording on the disk
   io/serve/replay              A recording in the place of every path
   io/serve/server              uvicorn as a library

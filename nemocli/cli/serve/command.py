@@ -47,6 +47,14 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", metavar="NAME", help="A name it is reached by; repeatable."),
     ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", metavar="FILE", help="Several people, each with a token."),
+    ] = None,
+    new_key: Annotated[
+        str | None,
+        typer.Option("--new-key", metavar="NAME", help="Make a token in that file, and end."),
+    ] = None,
     provider: options.Provider = None,
     model: options.Model = None,
     map_: Map = None,
@@ -61,11 +69,14 @@ def serve(
 
     The token is NEMOCLI_SERVE_TOKEN, or made for each start.
     """
-    from nemocli.cli.serve.run import ServeOptions
+    from nemocli.cli.serve.run import ServeOptions, make_key
     from nemocli.cli.serve.run import serve as begin
 
+    if new_key is not None:
+        make_key(ctx.obj, keys, new_key)
+        return
     wish = ServeOptions(
         host, port, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
-        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard, record, replay,
+        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard, record, replay, keys,
     )  # fmt: skip
     begin(ctx.obj, wish, as_json=json)

@@ -24,9 +24,10 @@ from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import shipped_folder
 from nemocli.io.serve.agents import Agents, agents_in
 from nemocli.io.serve.gateway import Gateway, Paths
+from nemocli.io.serve.keys import holders_in, new_key
 from nemocli.io.serve.recorder import Recorder, recorded
 from nemocli.io.serve.server import bound, listening
-from nemocli.serve.guard import LOOPBACK, Guard
+from nemocli.serve.guard import LOOPBACK, Guard, Holder
 from nemocli.serve.recording import Script
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ServeOptions:
     loops: int = 0
     record: str | None = None
     replay: str | None = None
+    keys: str | None = None
     command: str = "serve"
 
 
@@ -63,8 +65,18 @@ class Serving:
     target: Target | None
 
 
+def make_key(setup: Setup, file: str | None, name: str) -> None:
+    """A token for one more person: shown once, kept as its digest. Raises NemoError."""
+    if file is None:
+        raise usage_error("--new-key needs a file to keep it in", "`--keys FILE`")
+    setup.out.line(new_key(Path(file).expanduser(), name))
+    setup.err.dim(f"this is shown once; a budget: `nemocli cost budget set 5 --tag key:{name}`")
+
+
 def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
     """Until it is told to stop."""
+    if wish.keys is not None and wish.open_:
+        raise usage_error("--keys and --no-token are one too many", "leave out one of them")
     run_async(lambda: _serve(setup, wish, as_json=as_json), many=True)
 
 
@@ -88,6 +100,8 @@ async def _serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
 
 def _announced(found: Serving) -> str:
     how = f"export OPENAI_BASE_URL={found.base_url}"
+    if found.gateway.guard.keys:
+        return f"{how}; each of {len(found.gateway.guard.keys)} people with a key of their own"
     return how + (f" OPENAI_API_KEY={found.token}" if found.token else "")
 
 
@@ -99,13 +113,15 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
 
     if wish.record is not None and wish.replay is not None:
         raise usage_error("--record and --replay are one too many", "name one of them")
-    token = _token(setup, wish)
+    keys = _holders(wish)
+    token = None if keys else _token(setup, wish)
     script = None if wish.replay is None else Script(recorded(recording_at(setup, wish.replay)))
     routes = Routes(setup, wish) if script is None else None
     with bound(wish.host, wish.port) as sock, closing(_recorder(setup, wish, token)) as recorder:
         port = int(sock.getsockname()[1])
         local = wish.host in LOOPBACK
-        guard = Guard(token, port, frozenset(h.lower() for h in wish.hosts), addresses=not local)
+        names = frozenset(h.lower() for h in wish.hosts)
+        guard = Guard(token, port, names, addresses=not local, keys=keys)
         async with world_of(setup, many=True) as world:
             headers = [a.session for a in known_agents(setup).known.values() if a.session]
             gateway = Gateway(
@@ -124,6 +140,10 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
                 yield Serving(gateway, f"http://{shown}:{port}/v1", token, target)
     if script is not None and script.missed:
         setup.err.warn(f"the agent left the script {len(script.missed)} times")
+
+
+def _holders(wish: ServeOptions) -> dict[str, Holder]:
+    return {} if wish.keys is None else holders_in(Path(wish.keys).expanduser())
 
 
 def _paths(routes: Routes | None, script: Script | None) -> Paths:

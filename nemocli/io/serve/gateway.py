@@ -23,7 +23,7 @@ from nemocli.io.serve.call import Call, Dialect, fail
 from nemocli.io.serve.recorder import Recorder
 from nemocli.io.serve.replay import play
 from nemocli.serve.agents import SessionHeader
-from nemocli.serve.guard import Guard
+from nemocli.serve.guard import Guard, Holder
 from nemocli.serve.incoming import Incoming, incoming, refusal
 from nemocli.serve.loops import Failures, digest, repeated_calls
 from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refused_json
@@ -72,6 +72,14 @@ class _Caller:
     path: str
     session: str | None
     attempt: str | None
+    holder: Holder | None = None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What its calls are marked with."""
+        attempt = () if self.attempt is None else (f"attempt:{self.attempt}",)
+        holder = () if self.holder is None else (f"key:{self.holder.name}", *self.holder.tags)
+        return (*attempt, *holder)
 
 
 @dataclass(slots=True)
@@ -111,7 +119,8 @@ class Gateway:
         if headers.get("content-encoding", "identity") != "identity":
             await reply(send, 415, _refused(path, 415, "send the body without an encoding"))
             return
-        caller = _Caller(path, _session(headers, self.sessions), attempt)
+        holder = self.guard.holder(headers)
+        caller = _Caller(path, _session(headers, self.sessions), attempt, holder)
         await self._route(scope["method"], path, caller, receive, send)
 
     async def _route(
@@ -155,7 +164,7 @@ class Gateway:
         if caller.session is not None:
             self.tally.session(caller.session)
         self.tally.left_out(dropped)
-        tags = plan.tags if caller.attempt is None else (*plan.tags, f"attempt:{caller.attempt}")
+        tags = tuple(dict.fromkeys((*plan.tags, *caller.tags)))
         plan = replace(plan, session=caller.session, tags=tags)
         clock = self.world.clock
         began, replying = clock.monotonic(), None
