@@ -15,10 +15,11 @@ from nemocli.cli.choice import chosen
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.request_options import retry_base_s
 from nemocli.core.budget import RunBudget
-from nemocli.core.faults import usage_error
+from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
+from nemocli.engine.call import check_key
 from nemocli.engine.waiting import stopped
 from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import shipped_folder
@@ -117,6 +118,8 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
     token = None if keys else _token(setup, wish)
     script = None if wish.replay is None else Script(recorded(recording_at(setup, wish.replay)))
     routes = Routes(setup, wish) if script is None else None
+    if routes is not None:
+        routes.check_keys()
     with bound(wish.host, wish.port) as sock, closing(_recorder(setup, wish, token)) as recorder:
         port = int(sock.getsockname()[1])
         local = wish.host in LOOPBACK
@@ -224,6 +227,19 @@ class Routes:
             tags=wish.tags,
             project=setup.project,
         )
+
+    def check_keys(self) -> None:
+        """Raises NemoError (auth) where no target has its key: before anybody is let in."""
+        targets = self._of(self._default.targets).targets
+        faults = []
+        for target in targets:
+            provider = target.provider
+            try:
+                check_key(provider, provider.base_url, self._setup.keys.key_for(provider))
+            except NemoError as error:
+                faults.append(error)
+        if faults and len(faults) == len(targets):
+            raise faults[0]
 
     @property
     def target(self) -> Target:

@@ -82,6 +82,15 @@ def test_what_is_not_there_is_said_with_the_way_to_get_it(home: Home, stub: Stub
     assert all(a["program"] is None for a in listed["agents"])
 
 
+def test_without_a_key_no_agent_is_started(home: Home, tmp_path: Path) -> None:
+    home.provider("locked", "https://llm.example.test/v1", key=None)
+    env = planted(tmp_path / "bin", "codex", "open('started', 'w')")
+    for line in (("launch", "codex", "-p", "locked"), ("serve", "-p", "locked")):
+        done = run(*line, home=home, env=env)
+        assert (done.code, "no key for locked" in done.err) == (4, True), done.err
+    assert not (home.cwd / "started").exists()
+
+
 def test_a_row_of_ones_own_and_a_broken_one(home: Home, tmp_path: Path, stub: Stub) -> None:
     home.provider("stub", stub.url, default_model="m")
     folder = home.folder / "profiles" / "agents"
