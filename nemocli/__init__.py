@@ -68,6 +68,7 @@ cli/cost/ `nemocli cost`: what calls cost, caps on it, prices, and exports.
 cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/command             `nemocli eval`
   cli/eval/decide              What a run says
+  cli/eval/exchange            `eval export` and `import`
   cli/eval/fit                 `nemocli fit`
   cli/eval/options             From what was typed to arms
   cli/eval/record              `eval record`
@@ -341,6 +342,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/backends                What carries out a tool of a task
   eval/expr                    Expressions of task files
   eval/grade                   What an attempt came to
+  eval/inspect_log             Attempts as a log of Inspect (version 2 of its JSON)
   eval/judge                   One attempt judged from its events alone
   eval/lint                    What can be wrong with a task before a model sees it
   eval/machine                 Tools of a task that are no data

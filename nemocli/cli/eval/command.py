@@ -258,6 +258,32 @@ def run(
     raise typer.Exit(run_eval(ctx.obj, folder, wish, as_json=json))
 
 
+@app.command(epilog=examples("nemocli eval export my-eval -o logs || true"))
+def export(
+    ctx: typer.Context,
+    run: RunArg,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the logs go.")],
+) -> None:
+    """A log of Inspect for each arm, for its viewer and for others' tools."""
+    from nemocli.cli.eval.exchange import export_run
+
+    export_run(ctx.obj, run, out)
+
+
+@app.command("import", epilog=examples("nemocli eval import old log.json --arm before || true"))
+def import_(
+    ctx: typer.Context,
+    folder: Dir,
+    file: Annotated[Path, typer.Argument(metavar="LOG.json", help="A log of Inspect, as JSON.")],
+    arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="What the arm is called.")],
+    new: Annotated[bool, typer.Option("--new", help="Begin another run.")] = False,
+) -> None:
+    """A log of Inspect as an arm of another day, beside those of `record`."""
+    from nemocli.cli.eval.exchange import import_log
+
+    import_log(ctx.obj, folder, file, arm, anew=new)
+
+
 @app.command(epilog=examples("nemocli eval decide my-eval || true"))
 def decide(
     ctx: typer.Context,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,9 @@ def record(
     for name, what in ((wish.arm, "--arm"), (wish.task, "--task")):
         if not name or not all(c.isalnum() or c in "._-" for c in name):
             raise usage_error(f"{what} {name!r}", "letters, digits, dots and hyphens")
-    run = _run(setup, folder, wish, words)
+    where = ", ".join(wish.providers) or "the usual path"
+    about = {"command": words, "provider": where, "model": wish.model or ""}
+    run = recorded_run(folder, wish.arm, (wish.task,), about, anew=wish.anew)
     with run.held():
         slot = Slot(wish.arm, wish.task, wish.epoch or _next_epoch(run, wish))
         kept = run.folder / "recordings" / wish.arm / f"{wish.task}.{slot.epoch}"
@@ -74,7 +77,8 @@ def record(
         code = _checked(setup, wish) if wish.check is not None and not ran.late else None
         found = seen_in(recorded(kept))
         measures = _measures(ran, found, code)
-        _keep(run, slot, found, measures, {"exit": ran.code, "check": code, "command": words})
+        ended = {"exit": ran.code, "check": code, "command": words}
+        keep_attempt(run, slot, found.events, measures, ended)
     said: dict[str, Json] = {
         "schema": SCHEMA,
         "run": str(run.folder),
@@ -100,10 +104,13 @@ def record(
     return ExitCode.OK
 
 
-def _run(setup: Setup, folder: Path, wish: RecordOptions, words: list[str]) -> Run:
-    """The newest recorded run of the folder, with this arm and task in it; else a new one."""
+def recorded_run(
+    folder: Path, arm: str, tasks: Sequence[str], about: Mapping[str, Any], *, anew: bool = False
+) -> Run:
+    """The newest recorded run of the folder, with this arm and these tasks in it; else a new one.
+    `about` is what is known of the arm. Raises NemoError."""
     runs = sorted(p for p in (folder / "runs").glob("*") if (p / "manifest.json").is_file())
-    last = Run(runs[-1]) if runs and not wish.anew else None
+    last = Run(runs[-1]) if runs and not anew else None
     if last is not None and not last.manifest.get("recorded"):
         last = None
     policy = load_suite(folder, trusted=True) if is_suite(folder) else None
@@ -114,7 +121,7 @@ def _run(setup: Setup, folder: Path, wish: RecordOptions, words: list[str]) -> R
         else {
             "suite": folder.resolve().name,
             "suite_digest": DIGEST,
-            "policy_digest": policy.policy_digest if policy else digest_of(vars_of(Policy())),
+            "policy_digest": policy.policy_digest if policy else digest_of(asdict(Policy())),
             "recorded": True,
             "tasks": {},
             "families": {},
@@ -125,22 +132,15 @@ def _run(setup: Setup, folder: Path, wish: RecordOptions, words: list[str]) -> R
             "version": __version__,
         }
     )
-    manifest["tasks"].setdefault(wish.task, DIGEST)
-    manifest["families"].setdefault(wish.task, wish.task)
-    manifest["roles"].setdefault(wish.task, "private")
-    if wish.arm not in [arm["name"] for arm in manifest["arms"]]:
-        where = ", ".join(wish.providers) or "the usual path"
-        about = {"name": wish.arm, "recorded": True, "command": words, "provider": where}
-        manifest["arms"].append(about | {"model": wish.model or ""})
+    for task in tasks:
+        manifest["tasks"].setdefault(task, DIGEST)
+        manifest["families"].setdefault(task, task)
+        manifest["roles"].setdefault(task, "private")
+    if arm not in [each["name"] for each in manifest["arms"]]:
+        known = {"name": arm, "recorded": True, "provider": "recorded", "model": ""}
+        manifest["arms"].append({**known, **about})
     run.begin(manifest)
     return run
-
-
-def vars_of(policy: Policy) -> dict[str, Any]:
-    """A policy's fields."""
-    from dataclasses import asdict
-
-    return asdict(policy)
 
 
 def _next_epoch(run: Run, wish: RecordOptions) -> int:
@@ -202,13 +202,19 @@ def _class(ran: Ran, found: Seen, check: int | None) -> tuple[AttemptClass, str]
     return ("success", "") if ran.code == 0 else ("fail.model", f"the agent ended with {ran.code}")
 
 
-def _keep(run: Run, slot: Slot, found: Seen, measures: Measures, about: dict[str, Any]) -> None:
+def keep_attempt(
+    run: Run,
+    slot: Slot,
+    events: Sequence[Mapping[str, Any]],
+    measures: Measures,
+    about: Mapping[str, Any],
+) -> None:
+    """Write an attempt down that was made elsewhere. Raises NemoError."""
     kept = run.record(slot)
     try:
         at = SystemClock().now().isoformat()
-        begin = {"type": "begin", "slot": slot.name, "task_digest": DIGEST, "at": at, **about}
-        kept.event(begin)
-        for event in found.events:
+        kept.event({"type": "begin", "slot": slot.name, "task_digest": DIGEST, "at": at, **about})
+        for event in events:
             kept.event(event)
         kept.end(measures)
     finally:

@@ -81,6 +81,17 @@ def test_attempts_are_counted_graded_and_compared(home: Home, stub: Stub, tmp_pa
     report = run("eval", "report", "e", home=home)
     assert report.code == 0, report.err
     assert "greet" in report.text
+    assert run("eval", "export", "e", "-o", "logs", home=home).code == 0
+    logs = sorted((home.cwd / "logs").iterdir())
+    assert [f.stem.rpartition("_")[2] for f in logs] == ["new", "old"]
+    for arm, log in (("before", logs[1]), ("now", logs[0])):
+        done = run("eval", "import", "other", str(log), "--arm", arm, home=home)
+        assert done.code == 0, done.err
+    found = run("eval", "decide", "other", "--json", home=home).json()
+    assert found["success"]["candidate"] == 0.0
+    logs[0].write_text('{"version": 1}')
+    broken = run("eval", "import", "other", str(logs[0]), "--arm", "x", home=home)
+    assert (broken.code, "version 2" in broken.err) == (3, True)
     rows = home.attempts()
     assert {row["command"] for row in rows} == {"eval record"}
     assert "arm:new" in rows[0]["tags"]

@@ -1,0 +1,69 @@
+"""`eval export` and `import`: a run for Inspect's viewer, and a log of Inspect as an arm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nemocli.cli.eval.record import DIGEST, keep_attempt, recorded_run
+from nemocli.core.faults import config_error, usage_error
+from nemocli.eval.inspect_log import LogError, Sample, attempts_in, log_of
+from nemocli.eval.plan import Slot
+from nemocli.io.eval.runs import run_at
+from nemocli.io.files import file_error, read_text
+
+if TYPE_CHECKING:
+    from nemocli.cli.context import Setup
+
+
+def export_run(setup: Setup, folder: Path, out: Path) -> None:
+    """A log for each arm of a run. Raises NemoError."""
+    run = run_at(folder)
+    manifest = run.manifest
+    found = run.finished()
+    if not found:
+        raise usage_error(f"{run.folder}: no attempt has ended", "`nemocli eval status` shows it")
+    out.mkdir(parents=True, exist_ok=True)
+    for arm in manifest["arms"]:
+        samples = [
+            Sample(each.slot.task, each.slot.epoch, run.events(each.slot), each.measures)
+            for each in sorted(found, key=lambda f: (f.slot.task, f.slot.epoch))
+            if each.slot.arm == arm["name"]
+        ]
+        file = out / f"{run.name}_{arm['name']}.json"
+        text = json.dumps(log_of(run.name, arm, manifest, samples), indent=1, default=str)
+        try:
+            file.write_text(text + "\n", "utf-8")
+        except OSError as error:
+            raise file_error("cannot write", file, error) from error
+        setup.out.line(f"{file}: {len(samples)} samples")
+    setup.err.dim(f"`inspect view --log-dir {out}` shows them")
+
+
+def import_log(setup: Setup, folder: Path, file: Path, arm: str, *, anew: bool) -> None:
+    """A log of Inspect as an arm of a recorded run. Raises NemoError naming the file."""
+    text = read_text(file)
+    if text is None:
+        raise usage_error(f"{file}: no such file")
+    try:
+        log = json.loads(text)
+        attempts = list(attempts_in(log))
+    except ValueError as error:  # LogError is one
+        hint = None if isinstance(error, LogError) else "`inspect log dump FILE.eval` writes JSON"
+        raise config_error(f"{file}: {error}", hint) from error
+    model = str((log.get("eval") or {}).get("model") or "")
+    tasks = tuple(dict.fromkeys(task for task, _, _ in attempts))
+    run = recorded_run(folder, arm, tasks, {"imported": str(file), "model": model}, anew=anew)
+    with run.held():
+        for task, epoch, measures in attempts:
+            begin = {"task_digest": DIGEST, "imported": file.name}
+            keep_attempt(run, Slot(arm, _plain(task), epoch), (), measures, begin)
+    good = sum(m.cls == "success" for _, _, m in attempts)
+    setup.out.line(f"{arm}: {len(attempts)} attempts at {len(tasks)} tasks, {good} completed")
+    setup.err.dim(f"`nemocli eval decide {folder}` compares the arms of {run.name}")
+
+
+def _plain(name: str) -> str:
+    """A task's name as a file can have it."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)[:100] or "task"
