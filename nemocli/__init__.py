@@ -22,6 +22,7 @@ cli/ask/ `nemocli ask`: from what was typed to one answer, drawn.
   cli/ask/answer_json          `nemocli.answer/1` and the events of `--jsonl`
   cli/ask/command              `nemocli ask`: one answer, scriptable
   cli/ask/compare              `ask --compare`
+  cli/ask/job                  What `ask` was told
   cli/ask/receipt              One line after an answer: who, what, how long, how much
   cli/ask/render               An answer as it is shown: text for people
   cli/ask/run                  From what was typed to a plan and a request
@@ -39,6 +40,8 @@ cli/batch/ `nemocli batch`: from a command line to very many calls, and their re
   cli/batch/retry              `batch retry` and `merge`: rows asked once more, and outputs joined
   cli/batch/run                From a plan to its rows, and from their end to an exit code
   cli/batch/table              Results as a table beside their input
+  cli/batch/wish               The command line of `batch run`
+  cli/batch/work               What a batch needs before its first row and after its last
 
 cli/chat/ `nemocli chat`: a conversation in the terminal.
   cli/chat/command             `nemocli chat`
@@ -112,6 +115,7 @@ cli/sessions/ `nemocli sessions`: conversations that are kept, listed, read, sea
   cli/sessions/show            Kept conversations as tables
 
 cli/setup/ `nemocli config`, `doctor`, `completion` and `version`: this installation.
+  cli/setup/check              One thing that `doctor` looked at
   cli/setup/checks             What `doctor` looks at: each check one line
   cli/setup/completion         `nemocli completion`: the shell's side of completion
   cli/setup/completion_scripts Generates what is in `completions/`
@@ -380,6 +384,7 @@ engine/ The only loop around calls; async, through ports only.
   engine/book                  What an attempt becomes in the ledger: its tokens
   engine/call                  One attempt: a request down, events up to one sink, exactly one end
   engine/discover              Which model a server has, where the server decides what it is called
+  engine/door                  What every exchange with a provider has
   engine/pricing               What sellers list today, as price rows
   engine/run                   The one door: attempts in order until one answers
   engine/settle                What an abandoned reply really cost, asked of its seller afterwards

@@ -23,7 +23,8 @@ from nemocli.core.ports import Call, Entry, Validator, World
 from nemocli.core.records import Begun
 from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
-from nemocli.engine.call import Door, opened
+from nemocli.engine.call import opened
+from nemocli.engine.door import Door
 from nemocli.engine.structured import complaint, json_in
 
 _BUSY = frozenset({503, 529})

@@ -18,7 +18,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.ports import Call, World
 from nemocli.core.provider import Batches, Timeouts
 from nemocli.core.values import Json, JsonObject
-from nemocli.engine.call import Door, authorised, refusal, without_key
+from nemocli.engine.door import Door, authorised, refusal, without_key
 from nemocli.wire.batches import (
     ENDPOINTS,
     GONE,

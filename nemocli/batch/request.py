@@ -16,7 +16,8 @@ from nemocli.core.ports import Reply as HttpReply
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.request import Message, Request
 from nemocli.core.values import Json
-from nemocli.engine.call import Door, authorised, refused, without_key
+from nemocli.engine.call import refused
+from nemocli.engine.door import Door, authorised, without_key
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
 from nemocli.wire.http import request_id_of

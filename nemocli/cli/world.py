@@ -10,7 +10,7 @@ from nemocli.cli.context import Setup
 from nemocli.core.ports import Endpoint, Transport, World
 from nemocli.io.clock import SystemClock
 from nemocli.io.http.client import HttpTransport
-from nemocli.version import __version__
+from nemocli.version import USER_AGENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from nemocli.core.plan import Target
     from nemocli.io.servers.pinned import Pin
     from nemocli.io.servers.servers import LocalServers
-
-USER_AGENT = f"nemocli/{__version__}"
 
 
 @asynccontextmanager

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Target, add_model
 from nemocli.core.ports import Call, Key, World
 from nemocli.core.provider import Provider, Timeouts
+from nemocli.engine.door import Door, authorised, refusal, whole, without_key
 from nemocli.wire.catalog import Listed, listing
 from nemocli.wire.http import fault_from, request_id_of
-
-if TYPE_CHECKING:
-    from nemocli.engine.call import Door
 
 LISTING_TIMEOUTS = Timeouts(connect_s=5, first_byte_s=15, idle_s=15, total_s=30)
 
@@ -28,8 +25,6 @@ MOST_LISTING_BYTES = 32 * 1024 * 1024
 
 async def get(provider: Provider, url: str, key: Key | None, world: World) -> bytes:
     """The body of a GET at this provider. Raises NemoError with the provider named."""
-    from nemocli.engine.call import authorised, refusal, whole, without_key
-
     call = Call("GET", url, dict(provider.headers), timeouts=LISTING_TIMEOUTS)
     try:
         async with world.transport.send(authorised(call, provider, key)) as reply:
@@ -56,8 +51,6 @@ async def listed(
     try:
         return listing(body)
     except NemoError as error:
-        from nemocli.engine.call import without_key
-
         raise NemoError(without_key(error.fault.at(provider.name), key)) from error
 
 

@@ -8,7 +8,7 @@ from nemocli.core.faults import NemoError
 from nemocli.core.money import Cost, pico_from_usd
 from nemocli.core.ports import Entry, Settled, World
 from nemocli.core.provider import Provider, Timeouts
-from nemocli.engine.call import authorised, check_key, refusal, whole, without_key
+from nemocli.engine.door import authorised, check_key, refusal, whole, without_key
 from nemocli.wire.http import fault_from, request_id_of
 from nemocli.wire.settle import FinalCost, settled_from, settlement_call
 

@@ -128,3 +128,33 @@ def test_the_floors_hold() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module and the modules it imports, for types alone or inside a function included."""
+    names = {
+        ".".join(("nemocli", *p.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): p
+        for p in PACKAGE.rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for name, file in names.items():
+        needs: set[str] = set()
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                needs |= {i if i in names else node.module for i in inner}
+            elif isinstance(node, ast.Import):
+                needs |= {alias.name for alias in node.names}
+        found[name] = {n for n in needs if n in names and n != name}
+    return found
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """What imports nothing that is left is taken away, until nothing is left."""
+    left = graph()
+    while free := {name for name, needs in left.items() if not needs & left.keys()}:
+        left = {name: needs for name, needs in left.items() if name not in free}
+    circles = {name: sorted(needs & left.keys()) for name, needs in left.items()}
+    assert circles == {}

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.ask.answer_json import answer_json
+from nemocli.cli.ask.job import Job, Wish
 from nemocli.cli.ask.receipt import receipt
-from nemocli.cli.ask.run import Job, Wish, job_of
+from nemocli.cli.ask.run import job_of
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.terminal.side_by_side import NARROWEST, SideBySide, column_width, lines_of
 from nemocli.cli.terminal.streams import screen_size

@@ -16,7 +16,7 @@ from nemocli.core.events import Event, Finished, Reasoning, Retrying, Text
 from nemocli.core.faults import ExitCode
 
 if TYPE_CHECKING:
-    from nemocli.cli.ask.run import Form, Job
+    from nemocli.cli.ask.job import Form, Job
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
     from nemocli.engine.run import Answer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from nemocli.cli.ask.job import Job, Wish
 from nemocli.cli.ask.render import Shown, shown_in
 from nemocli.cli.choice import Choice, chosen
 from nemocli.cli.context import Setup
@@ -26,44 +26,8 @@ if TYPE_CHECKING:
     from nemocli.core.ports import World
     from nemocli.engine.structured import Check
 
-Form = Literal["text", "json", "jsonl"]
 
 SETTLE_TRIES_WHEN_INTERRUPTED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """The command line of `ask`."""
-
-    prompt: str | None = None
-    dash: str | None = None
-    no_stdin: bool = False
-    providers: tuple[str, ...] = ()
-    model: str | None = None
-    system: str | None = None
-    files: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    reasoning: str | None = None
-    show_reasoning: bool = False
-    max_tokens: int | None = None
-    timeout: str | None = None
-    max_cost: str | None = None
-    schema: str | None = None
-    extract: bool = False
-    form: Form = "text"
-    fallback: bool | None = None
-    tags: tuple[str, ...] = ()
-    log: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """All that is needed to ask: nothing in it comes from outside any more."""
-
-    plan: Plan
-    request: Request
-    check: Check | None = None
-    notices: tuple[str, ...] = field(default=())
 
 
 def answer_once(setup: Setup, wish: Wish) -> int:

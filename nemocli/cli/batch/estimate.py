@@ -21,7 +21,8 @@ from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row, limit_in, row_of
 from nemocli.batch.runner import MOST_TOLD, Shard
 from nemocli.batch.sampling import Looked, one_by_one
-from nemocli.cli.batch.plan import Plan, Wish, lanes_of, plan_of
+from nemocli.cli.batch.plan import Plan, lanes_of, plan_of
+from nemocli.cli.batch.wish import Wish
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.terminal.tables import facts
 from nemocli.core.budget import RunBudget

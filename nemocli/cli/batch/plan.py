@@ -15,6 +15,7 @@ from nemocli.batch.options import Terms
 from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
 from nemocli.batch.spec import Spec
 from nemocli.cli.batch.table import lines_beside
+from nemocli.cli.batch.wish import Wish
 from nemocli.cli.choice import chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.request_options import effort_of, settled_options
@@ -33,49 +34,6 @@ if TYPE_CHECKING:
 ENGINES = ("local", "ray")
 FIRST_ROWS = 50
 """Rows that are looked at before a job begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """The command line of `batch run`."""
-
-    inputs: tuple[str, ...]
-    out: str
-    providers: tuple[str, ...] = ()
-    model: str | None = None
-    system: str | None = None
-    template: str | None = None
-    jinja: bool = False
-    form: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    options: tuple[str, ...] = ()
-    reasoning: str | None = None
-    max_tokens: int | None = None
-    timeout: str | None = None
-    max_cost: str | None = None
-    schema: str | None = None
-    repairs: int = 1
-    jobs: int | None = None
-    rpm: float | None = None
-    tpm: float | None = None
-    spread: str | None = None
-    weights: tuple[str, ...] = ()
-    tries: int = 4
-    order: str = "completion"
-    shard: str | None = None
-    restart: bool = False
-    fail_fast: bool = False
-    progress: str = "auto"
-    tags: tuple[str, ...] = ()
-    cache: bool = False
-    cache_any: bool = False
-    dedupe: bool = False
-    fresh_connections: bool = False
-    remote: bool = False
-    engine: str = "local"
-    actors: int = 2
-    json: bool = False
 
 
 _NAMES = {"provider": "providers", "option": "options", "tag": "tags", "weight": "weights"}
@@ -237,7 +195,7 @@ def check_first_rows(inputs: Inputs, spec: Spec, jinja: Renderer | None) -> None
 def check_keys(setup: Setup, plan: Plan) -> None:
     """Refuse a job that no provider could be asked for; warn of one that cannot. Raises NemoError
     (authentication)."""
-    from nemocli.engine.call import check_key
+    from nemocli.engine.door import check_key
 
     faults: dict[str, Fault] = {}
     for target in plan.terms.targets:

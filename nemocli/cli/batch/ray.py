@@ -12,9 +12,10 @@ from nemocli.batch.limiter import Lane, LocalGate, Spread
 from nemocli.batch.lines import attempt_of, settled_of
 from nemocli.batch.ports import Outcome
 from nemocli.batch.progress import Tally
-from nemocli.cli.batch.plan import Plan, Wish, lanes_of, part_of, plan_of, price_of
+from nemocli.cli.batch.plan import Plan, lanes_of, part_of, plan_of, price_of
 from nemocli.cli.batch.progress import Shown
-from nemocli.cli.batch.run import ended, keeper_maker, spent_so_far, worked
+from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.work import ended, keeper_maker, spent_so_far, worked
 from nemocli.cli.context import Globals, Setup
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error

@@ -19,7 +19,8 @@ from nemocli.batch.request import Speller
 from nemocli.batch.rows import Row, limit_in
 from nemocli.batch.runner import MOST_TOLD
 from nemocli.batch.source import Feed
-from nemocli.cli.batch.plan import Plan, Wish
+from nemocli.cli.batch.plan import Plan
+from nemocli.cli.batch.wish import Wish
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.lines import settled_of
-from nemocli.cli.batch.plan import Plan, Wish
-from nemocli.cli.batch.run import keeper_maker, run_batch
+from nemocli.cli.batch.plan import Plan
+from nemocli.cli.batch.run import run_batch
 from nemocli.cli.batch.table import table_form
+from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.work import keeper_maker
 from nemocli.core.faults import config_error
 from nemocli.core.quantities import counted
 from nemocli.io.batch.job import Job, recovered

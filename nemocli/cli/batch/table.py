@@ -23,7 +23,7 @@ from nemocli.io.batch.inputs import Inputs, inputs_of
 from nemocli.io.batch.job import Job
 
 if TYPE_CHECKING:
-    from nemocli.cli.batch.plan import Wish
+    from nemocli.cli.batch.wish import Wish
     from nemocli.core.records import Record
     from nemocli.core.values import Json, JsonObject
 

@@ -11,6 +11,7 @@ from nemocli.chat.session import last_question, question
 from nemocli.chat.slash import Slash, help_lines
 from nemocli.chat.transcript import markdown, session_json
 from nemocli.cli.ask.receipt import usd
+from nemocli.cli.chat.compact import compact, make_room
 from nemocli.cli.choice import chosen
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import usage_error
@@ -113,6 +114,7 @@ async def _edit(talk: Talk, slash: Slash) -> None:
     if place is not None:
         if new.strip() and new.strip() != text.strip():
             talk.conversation.drop(place)
+            await make_room(talk)
             await talk.message(new.rstrip("\n"))
         return
     talk.draft = new.rstrip("\n")
@@ -155,8 +157,6 @@ async def _fork(talk: Talk, slash: Slash) -> None:
 
 
 async def _compact(talk: Talk, slash: Slash) -> None:
-    from nemocli.cli.chat.compact import compact
-
     await compact(talk, ask=True)
 
 

@@ -55,3 +55,14 @@ async def compact(talk: Talk, *, ask: bool) -> None:
     conversation.summarise(answer.fold.text, kept)
     now, _ = talk.context()
     talk.say(f"{len(old)} turns are summarised: about {now:,} tokens instead of {used:,}")
+
+
+async def make_room(talk: Talk) -> None:
+    """Old turns are summarised when the context is nearly full, if that was asked for."""
+    share = talk.full()
+    if share is None:
+        return
+    if talk.wish.auto_compact:
+        await compact(talk, ask=False)
+    else:
+        talk.say(f"the context is {share} % full: `/compact` summarises old turns")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nemocli.chat.slash import Slash
 from nemocli.cli.ask.compare import foot, head, side_by_side
 from nemocli.cli.ask.receipt import usd
+from nemocli.cli.chat.commands import run_command
 from nemocli.cli.terminal.side_by_side import SideBySide, lines_of
 from nemocli.core.events import Event, Fold, Text
 from nemocli.core.faults import Fault, FaultKind, usage_error
@@ -66,12 +67,12 @@ class Compared:
         elif slash.name == "cost":
             for talk in self._talks:
                 talk.say(head(_target_of(talk)))
-                await talk.command(slash)
+                await run_command(talk, slash)
         elif slash.name in ALL:
             for talk in self._talks:
-                await talk.command(slash)
+                await run_command(talk, slash)
         elif slash.name in FIRST:
-            await self._talks[0].command(slash)
+            await run_command(self._talks[0], slash)
         else:
             names = ", ".join(f"/{name}" for name in sorted({*ALL, *FIRST, "cost", "keep"}))
             raise usage_error(f"/{slash.name} does not go with --compare", f"these do: {names}")

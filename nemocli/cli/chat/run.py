@@ -22,6 +22,7 @@ from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Asking
+    from nemocli.cli.chat.talk import Talk
     from nemocli.cli.context import Setup
     from nemocli.io.sessions.store import SqliteSessions
 
@@ -138,11 +139,13 @@ async def _talking(
         conversation = Conversation(session, asking, world, store, budget=budget, begun=begun)
         talk = Talk(setup, wish, conversation, world)
         if wish.mcp:
-            await talk.open_tools(stack, wish.mcp)
+            from nemocli.cli.chat.tools import open_tools
+
+            await open_tools(talk, stack, wish.mcp)
         talk.attach(wish.files, piped)
         if begun:
             talk.recap()
-        await _loop(talk)
+        await _loop(Alone(talk))
     return 0
 
 
@@ -189,8 +192,47 @@ async def _comparing(
         await _loop(compared)
         if compared.kept is not None:
             talks[0].below = talks[0].status
-            await _loop(compared.kept)
+            await _loop(Alone(compared.kept))
     return 0
+
+
+class Alone:
+    """One chat for the loop: its commands, and room for the next message."""
+
+    kept: object = None
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
+    @property
+    def attached(self) -> list[tuple[str, str]]:
+        """What goes along with the next message."""
+        return self._talk.attached
+
+    async def line(self) -> str:
+        """The next message or command."""
+        return await self._talk.line()
+
+    async def command(self, slash: Slash) -> None:
+        """Carry out a command."""
+        from nemocli.cli.chat.commands import run_command
+
+        await run_command(self._talk, slash)
+
+    async def message(self, text: str) -> None:
+        """Ask, where there is room for the answer."""
+        from nemocli.cli.chat.compact import make_room
+
+        await make_room(self._talk)
+        await self._talk.message(text)
+
+    def say(self, line: str) -> None:
+        """A remark."""
+        self._talk.say(line)
+
+    def fail(self, fault: Fault) -> None:
+        """What went wrong, and what to type next."""
+        self._talk.fail(fault)
 
 
 class Talking(Protocol):

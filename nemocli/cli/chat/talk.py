@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from nemocli.chat.session import Turn, context_tokens
 from nemocli.cli.ask.receipt import receipt, usd
-from nemocli.cli.chat.commands import run_command
 from nemocli.cli.chat.input import Line, Names
 from nemocli.cli.chat.render import Painter
 from nemocli.cli.terminal.streams import screen_size
@@ -22,10 +21,7 @@ from nemocli.io.attachments import attachments
 from nemocli.io.keyboard import unechoed
 
 if TYPE_CHECKING:
-    from contextlib import AsyncExitStack
-
     from nemocli.chat.conversation import Conversation
-    from nemocli.chat.slash import Slash
     from nemocli.cli.chat.options import ChatOptions
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
@@ -38,9 +34,6 @@ FULL = 0.85
 
 class Talk:
     """What the loop and the commands work with."""
-
-    kept: object = None
-    """What to go on with instead; nothing, in a chat that is alone."""
 
     def __init__(
         self, setup: Setup, wish: ChatOptions, conversation: Conversation, world: World
@@ -87,10 +80,6 @@ class Talk:
         except (EOFError, KeyboardInterrupt):
             return ""
 
-    async def command(self, slash: Slash) -> None:
-        """Carry out a command."""
-        await run_command(self, slash)
-
     # What goes along
 
     def attach(self, paths: tuple[str, ...] | list[str], piped: str | None = None) -> None:
@@ -106,19 +95,12 @@ class Talk:
             left = f", {passed} left out as no text" if passed else ""
             self.say(f"{one_line(path, 200)} goes along: {_sized(text)}{many}{left}")
 
-    async def open_tools(self, stack: AsyncExitStack, files: tuple[str, ...]) -> None:
-        """Start the tool servers of some files. Raises NemoError."""
-        from nemocli.cli.chat.tools import open_tools
-
-        await open_tools(self, stack, files)
-
     # What is answered
 
     async def message(self, text: str) -> None:
         """Ask, draw the answer, say what it cost."""
         whole = assembled(text, self.piped, self.attached)
         self.attached, self.piped = [], None
-        await self.make_room()
         await self.answer(lambda sink: self.conversation.ask(whole, sink))
 
     async def answer(self, ask: Callable[[Callable[[Event], None]], object]) -> None:
@@ -168,18 +150,12 @@ class Talk:
         if fault is not None:
             self.fail(fault)
 
-    async def make_room(self) -> None:
-        """Old turns are summarised when the context is nearly full, if that was asked for."""
+    def full(self) -> int | None:
+        """How full the context is, in percent, where old turns had better be summarised."""
         used, limit = self.context()
         if limit is None or used < FULL * limit:
-            return
-        if self.wish.auto_compact:
-            from nemocli.cli.chat.compact import compact
-
-            await compact(self, ask=False)
-        else:
-            share = 100 * used // limit
-            self.say(f"the context is {share} % full: `/compact` summarises old turns")
+            return None
+        return 100 * used // limit
 
     # What is said
 

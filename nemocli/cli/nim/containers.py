@@ -15,7 +15,7 @@ from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
-from nemocli.engine.call import whole
+from nemocli.engine.door import whole
 from nemocli.io.nim.engine import Container, Engine
 from nemocli.nim.metrics import ServerMetrics, metrics_of
 from nemocli.nim.words import trouble_in

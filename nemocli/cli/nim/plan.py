@@ -16,7 +16,7 @@ from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.fit import Gpus, parse_gpus
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
-from nemocli.engine.call import whole
+from nemocli.engine.door import whole
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
 from nemocli.nim.plan import (
     Image,

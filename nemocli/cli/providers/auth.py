@@ -132,7 +132,7 @@ async def _status_of(setup: Setup, provider: Provider, path: str, key: Key) -> i
     from nemocli.cli.world import world_of
     from nemocli.core.ports import Call
     from nemocli.core.provider import Timeouts
-    from nemocli.engine.call import authorised, check_key
+    from nemocli.engine.door import authorised, check_key
 
     check_key(provider, provider.base_url, key)
     times = Timeouts(connect_s=3, first_byte_s=5, idle_s=5, total_s=8)

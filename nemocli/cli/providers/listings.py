@@ -94,8 +94,8 @@ def _listing(setup: Setup, name: str) -> list[tuple[Listed, ModelCard | None]]:
 
 async def _listed(setup: Setup, name: str) -> tuple[Listed, ...]:
     from nemocli.cli.world import world_of
-    from nemocli.engine.call import check_key
     from nemocli.engine.discover import listed
+    from nemocli.engine.door import check_key
 
     provider = setup.catalogue.provider(name)
     if provider.runtime is not None and provider.runtime.kind == "command":

@@ -19,7 +19,7 @@ from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
-from nemocli.engine.call import check_key
+from nemocli.engine.door import check_key
 from nemocli.engine.waiting import stopped
 from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import shipped_folder

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,16 +110,19 @@ async def _ran(
             start = _started(setup, agent, found, own=own)
             env |= start.env
             argv = [argv[0], *start.args, *argv[1:]]
-        nobody = None if timeout_s is None else asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(*argv, env=env, stdin=nobody)
+        alone = timeout_s is not None  # then it ends with everything that it started
+        nobody = asyncio.subprocess.DEVNULL if alone else None
+        process = await asyncio.create_subprocess_exec(
+            *argv, env=env, stdin=nobody, start_new_session=alone
+        )
         try:
             async with asyncio.timeout(timeout_s):
                 code = await process.wait()
         except TimeoutError:
-            late, code = True, await _ended(process, now=True)
+            late, code = True, await _ended(process, alone=True)
         except asyncio.CancelledError:
             stopped()
-            code = await _ended(process)
+            code = await _ended(process, alone=alone)
     name = agent.name if agent is not None else "gateway"
     code = code if code >= 0 else 128 - code
     return Ran(code, name, found.gateway.tally, clock.monotonic() - began, late)
@@ -137,17 +143,25 @@ def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
     return start
 
 
-async def _ended(process: asyncio.subprocess.Process, *, now: bool = False) -> int:
-    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself; `now` tells
-    it to."""
-    if now:
-        process.terminate()
+async def _ended(process: asyncio.subprocess.Process, *, alone: bool = False) -> int:
+    """The terminal's Ctrl-C has reached it as well: it has a while to end by itself. One that is
+    `alone` is told to, and so is all that it started."""
+    if alone:
+        _signal(process, signal.SIGTERM)
     try:
         async with asyncio.timeout(10):
-            return await process.wait()
+            code = await process.wait()
     except TimeoutError:
         process.kill()
-        return await process.wait()
+        code = await process.wait()
+    if alone:
+        _signal(process, signal.SIGKILL)
+    return code
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def program_environment(

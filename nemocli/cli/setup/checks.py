@@ -7,34 +7,21 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from nemocli.core.faults import ExitCode, Fault, NemoError
+from nemocli.cli.setup.check import Check, failure
+from nemocli.core.faults import NemoError
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
-State = Literal["ok", "warn", "fail"]
 
 EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 LITTLE_DISK = 500_000_000
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `warn` is worth knowing, `fail` keeps something from working; `exit_code` is
-    then what kind of thing."""
-
-    name: str
-    state: State
-    said: str
-    hint: str | None = None
-    exit_code: ExitCode = ExitCode.CONFIG
 
 
 def checked(setup: Setup, *, online: bool) -> Iterator[Check]:
@@ -58,11 +45,6 @@ def checked(setup: Setup, *, online: bool) -> Iterator[Check]:
         from nemocli.cli.setup.reach import reached
 
         yield from reached(setup)
-
-
-def failure(name: str, fault: Fault) -> Check:
-    """A check that ended in a fault."""
-    return Check(name, "fail", fault.message, fault.advice, fault.exit_code)
 
 
 def _program(setup: Setup) -> Iterator[Check]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import keyed
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.setup.checks import Check, failure
+from nemocli.cli.setup.check import Check, failure
 from nemocli.core.faults import ExitCode, NemoError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ async def _all(setup: Setup, providers: list[Provider]) -> list[list[Check]]:
 
 async def _reach(world: World, provider: Provider) -> list[Check]:
     from nemocli.core.ports import Call
-    from nemocli.engine.call import authorised, check_key
     from nemocli.engine.discover import LISTING_TIMEOUTS
+    from nemocli.engine.door import authorised, check_key
 
     name = f"reach {provider.name}"
     begun = world.clock.monotonic()

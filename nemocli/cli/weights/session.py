@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.context import Setup
 from nemocli.cli.request_options import retry_base_s
-from nemocli.cli.world import USER_AGENT
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.provider import Timeouts, loopback
 from nemocli.io.clock import SystemClock
 from nemocli.io.http.download_client import Sockets
 from nemocli.io.paths import user_home
 from nemocli.io.weights.store import CacheStore, FolderStore
-from nemocli.version import __version__
+from nemocli.version import USER_AGENT, __version__
 from nemocli.weights.hub import Hub, Source
 from nemocli.weights.hub_layout import HUB, cache_root, endpoint_of, is_true
 from nemocli.weights.options import Terms

@@ -23,7 +23,7 @@ from nemocli.io.serve.asgi import CutError, Receive, Send, reply, start
 from nemocli.io.serve.tap import Tap
 from nemocli.serve.frames import Frames
 from nemocli.serve.incoming import Incoming
-from nemocli.serve.outgoing import Reply, error_headers, status_of
+from nemocli.serve.outgoing import KEEP_ALIVE, Reply, error_headers, status_of
 
 SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
@@ -154,8 +154,10 @@ class Call:
                 self.taken.set()
 
     async def _keep_alive(self) -> None:
+        """A sign of life: a comment where the server's own bytes follow, which have ids of their
+        own; else what the dialect has for it."""
         if self.wish.stream:
-            await self._piece(self._made().keep_alive)
+            await self._piece(KEEP_ALIVE if self.alike else self._made().keep_alive)
 
     def _made(self) -> Reply:
         if self.reply is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def test_how_an_agent_can_end(home: Home, stub: Stub, tmp_path: Path) -> None:
     late = attempt(home, env, "new", "--timeout", "2", "--new")
     assert (late["class"], late["why"]) == ("fail.limit", "time")
     assert late["attempt"] == "new/greet.1"
+    mark = tmp_path / "alive"
+    child = f"import time, pathlib\nwhile 1: pathlib.Path({str(mark)!r}).touch(); time.sleep(0.05)"
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]);"
+    busy = planted(tmp_path / "busy", "agent", f"{parent} time.sleep(600)")
+    assert attempt(home, busy, "new", "--timeout", "2")["class"] == "harness"
+    time.sleep(0.3)
+    mark.unlink()
+    time.sleep(0.3)
+    assert not mark.exists()
 
 
 def test_what_is_wrong_is_said_before_anything_runs(home: Home, stub: Stub) -> None:

@@ -1,0 +1,49 @@
+"""What `ask` was told, and all that is needed to ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from nemocli.core.plan import Plan
+from nemocli.core.request import Request
+
+if TYPE_CHECKING:
+    from nemocli.engine.structured import Check
+
+Form = Literal["text", "json", "jsonl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The command line of `ask`."""
+
+    prompt: str | None = None
+    dash: str | None = None
+    no_stdin: bool = False
+    providers: tuple[str, ...] = ()
+    model: str | None = None
+    system: str | None = None
+    files: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    reasoning: str | None = None
+    show_reasoning: bool = False
+    max_tokens: int | None = None
+    timeout: str | None = None
+    max_cost: str | None = None
+    schema: str | None = None
+    extract: bool = False
+    form: Form = "text"
+    fallback: bool | None = None
+    tags: tuple[str, ...] = ()
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that is needed to ask: nothing in it comes from outside any more."""
+
+    plan: Plan
+    request: Request
+    check: Check | None = None
+    notices: tuple[str, ...] = field(default=())
