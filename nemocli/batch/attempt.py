@@ -8,10 +8,20 @@ from dataclasses import replace
 from typing import Any, cast
 
 from nemocli.batch.lines import answered_line, attempt_line, failed_line
-from nemocli.batch.options import STOPPING, Admitted, Again, Halt, Over, Question, Step, Terms, Work
-from nemocli.batch.ports import Gate, Outcome, Results
+from nemocli.batch.options import (
+    STOPPING,
+    Admitted,
+    Halt,
+    JobTerms,
+    Over,
+    Question,
+    RowAgain,
+    RowWork,
+    Step,
+)
+from nemocli.batch.ports import CallOutcome, JobGate, Results
 from nemocli.batch.progress import Tally
-from nemocli.batch.request import Reply, Speller, completion_of, reply_to
+from nemocli.batch.request import RowReply, Speller, completion_of, reply_to
 from nemocli.batch.reuse import Recall
 from nemocli.batch.rows import Row, limit_in
 from nemocli.core.budget import bound
@@ -36,9 +46,9 @@ class Asker:
 
     def __init__(
         self,
-        terms: Terms,
+        terms: JobTerms,
         world: World,
-        gate: Gate,
+        gate: JobGate,
         results: Results,
         tally: Tally,
         *,
@@ -47,7 +57,7 @@ class Asker:
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.terms = terms
-        self.back: Callable[[Work], None] = lambda work: None
+        self.back: Callable[[RowWork], None] = lambda work: None
         self._world = world
         self._gate = gate
         self._results = results
@@ -86,7 +96,7 @@ class Asker:
             raise NemoError(fits)
         return fits.worst
 
-    async def attempt(self, work: Work, index: int, admitted: Admitted) -> Step:
+    async def attempt(self, work: RowWork, index: int, admitted: Admitted) -> Step:
         """Put the attempt on record, wait to be let through, call, book; then what is next.
 
         It is on record before it waits, so that no call waits for the disk.
@@ -112,7 +122,7 @@ class Asker:
         self._results.sent(attempt.id)
         target, began = door.target, clock.monotonic()
         question = Question(row.model or terms.spec.model or target.name, row.chars)
-        reply = Reply(Fold())
+        reply = RowReply(Fold())
         try:
             await reply_to(call, door, self._world, reply)
         finally:
@@ -132,7 +142,7 @@ class Asker:
         self._results.ended(attempt.id)
         return step
 
-    def _recalled(self, recall: Recall, call: Call, work: Work, index: int) -> bool:
+    def _recalled(self, recall: Recall, call: Call, work: RowWork, index: int) -> bool:
         """Whether the row needs no call, because its answer is known or on its way."""
         if work.repairs or work.name is not None:
             return False
@@ -148,7 +158,7 @@ class Asker:
         work.name = name
         return False
 
-    def _answer_again(self, work: Work, body: bytes, index: int) -> None:
+    def _answer_again(self, work: RowWork, body: bytes, index: int) -> None:
         provider = self.terms.targets[index].provider.name
         more: JsonObject = {"cached": True, "provider": provider, "cost": _NO_COST}
         line = answered_line(work.row, body, (), self.terms.told, status="cached", more=more)
@@ -156,7 +166,7 @@ class Asker:
         self._tally.cached += 1
         self._tally.answered(cut=False)
 
-    def _release(self, work: Work, body: bytes | None = None) -> None:
+    def _release(self, work: RowWork, body: bytes | None = None) -> None:
         """Those who waited for this row get its answer, or ask for themselves."""
         if self._recall is None or work.name is None:
             return
@@ -168,7 +178,7 @@ class Asker:
             else:
                 self._answer_again(other, body, work.targets[0])
 
-    def _unmade(self, work: Work, index: int, attempt: AttemptId, fault: Fault) -> Step:
+    def _unmade(self, work: RowWork, index: int, attempt: AttemptId, fault: Fault) -> Step:
         """No call was made: nothing can have been billed."""
         target = self.terms.targets[index]
         fault = fault.at(target.provider.name)
@@ -187,7 +197,7 @@ class Asker:
             begun=False,
         )
         work.entries.append(entry)
-        return self._failed(work, Reply(fold), fault)
+        return self._failed(work, RowReply(fold), fault)
 
     async def _door(self, index: int, model: str | None) -> tuple[Door, Speller]:
         found = self._doors.get((index, model))
@@ -203,7 +213,7 @@ class Asker:
                 self._doors[index, model] = door, Speller(door, self.terms.spec, timeouts)
         return self._doors[index, model]
 
-    async def _reserve(self, attempt: AttemptId, target: Target, work: Work) -> int:
+    async def _reserve(self, attempt: AttemptId, target: Target, work: RowWork) -> int:
         """Hold what it may cost, in pico-USD; 0 where money is not counted."""
         worst = self._worst(work.row, target)
         begun = Begun(
@@ -219,14 +229,14 @@ class Asker:
             self._warn(line)
         return worst
 
-    def _judged(self, work: Work, reply: Reply, target: Target) -> Step:
+    def _judged(self, work: RowWork, reply: RowReply, target: Target) -> Step:
         entry = work.entries[-1]
         fault = entry.fault
         if fault is None or (fault.kind is FaultKind.TRUNCATED and reply.fold.text_chars):
             return self._answered(work, reply, target)
         return self._failed(work, reply, fault)
 
-    def _answered(self, work: Work, reply: Reply, target: Target) -> Step:
+    def _answered(self, work: RowWork, reply: RowReply, target: Target) -> Step:
         told, entries, row = self.terms.told, work.entries, work.row
         wrong = self._check(json_in(reply.fold.text)) if self._check is not None else []
         if wrong:
@@ -235,7 +245,7 @@ class Asker:
                 self._tally.repairs += 1
                 work.row = repaired(row, reply.fold.text, wrong)
                 self._results.attempted(attempt_line(entries[-1], told))
-                return Again(0.0)
+                return RowAgain(0.0)
             message = f"the answer does not fit the schema: {wrong[0]}"
             self._give_up(work, str(FaultKind.SCHEMA), message, reply)
             return Over()
@@ -249,7 +259,7 @@ class Asker:
         self._release(work, None if cut or work.repairs else body)
         return Over()
 
-    def _failed(self, work: Work, reply: Reply, fault: Fault) -> Step:
+    def _failed(self, work: RowWork, reply: RowReply, fault: Fault) -> Step:
         last = work.targets[0]
         others = tuple(t for t in range(len(self.terms.targets)) if t > last)
         if fault.kind is FaultKind.RATE and work.refusals < self.terms.patience:
@@ -276,19 +286,19 @@ class Asker:
         self._give_up(work, str(fault.kind), fault.message, reply)
         return Over()
 
-    def _again(self, work: Work, seconds: float) -> Step:
+    def _again(self, work: RowWork, seconds: float) -> Step:
         self._tally.retries += 1
         self._results.attempted(attempt_line(work.entries[-1], self.terms.told))
-        return Again(seconds)
+        return RowAgain(seconds)
 
-    def _give_up(self, work: Work, code: str, message: str, reply: Reply) -> None:
+    def _give_up(self, work: RowWork, code: str, message: str, reply: RowReply) -> None:
         line = failed_line(work.row, code, message, work.entries, self.terms.told, body=reply.body)
         self._results.failed(line)
         self._tally.failed += 1
         self._release(work)
 
 
-def _outcome(entry: Entry, reply: Reply) -> Outcome:
+def _outcome(entry: Entry, reply: RowReply) -> CallOutcome:
     fault = entry.fault
     tokens = (entry.usage.input_tokens or 0) + (entry.usage.output_tokens or 0)
     word: Word = "other"
@@ -301,7 +311,7 @@ def _outcome(entry: Entry, reply: Reply) -> Outcome:
     elif fault.kind is FaultKind.TIMEOUT and fault.sent:
         word = "lost"
     wait = fault.retry_after_s if fault is not None else None
-    return Outcome(word, wait, tokens, entry.cost.pico, reply.remaining, reply.reset_s)
+    return CallOutcome(word, wait, tokens, entry.cost.pico, reply.remaining, reply.reset_s)
 
 
 def repaired(row: Row, text: str, wrong: list[str]) -> Row:

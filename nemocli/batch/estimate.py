@@ -26,7 +26,7 @@ Source = Literal["sample", "answers", "assumed"]
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenAnswers:
     """Answers that were looked at: input characters and tokens, output tokens, seconds."""
 
     chars: list[int] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Estimate:
 
 def estimated_job(
     sizes: Sizes,
-    seen: Seen,
+    seen: SeenAnswers,
     price: Price | None,
     *,
     free: bool,
@@ -178,7 +178,7 @@ def estimated_job(
     )
 
 
-def _answer(seen: Seen, rows: int) -> tuple[float, float]:
+def _answer(seen: SeenAnswers, rows: int) -> tuple[float, float]:
     """Output tokens a row, in the middle and at p95 of the whole job's sum."""
     if not seen.outputs:
         return ASSUMED_OUTPUT, ASSUMED_OUTPUT
@@ -213,7 +213,7 @@ def student(p: float, freedom: int) -> float:
 def _times(
     rows: int,
     tokens: float,
-    seen: Seen,
+    seen: SeenAnswers,
     *,
     rpm: float | None,
     tpm: float | None,

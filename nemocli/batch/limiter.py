@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nemocli.batch.ports import Grant, Outcome, Refusal
+from nemocli.batch.ports import CallOutcome, Grant, Refusal
 from nemocli.core.budget import RunBudget
 from nemocli.core.money import usd_text
 from nemocli.core.pacing import Pacer, Pinned, Ticket
@@ -17,7 +17,7 @@ FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class TargetLane:
     """One target: the limits that are pinned, its weight, and US dollars per million output
     tokens where they are known (for the order of `price`)."""
 
@@ -33,7 +33,7 @@ class LocalGate:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        lanes: Sequence[TargetLane],
         now: Callable[[], float],
         budget: RunBudget | None = None,
         spread: Spread = "order",
@@ -83,7 +83,7 @@ class LocalGate:
         self._served[target] += 1
         return Grant(target, self._next)
 
-    def leave(self, grant: Grant, outcome: Outcome) -> None:
+    def leave(self, grant: Grant, outcome: CallOutcome) -> None:
         """A call is over."""
         ticket, worst = self._out.pop(grant.ticket)
         pacer, now = self.pacers[grant.target], self._now()

@@ -11,7 +11,7 @@ from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault
 from nemocli.core.money import usd_text
 from nemocli.core.ports import Entry
-from nemocli.core.records import BAD, DONE, FAILED, Settled, attempt_json, entry_from
+from nemocli.core.records import BAD, DONE, FAILED, SettledRecord, attempt_json, entry_from
 from nemocli.core.values import Json, JsonObject
 from nemocli.wire.bulk import dumps, loads
 
@@ -113,7 +113,7 @@ def attempt_of(line: bytes) -> Entry:
     return entry_from(said["attempt"], said["about"])
 
 
-def settled_of(line: bytes) -> Settled:
+def settled_of(line: bytes) -> SettledRecord:
     """What an output line settled. Raises ValueError for one that this program did not write."""
     try:
         about: Mapping[str, Any]
@@ -128,7 +128,7 @@ def settled_of(line: bytes) -> Settled:
             raise ValueError("of another version")
         state = DONE if error is None else BAD if about["status"] == "bad_row" else FAILED
         entries = tuple(entry_from(a, about) for a in about["attempts"])
-        return Settled(int(about["ordinal"]), record, key, state, entries)
+        return SettledRecord(int(about["ordinal"]), record, key, state, entries)
     except (KeyError, TypeError, AttributeError, RecursionError) as why:
         raise ValueError(f"no line of a batch: {why}") from why
 

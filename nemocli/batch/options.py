@@ -29,7 +29,7 @@ STOPPING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class JobTerms:
     """How a job is done.
 
     `tries` are failed calls a row may have; refusals for coming too often are not counted, until
@@ -60,7 +60,7 @@ class Terms:
 
 
 @dataclass(slots=True)
-class Work:
+class RowWork:
     """A row under way: its attempts so far, the targets it may be asked of next, and the name its
     answer is kept under, where it is."""
 
@@ -91,7 +91,7 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RowAgain:
     """The row is asked once more after so many seconds."""
 
     after_s: float
@@ -104,4 +104,4 @@ class Halt:
     fault: Fault
 
 
-Step = Over | Again | Halt
+Step = Over | RowAgain | Halt

@@ -51,7 +51,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """What became of a call, for the limits: `wait_s` what the server asked for, `pico` what the
     call came to (None is unknown), `remaining` calls until a reset in `reset_s`."""
 
@@ -63,13 +63,13 @@ class Outcome:
     reset_s: float | None = None
 
 
-class Gate(Protocol):
+class JobGate(Protocol):
     """Limits and budget over all calls of a job, wherever they are made. `choose` says which target
     a row had best wait for, of which `waiting` rows wait for each already."""
 
     def choose(self, targets: Sequence[int], waiting: Sequence[int]) -> int: ...
     async def enter(self, target: int, tokens: int, worst: int) -> Grant | Refusal: ...
-    def leave(self, grant: Grant, outcome: Outcome) -> None: ...
+    def leave(self, grant: Grant, outcome: CallOutcome) -> None: ...
 
 
 class Answers(Protocol):

@@ -75,7 +75,7 @@ _SUMMED = tuple(f.name for f in fields(Tally) if f.name not in ("at", "size", "r
 
 
 @dataclass(slots=True)
-class Pace:
+class RowPace:
     """Rates over the last seconds, and the time that is left.
 
     What is left is judged by the whole run so far: a server that counts minutes answers in bursts,
@@ -120,7 +120,7 @@ def projected(tally: Tally) -> int | None:
 
 
 def line_of(
-    tally: Tally, pace: Pace, *, cap: int | None, limit: str, why: str, width: int | None = None
+    tally: Tally, pace: RowPace, *, cap: int | None, limit: str, why: str, width: int | None = None
 ) -> str:
     """One line for people, the most important first: what has no room in `width` columns is left
     out whole."""
@@ -164,7 +164,7 @@ def _money(tally: Tally, cap: int | None) -> str:
 
 
 def tally_json(
-    tally: Tally, pace: Pace, *, cap: int | None, limit: str, why: str
+    tally: Tally, pace: RowPace, *, cap: int | None, limit: str, why: str
 ) -> dict[str, Json]:
     """One object of `--progress json`, and of the summary."""
     left = pace.eta_s(tally)

@@ -19,11 +19,11 @@ from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.wire.batches import Handed, Item
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import dialect_named
-from nemocli.wire.meter import Meter
+from nemocli.wire.meter import UsageMeter
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HandedOver:
     """What is kept of a row that was handed over, to know its answer again."""
 
     name: str
@@ -45,9 +45,9 @@ class Asked:
         }
 
 
-def asked_from(said: Mapping[str, Any]) -> Asked:
+def asked_from(said: Mapping[str, Any]) -> HandedOver:
     """The line back. Raises ValueError, KeyError."""
-    return Asked(
+    return HandedOver(
         str(said["name"]),
         Row(
             int(said["ordinal"]),
@@ -97,11 +97,15 @@ class Fetched:
 
 
 def fetched(
-    whose: Whose, said: JsonObject, items: Sequence[Item], asked: Mapping[str, Asked]
+    whose: Whose, said: JsonObject, items: Sequence[Item], asked: Mapping[str, HandedOver]
 ) -> Fetched:
     """What a batch came to; `said` is its object whole, `asked` its rows by name. The cost is one
     sum for all rows where the provider says no more; else each row has its own attempt."""
-    metered, told, batch = Meter(whose.target.provider.usage).read(said), whose.told, whose.batch
+    metered, told, batch = (
+        UsageMeter(whose.target.provider.usage).read(said),
+        whose.told,
+        whose.batch,
+    )
     entries = () if metered is None else (_whole(whose, metered),)
     done, failed, seen = list[bytes](), list[bytes](), set[str]()
     for item in items:
@@ -151,7 +155,7 @@ def _whole(whose: Whose, metered: Metered) -> Entry:
     return replace(entry, status="ok", fault=None, total_s=None, http_status=200)
 
 
-def _own(whose: Whose, item: Item, asked: Asked) -> Iterator[Entry]:
+def _own(whose: Whose, item: Item, asked: HandedOver) -> Iterator[Entry]:
     """A row's own attempt, from its own counts."""
     if item.body is None:
         return

@@ -34,7 +34,7 @@ _PLAIN = Request("", (), stream=False)
 
 
 @dataclass(slots=True)
-class Reply:
+class RowReply:
     """What came: the fold of its events, and the body where it was one JSON document."""
 
     fold: Fold
@@ -156,7 +156,7 @@ def _message(turn: Mapping[str, Any]) -> Message:
     return Message(role, content)
 
 
-async def reply_to(call: Call, door: Door, world: World, reply: Reply) -> None:
+async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> None:
     """Ask once. Every failure is in the fold; nothing is raised but a cancellation."""
     target, provider = door.target, door.target.provider
     fold = reply.fold
@@ -208,7 +208,7 @@ async def _received(answer: HttpReply) -> tuple[bytes, NemoError | None]:
     return b"".join(parts), None
 
 
-def _limits(headers: Mapping[str, str], reply: Reply) -> None:
+def _limits(headers: Mapping[str, str], reply: RowReply) -> None:
     left = headers.get("x-ratelimit-remaining-requests")
     reset = headers.get("x-ratelimit-reset-requests")
     if left is None or reset is None:

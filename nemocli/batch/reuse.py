@@ -9,7 +9,7 @@ from nemocli.batch.ports import Answers
 from nemocli.core.ports import Call
 
 if TYPE_CHECKING:
-    from nemocli.batch.options import Work
+    from nemocli.batch.options import RowWork
     from nemocli.batch.rows import Row
 
 MOST_WAITING = 10_000
@@ -27,7 +27,7 @@ class Recall:
         self._answers = answers
         self._warm = warm
         self._together = coalesce
-        self._waiting: dict[bytes, list[Work]] = {}
+        self._waiting: dict[bytes, list[RowWork]] = {}
         self._count = 0
 
     def name(self, call: Call, row: Row) -> bytes | None:
@@ -41,7 +41,7 @@ class Recall:
         """The body of the answer. Raises NemoError where the disk does not give it."""
         return self._answers.get(name)
 
-    def join(self, name: bytes, work: Work) -> bool:
+    def join(self, name: bytes, work: RowWork) -> bool:
         """Whether another row is under way with the same question: then this one waits for it.
         Where there is none, this one is under way from now on."""
         if not self._together:
@@ -60,7 +60,7 @@ class Recall:
         """An answer that came. Raises NemoError where the disk does not take it."""
         self._answers.put(name, body)
 
-    def waiting(self, name: bytes) -> list[Work]:
+    def waiting(self, name: bytes) -> list[RowWork]:
         """Those who waited for a row that is over; nobody waits for it any more."""
         found = self._waiting.pop(name, [])
         self._count -= len(found)

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable
 
 from nemocli.batch.attempt import Asker
 from nemocli.batch.lines import failed_line
-from nemocli.batch.options import Again, Halt, Work
-from nemocli.batch.ports import Gate, Grant, Outcome, Refusal, Results
+from nemocli.batch.options import Halt, RowAgain, RowWork
+from nemocli.batch.ports import CallOutcome, Grant, JobGate, Refusal, Results
 from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -39,7 +39,7 @@ class Shard:
         self,
         asker: Asker,
         rows: AsyncIterator[Item],
-        gate: Gate,
+        gate: JobGate,
         results: Results,
         clock: Clock,
         *,
@@ -56,7 +56,7 @@ class Shard:
         self._clock = clock
         self._tally = tally
         self._warn = warn
-        self._again: list[tuple[float, int, Work]] = []
+        self._again: list[tuple[float, int, RowWork]] = []
         self._serial = 0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,14 +138,14 @@ class Shard:
                 admitted.set_result(answer)
         return soonest
 
-    def _prepare(self, work: Work) -> None:
+    def _prepare(self, work: RowWork) -> None:
         index = self._gate.choose(work.targets, self._on_the_way)
         self._on_the_way[index] += 1
         task = asyncio.create_task(self._ask(work, index))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    async def _ask(self, work: Work, index: int) -> None:
+    async def _ask(self, work: RowWork, index: int) -> None:
         admitted = False
 
         async def admission(target: int, tokens: int, worst: int) -> Grant:
@@ -161,7 +161,7 @@ class Shard:
             self._under_way -= admitted
             self._on_the_way[index] -= not admitted
         match step:
-            case Again(after_s):
+            case RowAgain(after_s):
                 self._later(work, after_s)
             case Halt(fault):
                 self._stop(fault)
@@ -179,7 +179,7 @@ class Shard:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():  # let through, and too late for it
                 self._under_way -= 1
-                self._gate.leave(future.result(), Outcome("other", pico=0))
+                self._gate.leave(future.result(), CallOutcome("other", pico=0))
             raise
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -196,7 +196,7 @@ class Shard:
         self._fault = self._fault or fault
         self._changed.set()
 
-    def _due(self) -> Work | None:
+    def _due(self) -> RowWork | None:
         if self._again and self._again[0][0] <= self._clock.monotonic():
             return heapq.heappop(self._again)[2]
         return None
@@ -204,12 +204,12 @@ class Shard:
     def _until_due(self) -> float:
         return max(0.0, self._again[0][0] - self._clock.monotonic()) if self._again else FOREVER
 
-    def _later(self, work: Work, seconds: float) -> None:
+    def _later(self, work: RowWork, seconds: float) -> None:
         self._serial += 1
         heapq.heappush(self._again, (self._clock.monotonic() + seconds, self._serial, work))
         self._changed.set()
 
-    async def _next(self) -> Work | None:
+    async def _next(self) -> RowWork | None:
         """The next row that is not over; None at the end of the input."""
         while (item := await self._item()) is not None:
             if isinstance(item, int):
@@ -219,7 +219,7 @@ class Shard:
             self._results.taken(item.ordinal)
             if isinstance(item, Row):
                 everywhere = self._everywhere
-                return Work(item, everywhere if self._terms.spread else everywhere[:1])
+                return RowWork(item, everywhere if self._terms.spread else everywhere[:1])
             self._set_aside(item)
             if self._terms.fail_fast:
                 what = f"{item.where}: {item.message}"

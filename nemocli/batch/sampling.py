@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from nemocli.batch.estimate import Seen
+from nemocli.batch.estimate import SeenAnswers
 from nemocli.batch.lines import attempt_of, settled_of
-from nemocli.batch.options import Terms
+from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Row
 from nemocli.core.money import Pico
 from nemocli.core.ports import Ledger, Reservation
 from nemocli.core.records import DONE, Begun
 
 
-class Looked:
+class SampledResults:
     """Fills `batch.ports.Results`: attempts are booked, and answers only measured."""
 
-    def __init__(self, ledger: Ledger, terms: Terms, rows: Sequence[Row], seen: Seen) -> None:
+    def __init__(
+        self, ledger: Ledger, terms: JobTerms, rows: Sequence[Row], seen: SeenAnswers
+    ) -> None:
         self._ledger = ledger
         self._told = terms.told
         self._chars = {row.ordinal: row.chars for row in rows}

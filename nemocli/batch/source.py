@@ -24,7 +24,7 @@ class Past(Protocol):
 Item = Row | Bad | int
 
 
-class Names:
+class UsedNames:
     """Whether a name was used before, in 8 MiB for two million names: a filter that never misses
     one, and takes fewer than one in ten million new ones of the first million for known."""
 
@@ -76,7 +76,7 @@ class Feed:
         self._jinja = jinja
         self._context = context
         self._warn = warn
-        self._names: Names | None = None
+        self._names: UsedNames | None = None
         self._twice = 0
 
     def __aiter__(self) -> AsyncIterator[Item]:
@@ -124,7 +124,7 @@ class Feed:
 
     def _check_name(self, row: Row) -> None:
         if self._names is None:
-            self._names = Names()
+            self._names = UsedNames()
         if self._names.used(row.custom_id):
             self._twice += 1
             if self._twice <= 3:

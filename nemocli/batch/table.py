@@ -38,7 +38,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TableShape:
     """The columns of a table: of the input, of the answer, and the facts under their own names."""
 
     given: tuple[str, ...]
@@ -72,7 +72,7 @@ class Shape:
         return [_fitting(_at(said, field.path), field.kind) for field in self.fields]
 
 
-def shape_of(given: Sequence[str], schema: JsonObject | None) -> Shape:
+def shape_of(given: Sequence[str], schema: JsonObject | None) -> TableShape:
     """The columns for an input with the columns `given`, and answers that fit a schema, if any."""
     taken = {*given}
 
@@ -86,7 +86,7 @@ def shape_of(given: Sequence[str], schema: JsonObject | None) -> Shape:
     if not fields:
         fields = [Field("answer", (), "text")]
     named = tuple(Field(fresh(f.name), f.path, f.kind) for f in fields)
-    return Shape(tuple(given), named, tuple(fresh(name) for name in FACTS))
+    return TableShape(tuple(given), named, tuple(fresh(name) for name in FACTS))
 
 
 def _fields(schema: JsonObject, path: tuple[str, ...], depth: int) -> Iterable[Field]:

@@ -20,7 +20,7 @@ from nemocli.core.ports import Entry, World
 from nemocli.core.request import Effort, Request, ToolCall
 from nemocli.core.usage import Usage, add
 from nemocli.core.values import Json
-from nemocli.engine.agent import Limits, NoTools, Outcome, ToolResult, Tools, converse
+from nemocli.engine.agent import LoopLimits, LoopOutcome, NoTools, ToolResult, Tools, converse
 from nemocli.engine.call import Sink
 from nemocli.engine.run import Answer
 
@@ -54,7 +54,7 @@ class Conversation:
         sessions: Sessions | None,
         *,
         tools: Tools | None = None,
-        limits: Limits | None = None,
+        limits: LoopLimits | None = None,
         budget: RunBudget | None = None,
         begun: bool = False,
     ) -> None:
@@ -62,7 +62,7 @@ class Conversation:
         self.asking_how = asking
         self.tools: Tools = tools or NoTools()
         self.budget = budget
-        self.limits = limits or Limits()
+        self.limits = limits or LoopLimits()
         self._world = world
         self._sessions = sessions
         self.allow: Refusal | None = None
@@ -72,12 +72,12 @@ class Conversation:
         self._answer: Answer | None = None
         self._saved_s = 0.0
 
-    async def ask(self, text: str, sink: Sink) -> Outcome:
+    async def ask(self, text: str, sink: Sink) -> LoopOutcome:
         """Ask, and keep whatever comes of it. A cancellation goes on when that is kept."""
         self._add(Turn(self._world.clock.new_id(), "user", text, self._world.clock.now()))
         return await self.go_on(sink)
 
-    async def go_on(self, sink: Sink) -> Outcome:
+    async def go_on(self, sink: Sink) -> LoopOutcome:
         """Ask for an answer to the conversation as it stands."""
         how, clock = self.asking_how, self._world.clock
         provider = how.plan.targets[0].provider.name

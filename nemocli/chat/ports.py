@@ -11,7 +11,7 @@ from nemocli.chat.session import Session, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTurn:
     """A turn that holds what was searched for; `excerpt` has the words in it between «»."""
 
     session_id: str

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from nemocli.io.keys.store import KeyStore
     from nemocli.io.ledger.ledger import SqliteLedger
     from nemocli.io.paths import Paths
-    from nemocli.io.profiles.catalogue import Loaded as LoadedProfiles
-    from nemocli.io.profiles.catalogue import ProfileFolders
-    from nemocli.io.settings import Loaded as LoadedSettings
+    from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders
+    from nemocli.io.settings import LoadedSettings
 
 
 @dataclass(frozen=True, slots=True)

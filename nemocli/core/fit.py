@@ -56,7 +56,7 @@ listings; a detected GPU is taken at its own word."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """What of a model's shape decides its memory beside the weights."""
 
     mamba_layers: int
@@ -85,7 +85,7 @@ class Shape:
 
 
 SHAPES = {
-    "nemotron-3-ultra": Shape(
+    "nemotron-3-ultra": ModelShape(
         48, 12, 2, 128, 256, 64, 128, 8,
         source="Nemotron 3 Ultra technical report; 12 of 108 layers as attention is derived",
     ),
@@ -170,7 +170,9 @@ def _each_precision(rows: Iterable[Weights], precision: str | None) -> list[Weig
     return list(found.values())
 
 
-def _fit(card: ModelCard, row: Weights, size: int, gpus: Gpus, shape: Shape | None) -> Fit | None:
+def _fit(
+    card: ModelCard, row: Weights, size: int, gpus: Gpus, shape: ModelShape | None
+) -> Fit | None:
     same = [
         r
         for r in card.hardware
@@ -212,7 +214,7 @@ def _split(count: int, rows: Sequence[GpuRow]) -> tuple[int, int]:
 
 
 def _context(
-    card: ModelCard, shape: Shape | None, room: int, tensor: int, pipeline: int
+    card: ModelCard, shape: ModelShape | None, room: int, tensor: int, pipeline: int
 ) -> int | None:
     """Tokens of one sequence that the room holds, at most the model's own limit."""
     if shape is None:

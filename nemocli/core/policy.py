@@ -21,7 +21,7 @@ AT_ONCE = frozenset({FaultKind.RATE, FaultKind.QUOTA})
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class FailedAttempt:
     """A failed attempt: which target (index), what went wrong, and whether the user saw any of
     the reply."""
 
@@ -62,7 +62,7 @@ class Policy:
     fallback: bool = True
 
 
-def decide(policy: Policy, history: tuple[Attempt, ...], targets: int, jitter: float) -> Step:
+def decide(policy: Policy, history: tuple[FailedAttempt, ...], targets: int, jitter: float) -> Step:
     """The next step after the last attempt failed. `jitter` is in [0, 1).
 
     Nothing is tried again once part of a reply was seen: two models' words are never spliced.

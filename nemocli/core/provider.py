@@ -64,7 +64,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProviderLimits:
     """What the provider allows, as far as anyone knows: starting points for flow control."""
 
     requests_per_minute: int | None = None
@@ -209,7 +209,7 @@ class Provider:
     batches: Batches | None = None
     lists_prices: bool = False
     errors: tuple[ErrorRule, ...] = ()
-    limits: Limits = Limits()
+    limits: ProviderLimits = ProviderLimits()
     timeouts: Timeouts = Timeouts()
     models: Mapping[str, str] = field(default_factory=dict)
     default_model: str | None = None

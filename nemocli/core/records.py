@@ -37,7 +37,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledRecord:
     """What an index keeps of a record that is over, and its attempts."""
 
     ordinal: int
@@ -61,7 +61,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class WrittenLines:
     """What is written at once: lines of answers and of failures, attempts of rows that go on, and
     attempts about to be made. `order`: rows as they were taken up, each with whether it is over
     already; only where the output keeps the order of the input. `dropped`: attempts that were
@@ -75,7 +75,7 @@ class Lines:
     dropped: tuple[str, ...] = ()
 
 
-Reader = Callable[[bytes], Settled]
+Reader = Callable[[bytes], SettledRecord]
 """An output line back to what it settled. Raises ValueError for a line that is none of ours."""
 
 

@@ -61,7 +61,7 @@ EVERYTHING = Where()
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CallRow:
     """One attempt. `entry` has the settlement applied, `booked` is the cost it was entered at,
     `settled_at` (UTC) when its seller confirmed it, None while nobody has."""
 

@@ -12,7 +12,7 @@ from nemocli.core.records import cost_json, usage_json
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, superset
 from nemocli.core.values import Json
-from nemocli.cost.calls import Row
+from nemocli.cost.calls import CallRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Other:
 class Explained:
     """A call, the row it was or would be priced by, its sum, and what others would have taken."""
 
-    row: Row
+    row: CallRow
     price: Price | None
     terms: tuple[Term, ...]
     table_pico: int | None
     others: tuple[Other, ...]
 
 
-def explained(row: Row, prices: Iterable[Price], held: Sequence[Price]) -> Explained:
+def explained(row: CallRow, prices: Iterable[Price], held: Sequence[Price]) -> Explained:
     """`prices` are all rows of the model, `held` those that held on the call's day, one for each
     seller and variant."""
     cost, usage = row.entry.cost, row.entry.usage

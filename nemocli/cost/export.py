@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
 from nemocli.core.values import Json
-from nemocli.cost.calls import Row, Total
+from nemocli.cost.calls import CallRow, Total
 from nemocli.cost.leases import Lease
 
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 """Of `jsonl` and `csv`; new ones come at the end."""
 
 
-def call_record(row: Row) -> dict[str, Json]:
+def call_record(row: CallRow) -> dict[str, Json]:
     """One call; money as decimal strings in USD, times in UTC, unknown is null."""
     e, cost = row.entry, row.entry.cost
     usage = asdict(e.usage)
@@ -96,7 +96,7 @@ FOCUS = (
 """FOCUS 1.2, the Cost and Usage dataset, and our own under `x_`."""
 
 
-def focus_record(row: Row) -> dict[str, str] | None:
+def focus_record(row: CallRow) -> dict[str, str] | None:
     """One call as a charge; None where its cost is unknown, for which FOCUS has no place."""
     e, cost = row.entry, row.entry.cost
     if cost.pico is None:

@@ -76,7 +76,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LeasedCall:
     """One call on leased GPUs: when it began, how long it took in seconds, its tokens."""
 
     attempt_id: str
@@ -97,7 +97,7 @@ class Shares:
     full: Mapping[str, int]
 
 
-def shares(lease: Lease, stop: datetime, calls: Sequence[Work]) -> Shares:
+def shares(lease: Lease, stop: datetime, calls: Sequence[LeasedCall]) -> Shares:
     """Split a lease by weighted tokens, to the last pico-dollar."""
     pico = lease.cost(stop)
     weights = {call.attempt_id: _weight(lease, call.usage) for call in calls}
@@ -124,7 +124,7 @@ def _weight(lease: Lease, usage: Usage) -> int:
     return lease.input_weight * read + lease.output_weight * made
 
 
-def _busy_us(start: datetime, stop: datetime, calls: Sequence[Work]) -> int:
+def _busy_us(start: datetime, stop: datetime, calls: Sequence[LeasedCall]) -> int:
     """Microseconds in which at least one call was under way."""
     spans = sorted(
         (max(c.at, start), min(c.at + timedelta(seconds=max(c.total_s, 0)), stop)) for c in calls

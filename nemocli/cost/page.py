@@ -9,7 +9,7 @@ from html import escape
 from nemocli.core.money import usd_short, usd_text
 from nemocli.core.text import one_line
 from nemocli.cost.calls import Dimension
-from nemocli.cost.summary import Line, Summary
+from nemocli.cost.summary import Summary, SummaryLine
 from nemocli.cost.summary_lines import tokens_text
 
 Views = Mapping[tuple[Dimension, ...], Summary]
@@ -112,7 +112,7 @@ def _tiles(summary: Summary) -> str:
     return f"<div class=tiles>{tiles}</div>"
 
 
-def _share(line: Line) -> str:
+def _share(line: SummaryLine) -> str:
     return (
         f"{100 * line.cached_input_tokens // line.input_tokens} %" if line.input_tokens else "0 %"
     )

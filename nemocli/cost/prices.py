@@ -21,7 +21,7 @@ Verdict = Literal["new", "unchanged", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPrice:
     """A row that was found, what becomes of it, and why."""
 
     price: Price
@@ -30,7 +30,7 @@ class Judged:
     before: Price | None = None
 
 
-def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) -> Judged:
+def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) -> JudgedPrice:
     """Whether a row is news, and to be believed. `rows` are those of the same model at all sellers;
     without one of the same line, the others say what is usual."""
     known = list(rows)
@@ -45,10 +45,10 @@ def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) ->
             others.sort(key=lambda p: p.input + p.output)
             why = _jumped(found, others[len(others) // 2], "usual elsewhere")
     if why is not None:
-        return Judged(found, "refused", why, held)
+        return JudgedPrice(found, "refused", why, held)
     if held is not None and same_rates(held, found):
-        return Judged(found, "unchanged", "", held)
-    return Judged(found, "new", "", held)
+        return JudgedPrice(found, "unchanged", "", held)
+    return JudgedPrice(found, "new", "", held)
 
 
 def holding(rows: Iterable[Price], day: date) -> list[Price]:

@@ -10,18 +10,18 @@ from nemocli.core.faults import Fault
 from nemocli.core.money import usd_short, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.values import Json
-from nemocli.cost.calls import Row
+from nemocli.cost.calls import CallRow
 
 
 @dataclass(slots=True)
-class Compared:
+class Reconciliation:
     """Entries before and after their sellers were asked, those that nobody could say more of, and
     how many needed no question (`final`) or have nobody to ask (`unknowable`). `odd` are calls
     whose reported cost is more than 2 % away from the listed price."""
 
     settled: list[tuple[Entry, Entry]] = field(default_factory=list)
     failed: list[tuple[Entry, Fault]] = field(default_factory=list)
-    odd: list[Row] = field(default_factory=list)
+    odd: list[CallRow] = field(default_factory=list)
     final: int = 0
     unknowable: int = 0
 
@@ -31,7 +31,7 @@ def _change(before: Entry, after: Entry) -> str:
     return f"{was} -> ${usd_text(after.cost.pico)}"
 
 
-def reconciled_lines(found: Compared) -> list[str]:
+def reconciled_lines(found: Reconciliation) -> list[str]:
     """For people: each difference, then the counts."""
     lines = [
         f"{before.attempt_id}  {before.provider}  {_change(before, after)}"
@@ -61,7 +61,7 @@ def reconciled_lines(found: Compared) -> list[str]:
     return [*lines, said or "no calls in this period"]
 
 
-def reconciled_json(found: Compared) -> dict[str, Json]:
+def reconciled_json(found: Reconciliation) -> dict[str, Json]:
     """Schema `nemocli.reconciled/1`; money as decimal strings in USD."""
     return {
         "schema": "nemocli.reconciled/1",

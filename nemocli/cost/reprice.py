@@ -6,10 +6,10 @@ from datetime import date
 
 from nemocli.core.money import table_cost
 from nemocli.core.plan import Target
-from nemocli.cost.calls import Row
+from nemocli.cost.calls import CallRow
 
 
-def revalued(row: Row, target: Target | None, day: date) -> tuple[int | None, str | None]:
+def revalued(row: CallRow, target: Target | None, day: date) -> tuple[int | None, str | None]:
     """Pico-USD, None where nobody knows, and the price row. What was turned away costs nothing then
     too, and a part of a lease is what it is. `target` None: nobody knows its seller any more."""
     entry = row.entry

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nemocli.cost.calls import Dimension, Row, Total
+from nemocli.cost.calls import CallRow, Dimension, Total
 from nemocli.cost.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SummaryLine:
     """Sums of one model at one provider, of one `key`, or of all of them; `""` where they differ.
 
     `pico` is the sum of the known costs, None when no cost is known at all; `unpriced` calls are
@@ -53,8 +53,8 @@ class Summary:
     them, `pruned` the number of calls that only rollups remember.
     """
 
-    lines: tuple[Line, ...]
-    total: Line
+    lines: tuple[SummaryLine, ...]
+    total: SummaryLine
     since: datetime | None = None
     until: datetime | None = None
     killed: int = 0
@@ -96,7 +96,7 @@ def summarise(
 TIMES = ("day", "week", "month")
 
 
-def total_of(row: Row) -> Total:
+def total_of(row: CallRow) -> Total:
     """One call as a sum of one, for rows that were picked by hand."""
     entry, usage, cost = row.entry, row.entry.usage, row.entry.cost
     listed = cost.pico == 0 and bool(cost.list_pico)
@@ -123,7 +123,7 @@ def total_of(row: Row) -> Total:
 
 def _line(
     parts: list[Total], provider: str = "", model: str = "", key: tuple[str, ...] = ()
-) -> Line:
+) -> SummaryLine:
     calls = sum(t.calls for t in parts)
     unpriced = sum(t.unpriced for t in parts)
     pico = None if 0 < unpriced == calls else sum(t.pico for t in parts)
@@ -131,7 +131,7 @@ def _line(
     for t in parts:
         if t.list_seller is not None:
             listed[t.list_seller] = listed.get(t.list_seller, 0) + t.list_pico
-    return Line(
+    return SummaryLine(
         provider,
         model,
         calls,

@@ -12,7 +12,7 @@ from nemocli.core.text import spreadsheet_safe
 from nemocli.core.values import Json
 from nemocli.cost.calls import Dimension
 from nemocli.cost.leases import lease_json
-from nemocli.cost.summary import Line, Summary
+from nemocli.cost.summary import Summary, SummaryLine
 
 SCHEMA = "nemocli.cost/1"
 
@@ -38,13 +38,13 @@ def summary_json(summary: Summary) -> dict[str, Json]:
     }
 
 
-def _named(line: Line, by: tuple[Dimension, ...] | None) -> dict[str, Json]:
+def _named(line: SummaryLine, by: tuple[Dimension, ...] | None) -> dict[str, Json]:
     if by is None:
         return {"provider": line.provider, "model": line.model}
     return {name: value or None for name, value in zip(by, line.key, strict=True)}
 
 
-def _line_json(line: Line) -> dict[str, Json]:
+def _line_json(line: SummaryLine) -> dict[str, Json]:
     return {
         "calls": line.calls,
         "ok_calls": line.ok,

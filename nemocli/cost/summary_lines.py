@@ -8,7 +8,7 @@ from datetime import datetime
 from nemocli.core.money import usd_short
 from nemocli.core.text import one_line
 from nemocli.cost.calls import Dimension
-from nemocli.cost.summary import Line, Summary
+from nemocli.cost.summary import Summary, SummaryLine
 
 HEAD = ("calls", "input", "cached", "output", "cost", "note")
 _NARROWEST = 12
@@ -34,7 +34,7 @@ def summary_lines(summary: Summary, width: int = 80) -> list[str]:
     ]
 
 
-def _cells(line: Line, by: tuple[Dimension, ...] | None) -> tuple[str, ...]:
+def _cells(line: SummaryLine, by: tuple[Dimension, ...] | None) -> tuple[str, ...]:
     names = (line.provider, line.model) if by is None else tuple(k or "-" for k in line.key)
     return (
         *(one_line(name, 200) for name in names),
@@ -47,7 +47,7 @@ def _cells(line: Line, by: tuple[Dimension, ...] | None) -> tuple[str, ...]:
     )
 
 
-def _note(line: Line) -> str:
+def _note(line: SummaryLine) -> str:
     counts = (
         (line.failed, "failed"),
         (line.unpriced, "unpriced"),
@@ -91,7 +91,7 @@ def _table(
     return lines
 
 
-def _shares(lines: Sequence[Line]) -> list[float]:
+def _shares(lines: Sequence[SummaryLine]) -> list[float]:
     """Each line's part of the dearest one; nothing to see where there are not two of them."""
     most = max((line.pico or 0 for line in lines), default=0)
     if not most or sum(bool(line.pico) for line in lines) < 2:
@@ -141,7 +141,7 @@ def _gpus(summary: Summary) -> list[str]:
     return lines
 
 
-def _listed(total: Line) -> list[str]:
+def _listed(total: SummaryLine) -> list[str]:
     return [
         f"list price of free calls at {seller}: {usd_short(pico)}"
         for seller, pico in total.list_pico.items()

@@ -46,7 +46,7 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Gpus:
+class OwnGpus:
     """GPUs of one's own: rate in pico-USD per GPU and hour, `speed` output tokens per second of all
     of them at full load (None: unknown; `measured` in the ledger), `percent` of it used."""
 
@@ -65,7 +65,7 @@ class Own:
     standing ready for the whole period costs; from which per cent of use on they are cheaper than
     the cheapest path (None: never, or not known)."""
 
-    gpus: Gpus
+    gpus: OwnGpus
     hours: Decimal | None
     pico: int | None
     standing: int
@@ -101,7 +101,7 @@ def paths_for(traffic: Traffic, held: Iterable[Price]) -> list[Path]:
     return sorted(found, key=lambda p: (p.pico, p.seller))
 
 
-def own_gpus(traffic: Traffic, gpus: Gpus, cheapest: int | None) -> Own:
+def own_gpus(traffic: Traffic, gpus: OwnGpus, cheapest: int | None) -> Own:
     """GKE's rule: an output token takes as long as four that are read."""
     standing = int(gpus.count * gpus.rate * traffic.hours)
     if not gpus.speed:

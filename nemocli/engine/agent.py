@@ -56,7 +56,7 @@ class Steps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LoopLimits:
     """Bounds on one run of the loop: model calls, tool calls, equal calls, seconds."""
 
     rounds: int = 25
@@ -66,7 +66,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Outcome:
+class LoopOutcome:
     """What a run of the loop came to: every model call's answer, the messages that were added, and
     why it ended."""
 
@@ -98,13 +98,13 @@ async def converse(
     *,
     tools: Tools,
     steps: Steps,
-    limits: Limits | None = None,
+    limits: LoopLimits | None = None,
     budget: RunBudget | None = None,
-) -> Outcome:
+) -> LoopOutcome:
     """Ask until the model answers without calling anything, or a limit is reached. Cancelling it
     leaves what arrived with `steps`."""
-    limits = limits or Limits()
-    outcome, begun, seen = Outcome(), world.clock.monotonic(), Counter[tuple[str, str]]()
+    limits = limits or LoopLimits()
+    outcome, begun, seen = LoopOutcome(), world.clock.monotonic(), Counter[tuple[str, str]]()
     request = replace(request, tools=tools.specs)
     while True:
         answer = Answer(Fold(), plan.targets[0])
@@ -131,7 +131,7 @@ async def converse(
 
 
 async def _called(
-    call: ToolCall, tools: Tools, steps: Steps, seen: Counter[tuple[str, str]], limits: Limits
+    call: ToolCall, tools: Tools, steps: Steps, seen: Counter[tuple[str, str]], limits: LoopLimits
 ) -> ToolResult:
     """One call, as far as it may be made."""
     seen[_signature(call)] += 1
@@ -141,7 +141,7 @@ async def _called(
 
 
 async def _result(
-    call: ToolCall, tools: Tools, steps: Steps, seen: Counter[tuple[str, str]], limits: Limits
+    call: ToolCall, tools: Tools, steps: Steps, seen: Counter[tuple[str, str]], limits: LoopLimits
 ) -> ToolResult:
     if tools.checks:
         return await tools.call(call)
@@ -160,7 +160,7 @@ async def _result(
 
 
 def _ended(
-    outcome: Outcome, seen: Counter[tuple[str, str]], limits: Limits, spent_s: float
+    outcome: LoopOutcome, seen: Counter[tuple[str, str]], limits: LoopLimits, spent_s: float
 ) -> Ending | None:
     if any(count >= limits.same for count in seen.values()):
         return "loop"

@@ -32,7 +32,7 @@ class Times:
     total_s: float
 
 
-class Asked(Protocol):
+class RequestFacts(Protocol):
     """What a row of the ledger says of a request: the model as it was typed, and the length of the
     input in characters, for estimates."""
 
@@ -45,7 +45,7 @@ class Asked(Protocol):
 def entry_for(
     plan: Plan,
     target: Target,
-    request: Asked,
+    request: RequestFacts,
     fold: Fold,
     *,
     attempt: AttemptId,
@@ -83,7 +83,7 @@ def entry_for(
     )
 
 
-def usage_of(request: Asked, fold: Fold) -> Usage:
+def usage_of(request: RequestFacts, fold: Fold) -> Usage:
     """What the server counted; else, where tokens must have been made, our marked estimate."""
     if fold.metered is not None and fold.metered.usage.known:
         return fold.metered.usage

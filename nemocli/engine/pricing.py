@@ -17,7 +17,7 @@ from nemocli.wire.catalog import Listed, hosts
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ListedPrice:
     """A row that a seller lists, and whether it may cost nothing."""
 
     price: Price
@@ -35,7 +35,7 @@ class Unlisted:
 
 async def listed_prices(
     provider: Provider, cards: Iterable[ModelCard], world: World
-) -> list[Found | Unlisted]:
+) -> list[ListedPrice | Unlisted]:
     """A row for every offer of this provider on the cards, as listed now. Raises NemoError when the
     provider cannot be asked at all. No key is sent: listings are public."""
     offers = [(c, o) for c in cards for o in c.offers if o.provider == provider.name]
@@ -45,7 +45,7 @@ async def listed_prices(
         rows = {m.id: m for m in await listed(provider, provider.base_url, None, world)}
         where = provider.url("models")
         return [_found(provider, c, o, rows.get(o.id), url=where, today=today) for c, o in offers]
-    found: list[Found | Unlisted] = []
+    found: list[ListedPrice | Unlisted] = []
     for card, offer in offers:
         url = provider.base_url + path.replace("{model}", quote(offer.id, safe="/:"))
         try:
@@ -72,7 +72,7 @@ def _found(
     *,
     url: str,
     today: date,
-) -> Found | Unlisted:
+) -> ListedPrice | Unlisted:
     if row is None:
         return Unlisted(provider.name, offer.id, "it is not listed")
     if row.input_usd is None or row.output_usd is None:
@@ -93,4 +93,4 @@ def _found(
         origin="catalogue",
         tiers=row.tiers,
     )
-    return Found(price, offer.variant == "free" or offer.id.endswith(":free"))
+    return ListedPrice(price, offer.variant == "free" or offer.id.endswith(":free"))

@@ -19,7 +19,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Pico
 from nemocli.core.outcome import shortfall
 from nemocli.core.plan import Plan, Target
-from nemocli.core.policy import Again, Attempt, Next, decide
+from nemocli.core.policy import Again, FailedAttempt, Next, decide
 from nemocli.core.ports import Clock, Entry, Reservation, World
 from nemocli.core.request import Request
 from nemocli.engine.book import AttemptId, Times, entry_for
@@ -79,7 +79,7 @@ async def run(
     if budget is None and plan.max_cost_pico is not None:
         budget = RunBudget(plan.max_cost_pico)
     job = _Job(plan, request, world, sink, budget, answer)
-    history: tuple[Attempt, ...] = ()
+    history: tuple[FailedAttempt, ...] = ()
     index = 0
     while True:
         fold = await job.attempt(plan.targets[index])
@@ -90,7 +90,7 @@ async def run(
                 answer.warn(warned.message)
         if not isinstance(fold.end, Failed):
             return answer
-        history += (Attempt(index, fold.end.fault, fold.shown),)
+        history += (FailedAttempt(index, fold.end.fault, fold.shown),)
         match decide(plan.policy, history, len(plan.targets), world.clock.jitter()):
             case Again(after_s):
                 sink(Retrying(fold.end.fault, after_s, target.provider.name))

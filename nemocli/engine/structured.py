@@ -20,7 +20,7 @@ MOST_COMPLAINTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class SchemaCheck:
     """The schema's own judge, and how often a wrong answer is sent back."""
 
     validate: Validator
@@ -32,7 +32,7 @@ async def run_checked(
     request: Request,
     world: World,
     sink: Sink,
-    check: Check,
+    check: SchemaCheck,
     *,
     budget: RunBudget | None = None,
     answer: Answer | None = None,

@@ -14,12 +14,12 @@ from nemocli.core.plan import Plan
 from nemocli.core.ports import World as Outside
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
-from nemocli.engine.agent import Limits, Outcome, ToolResult, converse
+from nemocli.engine.agent import LoopLimits, LoopOutcome, ToolResult, converse
 from nemocli.engine.run import Answer
 from nemocli.eval.backends import TRUSTED
 from nemocli.eval.machine import Machine, MachineResult
 from nemocli.eval.task import Task
-from nemocli.eval.world import World
+from nemocli.eval.world import TaskWorld
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -56,7 +56,7 @@ class Attempt:
         self._outside = outside
         self._record = record
         self._budget = budget
-        self._world = World(task, machine)
+        self._world = TaskWorld(task, machine)
         self._carried: dict[int, MachineResult] = {}
         self._messages: tuple[Message, ...] = ()
         self._turn = 0
@@ -97,7 +97,7 @@ class Attempt:
             lambda event: None,
             tools=self,
             steps=self,
-            limits=Limits(
+            limits=LoopLimits(
                 max(1, most.model_calls - self._calls),
                 max(1, most.tool_calls - self._tools),
                 same=1_000_000,
@@ -107,7 +107,7 @@ class Attempt:
         )
         return self._judge(outcome)
 
-    def _judge(self, outcome: Outcome) -> tuple[bool, Fault | None]:
+    def _judge(self, outcome: LoopOutcome) -> tuple[bool, Fault | None]:
         last = outcome.answers[-1]
         self._messages = (*self._messages, *outcome.messages)
         if outcome.ending == "failed":

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from nemocli.eval.expr import ExprError, filled
 from nemocli.eval.machine import Machine
 from nemocli.eval.task import Probe, Task
-from nemocli.eval.world import CallResult, World, canonical
+from nemocli.eval.world import CallResult, TaskWorld, canonical
 
 AttemptClass = Literal[
     "success", "fail.model", "fail.limit", "fail.serving", "infra", "harness", "user_sim"
@@ -53,16 +53,16 @@ class ProbeResult:
     right: bool
 
 
-def gold_world(task: Task, machine: Machine | None = None) -> World:
+def gold_world(task: Task, machine: Machine | None = None) -> TaskWorld:
     """The world after the gold path. What goes wrong in it is in its results, for the lint."""
-    world = World(task, machine)
+    world = TaskWorld(task, machine)
     for call in task.gold:
         world.turn = call.turn
         play(world, call.name, call.args)
     return world
 
 
-def play(world: World, name: str, args: Mapping[str, Any]) -> list[CallResult]:
+def play(world: TaskWorld, name: str, args: Mapping[str, Any]) -> list[CallResult]:
     """A gold call, made again while faults are in its way that pass. Expressions in its arguments
     (`=state.orders[0].id`) are worked out now."""
     results: list[CallResult] = []
@@ -101,7 +101,7 @@ def _unmade(value: object, made_ids: set[str]) -> object:
     return value
 
 
-def difference(world: World, gold: World) -> Difference:
+def difference(world: TaskWorld, gold: TaskWorld) -> Difference:
     """How an end state differs from the gold one, outside of what the task ignores."""
     made = world.made_ids | gold.made_ids
     now = _kept(flat(world.state, made), world.task.ignore)
@@ -115,7 +115,7 @@ def difference(world: World, gold: World) -> Difference:
     )
 
 
-def _known(gold: World, made: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+def _known(gold: TaskWorld, made: set[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The leaves of the initial and of the gold state, worked out once for each set of ids."""
     key = frozenset(made)
     if key not in gold.leaves:
@@ -151,7 +151,7 @@ def probed(probe: Probe, answer: str, turn: int, given: Mapping[str, int]) -> Pr
     return ProbeResult(turn, probe.fact, probe.kind, distance, right)
 
 
-def finished(world: World, gold: World | None) -> tuple[bool, Difference]:
+def finished(world: TaskWorld, gold: TaskWorld | None) -> tuple[bool, Difference]:
     """Whether the end state is right, and how it differs where it is compared."""
     task = world.task
     apart = difference(world, gold) if gold is not None and task.equals_gold else Difference()

@@ -24,7 +24,7 @@ from nemocli.eval.grade import (
 from nemocli.eval.machine import result_from
 from nemocli.eval.retries import Made, Retries, met_and_survived
 from nemocli.eval.task import Task
-from nemocli.eval.world import World, canonical
+from nemocli.eval.world import TaskWorld, canonical
 
 Event = Mapping[str, Any]
 BINDING = frozenset({"recall", "update"})
@@ -85,10 +85,10 @@ def measures_from(data: Mapping[str, Any]) -> Measures:
     return Measures(**known)
 
 
-def judged(task: Task, events: Sequence[Event], gold: World | None = None) -> Measures:
+def judged(task: Task, events: Sequence[Event], gold: TaskWorld | None = None) -> Measures:
     """The class and the measures of an attempt of a task's instance. `gold` is the world after the
     gold path, where it is known already."""
-    world = World(task)
+    world = TaskWorld(task)
     if gold is None:
         gold = _gold(task, events)
     replay = _Replay(task, world, gold)
@@ -97,18 +97,18 @@ def judged(task: Task, events: Sequence[Event], gold: World | None = None) -> Me
     return replay.measures()
 
 
-def _gold(task: Task, events: Sequence[Event]) -> World | None:
+def _gold(task: Task, events: Sequence[Event]) -> TaskWorld | None:
     """The world after the gold path: as it was kept, where a machine had a part in it."""
     kept = next((e for e in events if e["type"] == "gold"), None)
     if kept is not None:
-        world = World(task)
+        world = TaskWorld(task)
         world.state, world.made_ids = dict(kept["state"]), set(kept["made_ids"])
         return world
     return gold_world(task) if task.gold else None
 
 
 class _Replay:
-    def __init__(self, task: Task, world: World, gold: World | None) -> None:
+    def __init__(self, task: Task, world: TaskWorld, gold: TaskWorld | None) -> None:
         self._task, self._world, self._gold = task, world, gold
         self._retries, self._codes = Retries(task), Counter[str]()
         self._made: list[Made] = []

@@ -16,7 +16,7 @@ from nemocli.eval.grade import gold_world, play, said
 from nemocli.eval.judge import Event, judged
 from nemocli.eval.machine import Machine, Machines
 from nemocli.eval.task import GoldCall, Task, TaskError, instance
-from nemocli.eval.world import World, canonical
+from nemocli.eval.world import TaskWorld, canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Bench:
         with self.machine() as machine:
             return gold_events(self.task, calls, says=says, machine=machine)
 
-    def gold(self) -> World | None:
+    def gold(self) -> TaskWorld | None:
         """The world after the gold path, for judging the others by it."""
         if not self.task.gold:
             return None
@@ -77,7 +77,7 @@ class _Bench:
 def _gold_errors(bench: _Bench) -> list[str]:
     task, found = bench.task, []
     with bench.machine() as machine:
-        world = World(task, machine)
+        world = TaskWorld(task, machine)
         for place, call in enumerate(task.gold):
             world.turn = call.turn
             last = play(world, call.name, call.args)[-1]
@@ -138,7 +138,7 @@ def gold_events(
 ) -> list[Event]:
     """What an agent's record is that takes the gold path, or a part of it, and answers (or not)
     what it is asked."""
-    world, events = World(task, machine), list[Event]()
+    world, events = TaskWorld(task, machine), list[Event]()
     calls = task.gold if calls is None else calls
     for number, turn in enumerate(task.turns, 1):
         world.turn = number
@@ -150,7 +150,7 @@ def gold_events(
     return events
 
 
-def _made(world: World, call: GoldCall) -> list[Event]:
+def _made(world: TaskWorld, call: GoldCall) -> list[Event]:
     from nemocli.eval.expr import ExprError, filled
 
     events: list[Event] = []

@@ -23,7 +23,7 @@ from nemocli.eval.report import (
     questions,
     retry_rows,
 )
-from nemocli.eval.verdict import Policy, Verdict
+from nemocli.eval.verdict import Verdict, VerdictPolicy
 
 MOST_BYTES = 1_800_000
 """Of the attempts that are shown turn by turn; the others are cells of the grid."""
@@ -131,7 +131,7 @@ def _about(manifest: Mapping[str, Any], results: Mapping[str, Results]) -> str:
     return "".join(f"<p>{_html(line)}</p>" for line in said)
 
 
-def _verdict(verdict: Verdict | None, arms: Sequence[str], policy: Policy) -> str:
+def _verdict(verdict: Verdict | None, arms: Sequence[str], policy: VerdictPolicy) -> str:
     lines = decision_lines(verdict, arms)
     if verdict is None:
         return f"<div class=verdict>{_html(lines[0])}</div>"
@@ -149,7 +149,7 @@ def _verdict(verdict: Verdict | None, arms: Sequence[str], policy: Policy) -> st
 
 
 def _comparison(
-    verdict: Verdict | None, summaries: Mapping[str, ArmSummary], policy: Policy
+    verdict: Verdict | None, summaries: Mapping[str, ArmSummary], policy: VerdictPolicy
 ) -> list[str]:
     parts = [
         "<h2>How sure</h2><h3>Completed tasks</h3>",

@@ -9,7 +9,7 @@ from typing import Any
 from nemocli.core.money import usd_short
 from nemocli.eval.metrics import ArmSummary, Results
 from nemocli.eval.stats import Interval
-from nemocli.eval.verdict import Policy, Verdict
+from nemocli.eval.verdict import Verdict, VerdictPolicy
 
 RETRIES = {
     "R1": "invalid call",
@@ -32,7 +32,7 @@ class RunFacts:
     results: Mapping[str, Results]
     summaries: Mapping[str, ArmSummary]
     verdict: Verdict | None
-    policy: Policy
+    policy: VerdictPolicy
     command: str
 
 

@@ -22,7 +22,7 @@ from nemocli.eval.stats import (
     t_quantile,
     wilson,
 )
-from nemocli.eval.verdict import Policy, decide
+from nemocli.eval.verdict import VerdictPolicy, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def simulated(
             arm[f"t{number}"] = [
                 _made(chance, p, factor * math.exp(level + tilt)) for _ in range(epochs)
             ]
-    return decide(first, second, Policy(target="population")).decision
+    return decide(first, second, VerdictPolicy(target="population")).decision
 
 
 def _beta(chance: random.Random, base: float) -> float:

@@ -103,7 +103,7 @@ def parity(before: Results, now: Results, alpha: float = 0.05) -> Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServedTasks:
     """What a server of one's own makes of the tasks at one load: tasks an hour, completed ones
     among them, their price in USD (None where the GPUs' is not known), and the share of the time
     that it has to be busy so that a completed task costs what it costs hosted."""
@@ -121,14 +121,14 @@ def serving_of(
     success: float,
     usd_per_hour: Decimal | None,
     hosted_pico: float | None,
-) -> Serving:
+) -> ServedTasks:
     """From what was measured: tasks a second at a load, the share of them that is completed.
     `hosted_pico` is what a completed task costs on a hosted path."""
     tasks = tasks_per_s * 3600
     done = tasks * success
     usd = usd_per_hour / Decimal(repr(done)) if usd_per_hour is not None and done else None
     share = float(usd) * 1e12 / hosted_pico if usd is not None and hosted_pico else None
-    return Serving(at_once, tasks, done, usd, share)
+    return ServedTasks(at_once, tasks, done, usd, share)
 
 
 def gate_3(

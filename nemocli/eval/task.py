@@ -83,7 +83,7 @@ class GoldCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TaskBudget:
     """The most that one attempt may take; None is no bound."""
 
     model_calls: int = 40
@@ -111,7 +111,7 @@ class Task:
     final: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     collateral: bool = False
-    budget: Budget = field(default_factory=Budget)
+    budget: TaskBudget = field(default_factory=TaskBudget)
     digest: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -274,11 +274,11 @@ def _gold(data: object, where: str) -> GoldCall:
     return GoldCall(turn, _text(row, "name", where), args, bool(row.get("optional")))
 
 
-def _budget(row: Mapping[str, Any]) -> Budget:
+def _budget(row: Mapping[str, Any]) -> TaskBudget:
     _known(row, "budget", {"model_calls", "tool_calls", "usd", "wall_s", "output_tokens"})
-    usual = Budget()
+    usual = TaskBudget()
     try:
-        return Budget(
+        return TaskBudget(
             int(row.get("model_calls", usual.model_calls)),
             int(row.get("tool_calls", usual.tool_calls)),
             None if row.get("usd") is None else float(row["usd"]),

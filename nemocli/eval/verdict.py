@@ -37,7 +37,7 @@ MOST_INFRA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class VerdictPolicy:
     """What counts as better, fixed before the run. `margin` is the loss of success that may be
     borne, `gain` the share by which the primary metric must be lower, `alpha` one-sided."""
 
@@ -71,7 +71,7 @@ class Verdict:
 def decide(
     candidate: Results,
     baseline: Results,
-    policy: Policy,
+    policy: VerdictPolicy,
     *,
     families: Mapping[str, str] | None = None,
     problems: Sequence[str] = (),
@@ -231,7 +231,9 @@ def _ratio(
     return Interval(point, point * math.exp(-min(half, 700)), point * math.exp(min(half, 700)))
 
 
-def _rule(policy: Policy, difference: Interval, primary: Interval) -> tuple[Decision, list[str]]:
+def _rule(
+    policy: VerdictPolicy, difference: Interval, primary: Interval
+) -> tuple[Decision, list[str]]:
     d = policy.margin
     if difference.point is None or difference.low is None or difference.high is None:
         return "MARGINAL", ["nothing can be compared"]
@@ -274,7 +276,7 @@ def _per_completed(
 
 
 def _needs(
-    policy: Policy,
+    policy: VerdictPolicy,
     arms: tuple[Mapping[str, Sequence[Measures]], Mapping[str, Sequence[Measures]]],
     tasks: Sequence[str],
     primary: Interval,

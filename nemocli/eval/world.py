@@ -42,7 +42,7 @@ class CallResult:
         return canonical({"error": self.value})
 
 
-class World:
+class TaskWorld:
     """One attempt's own copy of a task's state."""
 
     def __init__(self, task: Task, machine: Machine | None = None) -> None:

@@ -20,7 +20,7 @@ POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ProgramEnd:
     """How a program ended. `code` None: it was stopped because its time was over."""
 
     code: int | None
@@ -46,7 +46,7 @@ async def run(
     env: Mapping[str, str],
     timeout_s: float,
     folder: str | os.PathLike[str] = NEUTRAL_FOLDER,
-) -> Finished:
+) -> ProgramEnd:
     """Run a program to its end in `folder`, with no stdin and in a session of its own.
 
     When it is left by time or by cancellation, the program and its children are gone; what a
@@ -72,7 +72,7 @@ async def run(
         finally:
             await _end(process)
         code = None if over else process.returncode
-        return Finished(code, _said(out), _said(err).decode("utf-8", "replace"))
+        return ProgramEnd(code, _said(out), _said(err).decode("utf-8", "replace"))
 
 
 async def _ended(process: asyncio.subprocess.Process, said: Sequence[IO[bytes]]) -> None:

@@ -48,7 +48,7 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSettings:
     """What holds here and now. `warnings` are lines about what a project was refused."""
 
     settings: Settings
@@ -63,7 +63,7 @@ def load(
     cwd: Path,
     flags: Mapping[str, Json] | None = None,
     config_file: Path | None = None,
-) -> Loaded:
+) -> LoadedSettings:
     """Flags over `NEMOCLI_*` over the project's file over the user's over built-in.
 
     `config_file` stands for the user's file and must exist. Raises NemoError naming the place.
@@ -76,9 +76,9 @@ def load(
     user = () if text is None else (_layer(text, user_file),)
     project = find_project(paths, cwd)
     if project is None:
-        return Loaded(Settings((*strong, *user)), user_file)
+        return LoadedSettings(Settings((*strong, *user)), user_file)
     layer, warnings = _project_layer(project, Settings(user))
-    return Loaded(Settings((*strong, layer, *user)), user_file, project, warnings)
+    return LoadedSettings(Settings((*strong, layer, *user)), user_file, project, warnings)
 
 
 def find_project(paths: Paths, cwd: Path) -> Project | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nemocli.core.events import Fold
-from nemocli.serve.recording import Exchange
+from nemocli.serve.recording import RecordedExchange
 
 UNKNOWN = (
     "user turns beyond the first",
@@ -24,7 +24,7 @@ UNKNOWN = (
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenOnWire:
     """What a recording shows. Times in seconds, money in pico-USD (None: some of it is unknown)."""
 
     turns: int = 0
@@ -43,9 +43,9 @@ class Seen:
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
-def seen_in(recorded: Sequence[Exchange]) -> Seen:
+def seen_in(recorded: Sequence[RecordedExchange]) -> SeenOnWire:
     """Everything that the exchanges of one attempt show, in order."""
-    found = Seen()
+    found = SeenOnWire()
     tooled = any(_tools(e) for e in recorded)
     failed: set[str] = set()
     known = 0
@@ -64,7 +64,7 @@ def seen_in(recorded: Sequence[Exchange]) -> Seen:
     return found
 
 
-def _add(found: Seen, exchange: Exchange, *, side: bool) -> None:
+def _add(found: SeenOnWire, exchange: RecordedExchange, *, side: bool) -> None:
     reply, fold = exchange.reply, Fold()
     for _, event in exchange.events():
         fold.add(event)
@@ -108,7 +108,7 @@ def _add(found: Seen, exchange: Exchange, *, side: bool) -> None:
     )
 
 
-def _results(exchange: Exchange, known: int) -> Iterator[dict[str, Any]]:
+def _results(exchange: RecordedExchange, known: int) -> Iterator[dict[str, Any]]:
     """What tools gave back since the last call of the model; before the first, the user's words."""
     for message in exchange.messages[known:]:
         if message.role == "tool":
@@ -117,12 +117,12 @@ def _results(exchange: Exchange, known: int) -> Iterator[dict[str, Any]]:
             yield {"type": "user", "turn": 1, "text": message.text, "nudge": known > 0}
 
 
-def _tools(exchange: Exchange) -> bool:
+def _tools(exchange: RecordedExchange) -> bool:
     body = exchange.request.get("body")
     return isinstance(body, Mapping) and bool(body.get("tools"))
 
 
-def told(found: Seen) -> str:
+def told(found: SeenOnWire) -> str:
     """What was seen, for people."""
     parts = [f"{found.turns} model turns", f"{found.tool_calls} tool calls"]
     if found.side_calls:

@@ -14,7 +14,7 @@ How = Literal["carried", "dropped", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CarriedRow:
     """A field of a request, or a kind of part or tool in it, and what becomes of it. `note` says
     how it is carried, or why it is not."""
 
@@ -23,53 +23,61 @@ class Row:
     note: str = ""
 
 
-def _rows(how: How, *names: str, note: str = "") -> tuple[Row, ...]:
-    return tuple(Row(name, how, note) for name in names)
+def _rows(how: How, *names: str, note: str = "") -> tuple[CarriedRow, ...]:
+    return tuple(CarriedRow(name, how, note) for name in names)
 
 
 CHAT_TO_CHAT = (
     *_rows("refused", "n above 1", note="one answer at a time"),
     *_rows("refused", "logprobs", "top_logprobs", "functions", "audio", note="no way back"),
-    Row("everything else", "carried", "as it came, unknown fields too"),
+    CarriedRow("everything else", "carried", "as it came, unknown fields too"),
 )
 CHAT_TO_OTHERS = (
     *_rows("carried", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens"),
     *_rows("carried", "temperature", "top_p", "stop", "seed", "user"),
     *_rows("carried", "presence_penalty", "frequency_penalty"),
     *_rows("refused", "images, audio, files", note="text is what can be carried"),
-    Row("everything else", "refused", "the path's dialect has no such field"),
+    CarriedRow("everything else", "refused", "the path's dialect has no such field"),
 )
 MESSAGES = (
     *_rows("carried", "messages", "system", "max_tokens", "temperature", "top_p", "top_k"),
-    Row("stop_sequences", "carried", "as `stop`"),
+    CarriedRow("stop_sequences", "carried", "as `stop`"),
     *_rows("carried", "tools", "tool_choice", "thinking blocks"),
-    Row("output_config.effort", "carried", "as the reasoning effort, where the model has it"),
-    Row("thinking", "carried", "`disabled` turns reasoning off; else the model decides"),
+    CarriedRow(
+        "output_config.effort", "carried", "as the reasoning effort, where the model has it"
+    ),
+    CarriedRow("thinking", "carried", "`disabled` turns reasoning off; else the model decides"),
     *_rows("dropped", "cache_control", "context_management", "metadata", note="changes no answer"),
-    Row("redacted_thinking", "dropped", "only its seller can read it"),
-    Row("tools of the seller's own", "dropped", "web search, code execution, …"),
+    CarriedRow("redacted_thinking", "dropped", "only its seller can read it"),
+    CarriedRow("tools of the seller's own", "dropped", "web search, code execution, …"),
     *_rows("refused", "images, documents", note="text is what can be carried"),
 )
 RESPONSES = (
     *_rows("carried", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls"),
     *_rows("carried", "max_output_tokens", "temperature", "top_p"),
-    Row("text.format", "carried", "a JSON Schema, as far as the path enforces one"),
-    Row("reasoning.effort", "carried", "where the model has it"),
-    Row("reasoning items", "carried", "in `encrypted_content`, which only this gateway reads"),
-    Row("function tools", "carried"),
-    Row("namespace tools", "carried", "as `NAMESPACE__NAME`, and back; two alike are refused"),
-    Row("custom tools", "carried", "as a function of one text, and back; a grammar is not kept to"),
+    CarriedRow("text.format", "carried", "a JSON Schema, as far as the path enforces one"),
+    CarriedRow("reasoning.effort", "carried", "where the model has it"),
+    CarriedRow(
+        "reasoning items", "carried", "in `encrypted_content`, which only this gateway reads"
+    ),
+    CarriedRow("function tools", "carried"),
+    CarriedRow(
+        "namespace tools", "carried", "as `NAMESPACE__NAME`, and back; two alike are refused"
+    ),
+    CarriedRow(
+        "custom tools", "carried", "as a function of one text, and back; a grammar is not kept to"
+    ),
     *_rows("dropped", "store", "metadata", "prompt_cache_key", "prompt_cache_retention"),
     *_rows("dropped", "safety_identifier", "service_tier", "client_metadata", "user"),
     *_rows("dropped", "include", "truncation", "stream_options", "text.verbosity"),
-    Row("reasoning.summary", "dropped", "the reasoning itself is handed on"),
-    Row("tools of the seller's own", "dropped", "web search, file search, MCP, …"),
-    Row("items of other sellers", "dropped", "their searches, their encrypted reasoning"),
+    CarriedRow("reasoning.summary", "dropped", "the reasoning itself is handed on"),
+    CarriedRow("tools of the seller's own", "dropped", "web search, file search, MCP, …"),
+    CarriedRow("items of other sellers", "dropped", "their searches, their encrypted reasoning"),
     *_rows("refused", "previous_response_id", "conversation", note="no conversation is kept here"),
     *_rows("refused", "background", "prompt", "item_reference", note="nothing is kept here"),
     *_rows("refused", "images, files", note="text is what can be carried"),
 )
-TABLE: Mapping[str, tuple[Row, ...]] = {
+TABLE: Mapping[str, tuple[CarriedRow, ...]] = {
     "chat completions, to a path of the same dialect": CHAT_TO_CHAT,
     "chat completions, to another dialect": CHAT_TO_OTHERS,
     "messages": MESSAGES,
@@ -79,7 +87,7 @@ QUIET = frozenset({"include", "store"})
 """Fields whose usual values ask for nothing that a client could miss: dropped without a word."""
 
 
-def names(rows: tuple[Row, ...], how: How) -> frozenset[str]:
+def names(rows: tuple[CarriedRow, ...], how: How) -> frozenset[str]:
     """The names of the rows of one kind."""
     return frozenset(row.name for row in rows if row.how == how)
 

@@ -37,7 +37,7 @@ _OWN = frozenset({FaultKind.REQUEST, FaultKind.UNAVAILABLE, FaultKind.SERVER})
 """Kinds for which the seller's own status says more."""
 
 
-class Reply(Protocol):
+class ClientReply(Protocol):
     """How one reply is written in a client's dialect: as a stream, or whole."""
 
     @property

@@ -105,7 +105,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecordedExchange:
     """A request and the reply to it, as they were recorded; `reply` is empty where the recording
     ends before it."""
 
@@ -170,7 +170,7 @@ def _event(kind: str, value: Any) -> Event | None:  # noqa: ANN401 - JSON
             return None
 
 
-def exchanges(lines: Iterable[Mapping[str, Any]]) -> list[Exchange]:
+def exchanges(lines: Iterable[Mapping[str, Any]]) -> list[RecordedExchange]:
     """The exchanges in the lines of a recording, in the order they were asked."""
     asked: dict[str, Mapping[str, Any]] = {}
     replied: dict[str, Mapping[str, Any]] = {}
@@ -179,16 +179,16 @@ def exchanges(lines: Iterable[Mapping[str, Any]]) -> list[Exchange]:
             asked[str(line.get("id"))] = line
         elif line.get("type") == "reply":
             replied[str(line.get("id"))] = line
-    return [Exchange(request, replied.get(name, {})) for name, request in asked.items()]
+    return [RecordedExchange(request, replied.get(name, {})) for name, request in asked.items()]
 
 
 class Script:
     """A recording that is played: each request gets the reply it had, the first one first."""
 
-    def __init__(self, recorded: Sequence[Exchange]) -> None:
+    def __init__(self, recorded: Sequence[RecordedExchange]) -> None:
         self._all = list(recorded)
-        self._waiting: dict[str, deque[Exchange]] = {}
-        self._last: dict[str, Exchange] = {}
+        self._waiting: dict[str, deque[RecordedExchange]] = {}
+        self._last: dict[str, RecordedExchange] = {}
         for exchange in recorded:
             self._waiting.setdefault(exchange.key, deque()).append(exchange)
         self.played = 0
@@ -200,7 +200,7 @@ class Script:
         names = dict.fromkeys(str(e.request.get("model") or "") for e in self._all)
         return tuple(name for name in names if name) or ("recorded",)
 
-    def take(self, key: str) -> Exchange | None:
+    def take(self, key: str) -> RecordedExchange | None:
         """The next reply to a request; the last one stays for those who ask again."""
         waiting = self._waiting.get(key)
         if waiting:

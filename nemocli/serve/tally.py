@@ -34,7 +34,7 @@ class Sum:
 
 
 @dataclass(slots=True)
-class Tally:
+class GatewayTally:
     """`calls` are counted by how they ended (answered, failed, left), `again` those whose very
     body had come before in their session and had not been answered."""
 

@@ -8,9 +8,9 @@ from functools import partial
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.weights.concurrency import abreast
-from nemocli.weights.digest import CHUNK, Count, Stop, Whole, read_whole
+from nemocli.weights.digest import CHUNK, Count, StopFlag, Whole, read_whole
 from nemocli.weights.journal import Journal, Verified
-from nemocli.weights.manifest import Entry
+from nemocli.weights.manifest import ManifestEntry
 from nemocli.weights.ports import Part, Store, Threads
 from nemocli.weights.repository import Blob
 from nemocli.weights.survey import survey
@@ -44,7 +44,7 @@ async def adopt(
     wrong digest is dropped and named."""
     found = survey(blobs, store, journal)
     queue = [f.blob for f in found.found if f.lacking]
-    done, stop = Adopted(), Stop()
+    done, stop = Adopted(), StopFlag()
 
     def one(blob: Blob) -> None:
         if not take(blob):
@@ -97,29 +97,29 @@ def adopted_fault(done: Adopted, where: str) -> NemoError | None:
     )
 
 
-def with_sums(entries: Sequence[Entry], done: Adopted) -> tuple[Entry, ...]:
+def with_sums(entries: Sequence[ManifestEntry], done: Adopted) -> tuple[ManifestEntry, ...]:
     """Entries with the digests and marks that were read on the way."""
     return tuple(
-        Entry(e.file, *done.entries[e.file.etag]) if e.file.etag in done.entries else e
+        ManifestEntry(e.file, *done.entries[e.file.etag]) if e.file.etag in done.entries else e
         for e in entries
     )
 
 
-def completed(entries: Sequence[Entry], folder: Folder) -> tuple[Entry, ...]:
+def completed(entries: Sequence[ManifestEntry], folder: Folder) -> tuple[ManifestEntry, ...]:
     """With the SHA-256 of files of which only git's own digest was known; they are small."""
     return tuple(e if e.sha256 else _completed(e, folder) for e in entries)
 
 
-def _completed(entry: Entry, folder: Folder) -> Entry:
+def _completed(entry: ManifestEntry, folder: Folder) -> ManifestEntry:
     part = folder.open(entry.file.path)
     try:
-        reading = read_whole(part, blob_of(entry), Stop(), Count())
+        reading = read_whole(part, blob_of(entry), StopFlag(), Count())
     finally:
         part.close()
-    return Entry(entry.file, reading.sha256, reading.sums)
+    return ManifestEntry(entry.file, reading.sha256, reading.sums)
 
 
-def copy_checked(source: Part, entry: Entry, write: Callable[[memoryview], None]) -> None:
+def copy_checked(source: Part, entry: ManifestEntry, write: Callable[[memoryview], None]) -> None:
     """Read a file once, for a copy and for its digest. Raises NemoError when it is not what it
     should be; what was written by then is worthless."""
     whole, view = Whole(blob_of(entry)), memoryview(bytearray(CHUNK))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from zlib import crc32
 
-from nemocli.weights.digest import CHUNK, SUM_CHARS, Count, Stop, Whole, segment_crc
+from nemocli.weights.digest import CHUNK, SUM_CHARS, Count, StopFlag, Whole, segment_crc
 from nemocli.weights.journal import Claims, dropped, line
 from nemocli.weights.ports import Part
 from nemocli.weights.repository import Blob
@@ -15,7 +15,7 @@ from nemocli.weights.segments import SEGMENT, Piece, all_of, missing, segment_co
 Span = tuple[int, int]
 
 
-class Work:
+class BlobWork:
     """Bytes may come in several stretches at once; the digest takes each byte once, in order: from
     the stretch that is at the front, else from the disk when the front has been filled in.
 
@@ -55,7 +55,7 @@ class Work:
         full = sum(end - first for first, end in (segment_span(i, size) for i in known))
         return min(size, full + sum(p.at % SEGMENT for p in list(self.live) if p.at < p.end))
 
-    def check(self, claims: Claims, stop: Stop) -> list[Span]:
+    def check(self, claims: Claims, stop: StopFlag) -> list[Span]:
         """Look at what an earlier run says it wrote; the stretches that are to be fetched."""
         view, size = memoryview(bytearray(CHUNK)), self.blob.size
         for index, claim in claims.items():
@@ -96,7 +96,7 @@ class Work:
                 self._have.add(index)
             piece.crc = 0
 
-    def catch_up(self, stop: Stop) -> list[Span]:
+    def catch_up(self, stop: StopFlag) -> list[Span]:
         """Read into the digest what is on the disk and was not in order when it came. A segment
         that is not as an earlier run left it is given back, to be fetched."""
         view = memoryview(bytearray(CHUNK))

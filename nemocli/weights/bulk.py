@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.weights.digest import Count, Reading, Stop, read_whole
+from nemocli.weights.digest import Count, Reading, StopFlag, read_whole
 from nemocli.weights.journal import Claims
-from nemocli.weights.options import World
+from nemocli.weights.options import PullWorld
 from nemocli.weights.ports import Bulk
 from nemocli.weights.repository import Blob
 
@@ -26,13 +26,13 @@ class InBulk:
     what they should be."""
 
     bulk: Bulk
-    world: World
+    world: PullWorld
     place: Place
     moved: int = 0
     good: list[Blob] = field(default_factory=list)
 
     async def run(
-        self, lacking: Sequence[Blob], claims: Mapping[str, Claims], stop: Stop
+        self, lacking: Sequence[Blob], claims: Mapping[str, Claims], stop: StopFlag
     ) -> list[Blob]:
         """Bring what the engine takes and nobody has begun; what is still lacking afterwards is for
         plain requests. A failure of the engine is told and no more."""
@@ -64,7 +64,7 @@ class InBulk:
     def _moved(self, count: int) -> None:
         self.moved = count
 
-    def _judge(self, blob: Blob, stop: Stop) -> bool:
+    def _judge(self, blob: Blob, stop: StopFlag) -> bool:
         store = self.world.store
         part = store.part(blob)
         try:

@@ -82,7 +82,7 @@ class Stopped(Exception):
     """Whoever wanted the outcome has left."""
 
 
-class Stop:
+class StopFlag:
     """A flag that reading and fetching look at between two chunks."""
 
     __slots__ = ("_event",)
@@ -114,7 +114,7 @@ class Count:
         self.bytes = 0
 
 
-def read_whole(file: Part, blob: Blob, stop: Stop, seen: Count) -> Reading:
+def read_whole(file: Part, blob: Blob, stop: StopFlag, seen: Count) -> Reading:
     """Read a file to its end and say what it is."""
     whole, view = Whole(blob), memoryview(bytearray(CHUNK))
     sums: list[str] = []
@@ -134,7 +134,7 @@ def read_whole(file: Part, blob: Blob, stop: Stop, seen: Count) -> Reading:
     return Reading(good, whole.sha256, tuple(sums), at + longer)
 
 
-def segment_crc(file: Part, index: int, size: int, view: memoryview, stop: Stop) -> int | None:
+def segment_crc(file: Part, index: int, size: int, view: memoryview, stop: StopFlag) -> int | None:
     """The checksum of a segment as it is on the disk; None when the file ends before it does."""
     at, end = segment_span(index, size)
     crc = 0

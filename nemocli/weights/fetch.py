@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import origin_of
-from nemocli.weights.assembly import Work
+from nemocli.weights.assembly import BlobWork
 from nemocli.weights.concurrency import abreast
-from nemocli.weights.digest import Stop, Stopped
+from nemocli.weights.digest import StopFlag, Stopped
 from nemocli.weights.file_response import EXPIRED, host_of, read_opening
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Claims
-from nemocli.weights.options import Terms, World
+from nemocli.weights.options import PullTerms, PullWorld
 from nemocli.weights.pace import Watchdog
 from nemocli.weights.ports import Ask, Body, Connections
 from nemocli.weights.repository import Blob, Listing
@@ -45,7 +45,7 @@ MOST_RESTARTS = 1
 
 
 @dataclass(slots=True)
-class Tally:
+class FetchTally:
     """What a run did, for its report."""
 
     requests: int = 0
@@ -82,9 +82,9 @@ class Fetching:
         self,
         listing: Listing,
         sources: Sequence[Source],
-        world: World,
-        terms: Terms,
-        published: Callable[[Work], None],
+        world: PullWorld,
+        terms: PullTerms,
+        published: Callable[[BlobWork], None],
     ) -> None:
         self._listing = listing
         self._sources = sources
@@ -92,7 +92,7 @@ class Fetching:
         self._terms = terms
         self._published = published
         self._watchdog = Watchdog(terms.stall_s)
-        self._stop = Stop()
+        self._stop = StopFlag()
         self._board = Board(deque())
         self._claims: Mapping[str, Claims] = {}
         self._tracks: dict[str, _Track] = {}
@@ -100,8 +100,8 @@ class Fetching:
         self._news = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
-        self.works: dict[str, Work] = {}
-        self.tally = Tally()
+        self.works: dict[str, BlobWork] = {}
+        self.tally = FetchTally()
 
     @property
     def resumed(self) -> int:
@@ -189,7 +189,7 @@ class Fetching:
     async def _begin(self, worker: _Worker, blob: Blob) -> None:
         """Open a file, and believe of an earlier run what the disk confirms."""
         known = self.works.get(blob.name)
-        work = known or Work(blob, self._world.store.part(blob), self._world.store.note)
+        work = known or BlobWork(blob, self._world.store.part(blob), self._world.store.note)
         self.works[blob.name] = work
         claims = {} if known is not None else self._claims.get(blob.name, {})
         spans: list[tuple[int, int]] = []
@@ -223,14 +223,14 @@ class Fetching:
         if work.complete and not work.closing:
             await self._close(worker, work)
 
-    async def _catch_up(self, worker: _Worker, work: Work) -> None:
+    async def _catch_up(self, worker: _Worker, work: BlobWork) -> None:
         bad: list[tuple[int, int]] = []
         await self._in_thread(worker, lambda: bad.extend(work.catch_up(self._stop)))
         if bad:
             self._board.add(work.blob, bad)
             self._wake()
 
-    async def _try(self, worker: _Worker, work: Work, piece: Piece) -> None:
+    async def _try(self, worker: _Worker, work: BlobWork, piece: Piece) -> None:
         track, before = self._tracks[piece.blob.name], piece.at
         worker.reason = None
         try:
@@ -263,7 +263,7 @@ class Fetching:
         self._world.tell(f"{fault.message}; going on{when}")
         await self._world.clock.sleep(wait.after_s)
 
-    def _give_up(self, work: Work, fault: Fault) -> None:
+    def _give_up(self, work: BlobWork, fault: Fault) -> None:
         """One file cannot be had; what came of it is kept, and the others go on."""
         if not work.failed:
             work.failed = True
@@ -271,7 +271,7 @@ class Fetching:
             self._world.tell(f"{fault.message}; the other files go on")
             self.tally.failed.append(fault)
 
-    def _get(self, worker: _Worker, work: Work, piece: Piece, track: _Track) -> None:
+    def _get(self, worker: _Worker, work: BlobWork, piece: Piece, track: _Track) -> None:
         """In a thread: ask for the rest of a stretch, and write it."""
         blob = piece.blob
         source = self._sources[track.source]
@@ -331,7 +331,7 @@ class Fetching:
                 )
             )
 
-    async def _close(self, worker: _Worker, work: Work) -> None:
+    async def _close(self, worker: _Worker, work: BlobWork) -> None:
         """Every byte is written: read what the digest has not seen, judge, and publish."""
         work.closing = True
         blob = work.blob
@@ -355,7 +355,7 @@ class Fetching:
         self._again_or_fail(work)
         self._wake()
 
-    def _again_or_fail(self, work: Work) -> None:
+    def _again_or_fail(self, work: BlobWork) -> None:
         blob, track = work.blob, self._tracks[work.blob.name]
         if work.restarts < MOST_RESTARTS:
             self.tally.restarts += 1

@@ -21,7 +21,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One file. `sha256` is that of its bytes, also for a file git knows by sha1; `sums` are marks,
     at each segment's end the beginning of the SHA-256 up to there; empty when unknown."""
 
@@ -40,7 +40,7 @@ class Manifest:
     commit: str
     tool: str
     created: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
     licence: str | None = None
 
     @property
@@ -52,7 +52,7 @@ class Manifest:
         )
 
     @property
-    def by_path(self) -> Mapping[str, Entry]:
+    def by_path(self) -> Mapping[str, ManifestEntry]:
         """Entries by path."""
         return {entry.file.path: entry for entry in self.entries}
 
@@ -126,7 +126,7 @@ def _check_names(said: Mapping[str, object]) -> None:
         raise ValueError("commit")
 
 
-def _entry(row: Mapping[str, object], segments_known: bool) -> Entry:
+def _entry(row: Mapping[str, object], segments_known: bool) -> ManifestEntry:
     path, size, sha256 = row["path"], row["size"], row["sha256"]
     sums = row.get("segments") or []
     if not isinstance(path, str) or not isinstance(size, int) or not isinstance(sha256, str):
@@ -145,4 +145,4 @@ def _entry(row: Mapping[str, object], segments_known: bool) -> Entry:
         xet if isinstance(xet, str) else None,
     )
     usable = segments_known and len(sums) == segment_count(size)
-    return Entry(file, sha256, tuple(str(s) for s in sums) if usable else ())
+    return ManifestEntry(file, sha256, tuple(str(s) for s in sums) if usable else ())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nemocli.core.ports import Clock
-from nemocli.weights.pace import Pace, Window
+from nemocli.weights.pace import BytePace, HoursWindow
 from nemocli.weights.ports import Bulk, Connections, Store, Threads
 from nemocli.weights.progress import Progress
 from nemocli.weights.retry import Patience
@@ -16,7 +16,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class PullWorld:
     """What a pull meets: where the files go, and who fetches them."""
 
     store: Store
@@ -29,15 +29,15 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PullTerms:
     """How a pull is to be done. `reserve` False writes sparse files without asking for room;
     `recheck` reads every file that is here, whatever is remembered of it; `stall_s` seconds without
     a byte end a stream; `tool` signs the manifest."""
 
     workers: int = 4
     patience: Patience = field(default_factory=Patience)
-    pace: Pace = field(default_factory=lambda: Pace(None))
-    window: Window | None = None
+    pace: BytePace = field(default_factory=lambda: BytePace(None))
+    window: HoursWindow | None = None
     stall_s: float = 20.0
     reserve: bool = True
     recheck: bool = False

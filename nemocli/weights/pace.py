@@ -32,7 +32,7 @@ def parse_rate(text: str) -> float:
     return bytes_per_s / 8 if (unit or "").lower().startswith("bit") else bytes_per_s
 
 
-class Pace:
+class BytePace:
     """A cap over all streams together. Any thread may ask; times are of one monotonic clock."""
 
     def __init__(self, rate: float | None) -> None:
@@ -56,7 +56,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class HoursWindow:
     """Hours of the day in which bytes may flow, in seconds since local midnight; may span it."""
 
     start: int
@@ -70,14 +70,14 @@ class Window:
         return 0.0 if since < length else _DAY_S - since
 
 
-def parse_window(text: str) -> Window:
+def parse_window(text: str) -> HoursWindow:
     """`22:00-06:00`, local time."""
     found = _WINDOW.fullmatch(text.strip())
     if found is not None:
         h1, m1, h2, m2 = (int(part) for part in found.groups())
         start, end = h1 * 3600 + m1 * 60, h2 * 3600 + m2 * 60
         if max(start, end) <= _DAY_S and max(m1, m2) < 60 and start % _DAY_S != end % _DAY_S:
-            return Window(start % _DAY_S, end % _DAY_S)
+            return HoursWindow(start % _DAY_S, end % _DAY_S)
     raise usage_error(f"--window {text!r} is no span of the day", "write 22:00-06:00 (local time)")
 
 

@@ -15,7 +15,7 @@ from nemocli.weights.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class SpeedProbe:
     """Bytes per second that a short look at the body host gave, or why it gave none."""
 
     rate: float | None
@@ -41,7 +41,7 @@ class PullPlan:
     space: Space
     held: int
     requests: int
-    probe: Probe | None
+    probe: SpeedProbe | None
     copies: tuple[Copy, ...] = ()
     gpus: Gpus | None = None
     fits: tuple[Fit, ...] = ()
@@ -112,7 +112,7 @@ def plan_json(plan: PullPlan) -> dict[str, Json]:
     }
 
 
-def _probe_json(probe: Probe) -> dict[str, Json]:
+def _probe_json(probe: SpeedProbe) -> dict[str, Json]:
     rate = probe.rate
     return {"bytes_per_s": None if rate is None else round(rate), "said": probe.said}
 

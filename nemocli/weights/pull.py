@@ -10,16 +10,16 @@ from typing import TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.weights import journal as journals
-from nemocli.weights.assembly import Work
+from nemocli.weights.assembly import BlobWork
 from nemocli.weights.bulk import InBulk
 from nemocli.weights.concurrency import abreast
-from nemocli.weights.digest import SUM_CHARS, Count, Reading, Stop, Stopped, read_whole
+from nemocli.weights.digest import SUM_CHARS, Count, Reading, StopFlag, Stopped, read_whole
 from nemocli.weights.fetch import Fetching
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Journal, Verified
 from nemocli.weights.listing import blobs_of, collisions
-from nemocli.weights.manifest import Entry, Manifest, manifest_json, read_manifest
-from nemocli.weights.options import Terms, World
+from nemocli.weights.manifest import Manifest, ManifestEntry, manifest_json, read_manifest
+from nemocli.weights.options import PullTerms, PullWorld
 from nemocli.weights.progress import Doing, Phase, Progress, Rate, progress_json
 from nemocli.weights.repository import Blob, Listing
 from nemocli.weights.segments import all_of
@@ -61,8 +61,8 @@ class Pull:
         whole: Listing,
         listing: Listing,
         sources: Sequence[Source],
-        world: World,
-        terms: Terms,
+        world: PullWorld,
+        terms: PullTerms,
     ) -> None:
         self._whole = whole
         self._listing = listing
@@ -81,7 +81,7 @@ class Pull:
         self._rate = Rate()
         self._fetching: Fetching | None = None
         self._in_bulk: InBulk | None = None
-        self._stop = Stop()
+        self._stop = StopFlag()
         self._next_status = 0.0
         self._next_sync = world.clock.monotonic() + SYNC_S
 
@@ -226,10 +226,10 @@ class Pull:
         self._look_at_window()
         await self._fetching.run(lacking, self._journal.claims)
 
-    def _published(self, work: Work) -> None:
+    def _published(self, work: BlobWork) -> None:
         self._placed(work.blob, work)
 
-    def _placed(self, blob: Blob, read: Work | Reading) -> None:
+    def _placed(self, blob: Blob, read: BlobWork | Reading) -> None:
         """In a worker's thread: a file has its place; remember it as it is."""
         store = self._world.store
         self._entries[blob.name] = (read.sha256, read.sums)
@@ -270,7 +270,7 @@ class Pull:
         """What is here, as it was verified."""
         listing = self._listing
         entries = tuple(
-            Entry(file, *self._entries[file.etag])
+            ManifestEntry(file, *self._entries[file.etag])
             for file in sorted(listing.files, key=lambda f: f.path)
         )
         now = self._world.clock.now().isoformat(timespec="seconds")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.weights.assembly import Work
-from nemocli.weights.digest import CHUNK, Stop
-from nemocli.weights.pace import Pace
+from nemocli.weights.assembly import BlobWork
+from nemocli.weights.digest import CHUNK, StopFlag
+from nemocli.weights.pace import BytePace
 from nemocli.weights.ports import Body
 from nemocli.weights.segments import SEGMENT, Piece
 
 
-class Meter:
+class StreamMeter:
     """One worker's bytes off the wire; `waiting` while it holds back by itself."""
 
     __slots__ = ("bytes", "waiting")
@@ -25,15 +25,15 @@ class Meter:
 class Streamer:
     """A worker's buffer and manners; used by one thread at a time."""
 
-    def __init__(self, pace: Pace, monotonic: Callable[[], float], stop: Stop) -> None:
+    def __init__(self, pace: BytePace, monotonic: Callable[[], float], stop: StopFlag) -> None:
         size = CHUNK if pace.chunk is None else min(CHUNK, pace.chunk)
         self._view = memoryview(bytearray(size))
         self._pace = pace
         self._monotonic = monotonic
         self._stop = stop
-        self.meter = Meter()
+        self.meter = StreamMeter()
 
-    def carry(self, work: Work, piece: Piece, body: Body, offset: int) -> None:
+    def carry(self, work: BlobWork, piece: Piece, body: Body, offset: int) -> None:
         """Write a body that begins at `offset` of the file, up to where the stretch ends by then.
         What came is kept whatever happens. Raises NemoError when it ended early."""
         self._skip(body, piece.at - offset)
@@ -47,7 +47,7 @@ class Streamer:
         left = min(piece.end - piece.at, SEGMENT - piece.at % SEGMENT)
         return min(left, len(self._view))
 
-    def _fill(self, work: Work, piece: Piece, body: Body, room: int) -> bool:
+    def _fill(self, work: BlobWork, piece: Piece, body: Body, room: int) -> bool:
         """So many bytes, in as many reads as it takes; False when there are no more."""
         filled = 0
         try:

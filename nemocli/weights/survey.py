@@ -12,7 +12,7 @@ from nemocli.weights.segments import segment_count, segment_span
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundContent:
     """One content: seats known to be good, seats that have to be read, seats that are empty; and
     the bytes an unfinished part seems to hold."""
 
@@ -27,7 +27,7 @@ class Found:
 class Survey:
     """All contents of a listing."""
 
-    found: tuple[Found, ...]
+    found: tuple[FoundContent, ...]
 
     @property
     def size(self) -> int:
@@ -60,7 +60,7 @@ def survey(blobs: Sequence[Blob], store: Store, journal: Journal) -> Survey:
     return Survey(tuple(_found(blob, store, journal) for blob in blobs))
 
 
-def _found(blob: Blob, store: Store, journal: Journal) -> Found:
+def _found(blob: Blob, store: Store, journal: Journal) -> FoundContent:
     good, unsure, lacking = [], [], []
     for seat in store.seats(blob):
         stamp = store.stamp(seat)
@@ -72,7 +72,7 @@ def _found(blob: Blob, store: Store, journal: Journal) -> Found:
             unsure.append(seat)
     claims = journal.claims.get(blob.name, {})
     partial = min(store.part_bytes(blob), _claimed(claims, blob.size)) if lacking else 0
-    return Found(blob, tuple(good), tuple(unsure), tuple(lacking), partial)
+    return FoundContent(blob, tuple(good), tuple(unsure), tuple(lacking), partial)
 
 
 def _trusted(blob: Blob, seat: str, stamp: Stamp, journal: Journal) -> bool:

@@ -12,8 +12,8 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.quantities import counted, size_text
 from nemocli.core.values import Json
 from nemocli.weights.concurrency import abreast
-from nemocli.weights.digest import Count, Reading, Stop, read_whole
-from nemocli.weights.manifest import Entry
+from nemocli.weights.digest import Count, Reading, StopFlag, read_whole
+from nemocli.weights.manifest import ManifestEntry
 from nemocli.weights.ports import Part, Threads
 from nemocli.weights.repository import Blob, RemoteFile
 
@@ -73,7 +73,7 @@ def parse_sample(text: str) -> float:
 
 
 async def check(
-    entries: Sequence[Entry],
+    entries: Sequence[ManifestEntry],
     folder: Folder,
     threads: Threads,
     monotonic: Callable[[], float],
@@ -88,7 +88,7 @@ async def check(
     findings: list[Finding] = []
     queue = sorted(entries, key=lambda e: e.file.size)
     by_digest = {e.sha256: e.file.path for e in entries if e.sha256}
-    stop = Stop()
+    stop = StopFlag()
     only = None if sample is None else _some(entries, sample)
     look = _Look(folder, by_digest, only, stop, seen)
 
@@ -120,10 +120,10 @@ class _Look:
     folder: Folder
     by_digest: Mapping[str, str]
     only: frozenset[str] | None
-    stop: Stop
+    stop: StopFlag
     seen: Count
 
-    def at(self, entry: Entry) -> list[Finding]:
+    def at(self, entry: ManifestEntry) -> list[Finding]:
         """What is wrong with it."""
         file, size = entry.file, self.folder.size(entry.file.path)
         if size is None:
@@ -139,11 +139,11 @@ class _Look:
             part.close()
         return [] if reading.good else [self._judged(entry, reading)]
 
-    def passed(self, entry: Entry) -> bool:
+    def passed(self, entry: ManifestEntry) -> bool:
         """Whether its bytes are left unread."""
         return self.only is not None and entry.file.path not in self.only
 
-    def _judged(self, entry: Entry, reading: Reading) -> Finding:
+    def _judged(self, entry: ManifestEntry, reading: Reading) -> Finding:
         path = entry.file.path
         other = self.by_digest.get(reading.sha256)
         if other is not None and other != path:
@@ -155,7 +155,7 @@ class _Look:
         return Finding(path, "damaged", said, first)
 
 
-def _some(entries: Sequence[Entry], share: float) -> frozenset[str]:
+def _some(entries: Sequence[ManifestEntry], share: float) -> frozenset[str]:
     """Files that hold at least this share of all bytes, one at the least, chosen by chance."""
     left = share * sum(e.file.size for e in entries)
     some: set[str] = set()
@@ -173,7 +173,7 @@ def _wrong_size(file: RemoteFile, size: int) -> Finding:
 
 
 def _foreign(
-    entries: Sequence[Entry], folder: Folder, findings: Sequence[Finding], stop: Stop
+    entries: Sequence[ManifestEntry], folder: Folder, findings: Sequence[Finding], stop: StopFlag
 ) -> list[Finding]:
     """Files nobody listed; one that is really a missing file is told apart by its digest."""
     known = {e.file.path for e in entries}
@@ -187,7 +187,7 @@ def _foreign(
     return found
 
 
-def _who_is(name: str, folder: Folder, lost: Sequence[Entry], stop: Stop) -> str:
+def _who_is(name: str, folder: Folder, lost: Sequence[ManifestEntry], stop: StopFlag) -> str:
     size = folder.size(name)
     for entry in lost:
         if entry.file.size == size:
@@ -200,15 +200,15 @@ def _who_is(name: str, folder: Folder, lost: Sequence[Entry], stop: Stop) -> str
     return "does not belong to the repository"
 
 
-def blob_of(entry: Entry) -> Blob:
+def blob_of(entry: ManifestEntry) -> Blob:
     """An entry's content."""
     file = entry.file
     return Blob(file.etag, file.size, file.sha256, (file.path,), file.xet)
 
 
-def unknown_entries(files: Sequence[RemoteFile]) -> tuple[Entry, ...]:
+def unknown_entries(files: Sequence[RemoteFile]) -> tuple[ManifestEntry, ...]:
     """Entries of files of which only the digest is known."""
-    return tuple(Entry(file, file.sha256 or "") for file in files)
+    return tuple(ManifestEntry(file, file.sha256 or "") for file in files)
 
 
 def checked_fault(checked: Checked, where: str) -> Fault:
@@ -261,7 +261,7 @@ def checked_line(checked: Checked) -> str:
     return f"{checked.files} files, {size_text(checked.size)}: {verdict}; {what}{rate}"
 
 
-def require_entries(entries: Sequence[Entry], where: str) -> None:
+def require_entries(entries: Sequence[ManifestEntry], where: str) -> None:
     """Nothing to check is not success."""
     if not entries:
         message = f"nothing is known of the files in {where}"

@@ -28,7 +28,7 @@ _NONE = [None] * len(COUNTS)
 _MOST_DIGITS = 15
 
 
-class Meter:
+class UsageMeter:
     """Reads one provider's usage; made once per reply. `cached` are further places for the count
     of cached input, for servers of the same dialect that spell it another way."""
 

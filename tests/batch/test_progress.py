@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from nemocli.batch.progress import Pace, Tally, line_of, projected
+from nemocli.batch.progress import RowPace, Tally, line_of, projected
 
 
-def half_way(rows: int = 500, over: int = 349) -> tuple[Tally, Pace]:
-    tally, pace = Tally(rows=rows), Pace()
+def half_way(rows: int = 500, over: int = 349) -> tuple[Tally, RowPace]:
+    tally, pace = Tally(rows=rows), RowPace()
     pace.look(0.0, tally)
     tally.ok, tally.attempts, tally.pico = over, over + 3, 2_000_000_000 * over // 349
     tally.retries = 3
@@ -41,7 +41,7 @@ def test_rows_of_earlier_runs_cost_nothing_now() -> None:
 
 def test_nothing_is_projected_from_nothing() -> None:
     assert projected(Tally(rows=10)) is None
-    assert Pace().eta_s(Tally(rows=10)) is None
+    assert RowPace().eta_s(Tally(rows=10)) is None
 
 
 LIMITS = {
@@ -57,7 +57,7 @@ LIMITS = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_half_way_the_rest_is_known_within_a_fifth(name: str) -> None:
     rows, at = 800, LIMITS[name]
-    tally, pace = Tally(rows=rows), Pace()
+    tally, pace = Tally(rows=rows), RowPace()
     pace.look(0.0, tally)
     for number in range(1, rows // 2 + 1):
         tally.ok, tally.pico = number, number * 100

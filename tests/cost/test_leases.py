@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.usage import Usage
-from nemocli.cost.leases import Lease, Work, apportioned, market_price, shares
+from nemocli.cost.leases import Lease, LeasedCall, apportioned, market_price, shares
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NODE = Lease("n", "nim", 8, "H100", 3_990_000_000_000, "market", START)
 
 
-def work(number: int, at_s: float, took_s: float, read: int | None, made: int | None) -> Work:
+def work(number: int, at_s: float, took_s: float, read: int | None, made: int | None) -> LeasedCall:
     at = START + timedelta(seconds=at_s)
-    return Work(f"a{number}", at, took_s, Usage(read, output_tokens=made))
+    return LeasedCall(f"a{number}", at, took_s, Usage(read, output_tokens=made))
 
 
 calls = st.lists(
@@ -33,7 +33,7 @@ calls = st.lists(
 
 @given(calls, st.integers(1, 10**10), st.integers(1, 64), st.integers(0, 10**13))
 def test_the_parts_of_a_lease_add_up(
-    served: list[Work], elapsed_us: int, gpus: int, rate: int
+    served: list[LeasedCall], elapsed_us: int, gpus: int, rate: int
 ) -> None:
     lease = Lease("n", "nim", gpus, "X", rate, "given", START)
     stop = START + timedelta(microseconds=elapsed_us)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nemocli.core.money import UNKNOWN, Cost, Pico
 from nemocli.core.ports import Entry
 from nemocli.core.usage import Usage
-from nemocli.cost.calls import Row, Total
+from nemocli.cost.calls import CallRow, Total
 from nemocli.cost.summary import (
-    Line,
     Summary,
+    SummaryLine,
     summarise,
     total_of,
 )
@@ -150,7 +150,7 @@ def test_no_calls_cost_nothing_for_certain() -> None:
 
 
 def test_an_empty_summary_has_an_empty_line_for_total() -> None:
-    assert summarise([]).total == Line()
+    assert summarise([]).total == SummaryLine()
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_rows_added_one_by_one_are_the_sums_of_the_ledger(
     book = SqliteLedger(tmp_path_factory.mktemp("home") / "ledger.db")
     for entry in made:
         book.enter(entry)
-    rows: list[Row] = list(book.rows())
+    rows: list[CallRow] = list(book.rows())
     summed = book.totals()
     book.close()
     assert summarise(map(total_of, rows)) == summarise(summed)

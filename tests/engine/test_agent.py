@@ -9,7 +9,7 @@ import pytest
 
 from nemocli.core.faults import FaultKind
 from nemocli.core.request import Message, Request, ToolCall, ToolSpec
-from nemocli.engine.agent import Limits, Outcome, ToolResult, converse
+from nemocli.engine.agent import LoopLimits, LoopOutcome, ToolResult, converse
 from tests.engine.scripted import Script, plan, scene, sse, virtually
 
 SPECS = (ToolSpec("add", "Add", {"type": "object"}), ToolSpec("look", "Look", {"type": "object"}))
@@ -59,13 +59,13 @@ def calling(*calls: tuple[str, str, str]) -> list[bytes]:
 
 def talk(
     *replies: list[bytes], box: Box | None = None, told: Told | None = None, **limits
-) -> tuple[Outcome, Box, Told]:
+) -> tuple[LoopOutcome, Box, Told]:
     at = scene(*(Script(reply) for reply in replies))
     box, told = box or Box(), told or Told()
     request = Request("m", (Message("user", "?"),))
     outcome = virtually(
         converse(plan(), request, at.world, lambda event: None, tools=box, steps=told,
-                 limits=Limits(**limits))
+                 limits=LoopLimits(**limits))
     )  # fmt: skip
     return outcome, box, told
 

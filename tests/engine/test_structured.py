@@ -11,7 +11,7 @@ from nemocli.core.events import Fold
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import Pico
 from nemocli.engine.run import Answer
-from nemocli.engine.structured import Check, json_in, run_checked
+from nemocli.engine.structured import SchemaCheck, json_in, run_checked
 from tests.engine.scripted import (
     ASKED,
     AT_OTHER,
@@ -38,7 +38,7 @@ def number(text: str) -> list[str]:
 
 def checked(at: Scene, *targets, repairs: int = 1, max_tokens: int | None = None, **more) -> Answer:
     request = replace(ASKED, max_tokens=max_tokens)
-    check = Check(number, repairs)
+    check = SchemaCheck(number, repairs)
     answer = Answer(Fold(), (targets or (AT_SHOP,))[0])
     work = run_checked(
         plan(*targets, **more), request, at.world, at.seen.append, check, answer=answer

@@ -11,7 +11,7 @@ import pytest
 from nemocli.eval.judge import judged
 from nemocli.eval.lint import gold_events, lint
 from nemocli.eval.task import Task, TaskError, instance, task_of
-from nemocli.eval.world import World, canonical, misfit
+from nemocli.eval.world import TaskWorld, canonical, misfit
 from nemocli.io.eval.suite import load_suite
 from tests.run import ROOT
 
@@ -49,7 +49,7 @@ def test_both_arms_get_the_same_instance_and_epochs_differ() -> None:
 
 
 def test_a_call_that_fails_leaves_no_trace() -> None:
-    world = World(ORDERS)
+    world = TaskWorld(ORDERS)
     before = copy.deepcopy(world.state)
     assert world.call("reserve", HOLD).kind == "transient"
     many = canonical({"sku": "K-200", "qty": 99, "customer": "x"})
@@ -78,7 +78,7 @@ def test_a_call_that_fails_leaves_no_trace() -> None:
     ],
 )
 def test_a_broken_call_never_reaches_the_world(name: str, arguments: str, words: str) -> None:
-    result = World(ORDERS).call(name, arguments)
+    result = TaskWorld(ORDERS).call(name, arguments)
     assert result.kind == "invalid"
     assert words in result.value
 

@@ -23,7 +23,7 @@ from nemocli.eval.stats import (
     t_cdf,
     t_quantile,
 )
-from nemocli.eval.verdict import Policy, decide
+from nemocli.eval.verdict import VerdictPolicy, decide
 
 
 def attempts(good: int, bad: int, cost: int = 100, **more) -> list[Measures]:
@@ -72,50 +72,50 @@ def test_verdicts_at_known_truths() -> None:
 
 
 def test_identical_logs_are_marginal() -> None:
-    verdict = decide(arm(), arm(), Policy())
+    verdict = decide(arm(), arm(), VerdictPolicy())
     assert verdict.decision == "MARGINAL"
     assert verdict.difference.point == 0
 
 
 def test_a_clear_win_is_adopted_and_its_mirror_rejected() -> None:
     cheap, dear = arm(cost=40), arm(cost=100)
-    win = decide(cheap, dear, Policy())
+    win = decide(cheap, dear, VerdictPolicy())
     assert win.decision == "ADOPT"
-    loss = decide(dear, cheap, Policy())
+    loss = decide(dear, cheap, VerdictPolicy())
     assert loss.decision == "REJECT"
     assert win.cost_ratio.point == pytest.approx(1 / loss.cost_ratio.point)
     assert win.difference.point == -loss.difference.point
 
 
 def test_a_model_that_fails_more_is_rejected_however_cheap() -> None:
-    assert decide(arm(1, 4, cost=1), arm(5, 0, cost=100), Policy()).decision == "REJECT"
+    assert decide(arm(1, 4, cost=1), arm(5, 0, cost=100), VerdictPolicy()).decision == "REJECT"
 
 
 def test_no_success_at_all_is_handled() -> None:
     none = arm(0, 5)
-    verdict = decide(none, none, Policy())
+    verdict = decide(none, none, VerdictPolicy())
     assert verdict.decision == "MARGINAL"
     assert verdict.cost == (None, None)
-    assert decide(none, arm(5, 0), Policy()).decision == "REJECT"
+    assert decide(none, arm(5, 0), VerdictPolicy()).decision == "REJECT"
     assert summary_of(none).cpct_pico is None
 
 
 def test_what_cannot_be_judged_is_invalid() -> None:
-    few = decide(arm(tasks=4), arm(tasks=4), Policy())
+    few = decide(arm(tasks=4), arm(tasks=4), VerdictPolicy())
     assert few.decision == "INVALID"
-    short = decide(arm(2, 0), arm(2, 0), Policy())
+    short = decide(arm(2, 0), arm(2, 0), VerdictPolicy())
     assert "at least 3" in short.reasons[0]
     lost = {t: [*ms, replace(ms[0], cls="infra")] for t, ms in arm().items()}
-    uneven = decide(lost, arm(), Policy())
+    uneven = decide(lost, arm(), VerdictPolicy())
     assert uneven.decision == "INVALID"
     assert any("infrastructure" in r for r in uneven.reasons)
-    assert decide(arm(cost=1), arm(), Policy(), problems=["changed"]).decision == "INVALID"
+    assert decide(arm(cost=1), arm(), VerdictPolicy(), problems=["changed"]).decision == "INVALID"
 
 
 def test_the_target_is_said() -> None:
-    assert decide(arm(tasks=12), arm(tasks=12), Policy()).target == "suite"
-    assert decide(arm(tasks=24), arm(tasks=24), Policy()).target == "population"
-    assert "on these 12 tasks" in decide(arm(), arm(), Policy()).reasons[-1]
+    assert decide(arm(tasks=12), arm(tasks=12), VerdictPolicy()).target == "suite"
+    assert decide(arm(tasks=24), arm(tasks=24), VerdictPolicy()).target == "population"
+    assert "on these 12 tasks" in decide(arm(), arm(), VerdictPolicy()).reasons[-1]
 
 
 def test_what_would_settle_it_is_said_with_its_price() -> None:
@@ -124,14 +124,14 @@ def test_what_would_settle_it_is_said_with_its_price() -> None:
              for t, ms in arm().items()}  # fmt: skip
     other = {t: [replace(m, cost_pico=int(1e9 * chance.lognormvariate(0, 1))) for m in ms]
              for t, ms in arm().items()}  # fmt: skip
-    verdict = decide(noisy, other, Policy(target="population"))
+    verdict = decide(noisy, other, VerdictPolicy(target="population"))
     assert verdict.decision == "MARGINAL"
     assert verdict.needs["tasks"] is None or verdict.needs["tasks"] > 12
 
 
 def test_costs_nobody_knows_are_not_guessed() -> None:
     unknown = {t: [replace(m, cost_pico=None) for m in ms] for t, ms in arm().items()}
-    verdict = decide(unknown, arm(), Policy())
+    verdict = decide(unknown, arm(), VerdictPolicy())
     assert (verdict.decision, verdict.cost[0]) == ("MARGINAL", None)
 
 

@@ -158,3 +158,12 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         left = {name: needs for name, needs in left.items() if name not in free}
     circles = {name: sorted(needs & left.keys()) for name, needs in left.items()}
     assert circles == {}
+
+
+def test_a_public_class_name_means_one_thing() -> None:
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(label(path))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

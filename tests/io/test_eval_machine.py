@@ -20,7 +20,7 @@ from nemocli.eval.judge import judged
 from nemocli.eval.lint import gold_events, lint
 from nemocli.eval.machine import MachineResult
 from nemocli.eval.task import Task, TaskError, task_of
-from nemocli.eval.world import World
+from nemocli.eval.world import TaskWorld
 from nemocli.io.eval.machine import MOST_SAID, machines
 from tests.run import KEY
 
@@ -78,7 +78,7 @@ def tool(backend: str, settings: dict[str, Any], kind: str = "read", **more: Any
 
 def called(task: Task, tmp_path: Path, args: dict[str, Any] | None = None, **env: str) -> Any:
     with made(tmp_path, **env)() as machine:
-        world = World(task, machine)
+        world = TaskWorld(task, machine)
         return world.call("t", json.dumps(args or {})), world
 
 
@@ -102,7 +102,7 @@ def test_what_was_recorded_is_judged_again_without_a_machine(tmp_path: Path) -> 
 def test_a_test_that_is_changed_breaks_its_invariant(tmp_path: Path) -> None:
     task = coding(gold=[])
     with made(tmp_path)() as machine:
-        world = World(task, machine)
+        world = TaskWorld(task, machine)
         cheat = json.dumps({"path": "test_sums.py", "text": "def test(): pass\n"})
         assert world.call("write_file", cheat).kind == "ok"
         assert world.call("run_tests", "{}").kind == "ok"
@@ -155,7 +155,7 @@ def test_what_a_program_says_and_leaves_has_a_bound(tmp_path: Path) -> None:
 def test_a_path_outside_of_the_folder_is_refused(tmp_path: Path, path: str) -> None:
     task = tool("shell", {"argv": ["python", "-c", "1"]}, "write")
     with made(tmp_path)() as machine:
-        world = World(task, machine)
+        world = TaskWorld(task, machine)
         world.state["files"] = {path: "x"}
         result = world.call("t", "{}")
     assert (result.kind, "inside the folder" in result.value) == ("error", True)
@@ -235,7 +235,7 @@ def test_a_tool_server_lives_as_long_as_the_attempt(tmp_path: Path) -> None:
     file.write_text(SERVER)
     task = tool("mcp", {"command": sys.executable, "args": [str(file)], "tool": "add"})
     with made(tmp_path)() as machine:
-        world = World(task, machine)
+        world = TaskWorld(task, machine)
         found = [world.call("t", '{"a": 0, "b": 1}').value for _ in range(2)]
     assert found == [101, 102]
     absent = tool("mcp", {"command": "/no/such/program", "tool": "add"})
@@ -245,13 +245,13 @@ def test_a_tool_server_lives_as_long_as_the_attempt(tmp_path: Path) -> None:
 
 def test_recorded_results_are_played_and_anything_else_is_named() -> None:
     task = tool("replay", {"results": [{"args": {"q": 1}, "value": {"hits": 3}}]})
-    world = World(task)
+    world = TaskWorld(task)
     assert world.call("t", '{"q": 1.0}').value == {"hits": 3}
     assert world.call("t", '{"q": 2}').value == "this call is not in the recording"
 
 
 def test_without_a_machine_a_tool_says_so() -> None:
-    assert "none here" in World(tool("shell", {"argv": ["x"]})).call("t", "{}").value
+    assert "none here" in TaskWorld(tool("shell", {"argv": ["x"]})).call("t", "{}").value
     assert MachineResult(True, 1).event() == {"ok": True, "value": 1}
 
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from nemocli.core.events import Citation, Event, Finished, Fold, Metered, Reasoning, Text
 from nemocli.core.faults import FaultKind
 from nemocli.core.request import Message
-from nemocli.serve.recording import TOGETHER_MS, Exchange, Script, Taken, exchanges, request_key
+from nemocli.serve.recording import (
+    TOGETHER_MS,
+    RecordedExchange,
+    Script,
+    Taken,
+    exchanges,
+    request_key,
+)
 from tests.serve.test_outgoing import EVENTS
 
 BODY: dict[str, Any] = {
@@ -53,7 +60,7 @@ def test_a_reply_comes_back_as_it_was(events: list[Event], gaps: list[int]) -> N
     row = json.loads(json.dumps({"events": taken.events, "finish": "stop", "usage": None}))
     again = Fold()
     times = []
-    for at, event in Exchange({}, row).events():
+    for at, event in RecordedExchange({}, row).events():
         again.add(event)
         times.append(at)
     assert (again.text, again.reasoning) == (fold.text, fold.reasoning)
@@ -68,21 +75,23 @@ def test_what_is_known_of_a_reply_is_kept() -> None:
         [9, "details", [{"k": 1}]]], "usage": usage, "finish": "length",
     }  # fmt: skip
     fold = Fold()
-    for _, event in Exchange({}, row).events():
+    for _, event in RecordedExchange({}, row).events():
         fold.add(event)
     assert fold.citations == [Citation("https://a", "A")]
     assert fold.details == [{"k": 1}]
     assert isinstance(fold.metered, Metered)
     assert fold.end == Finished("length")
     assert fold.started.model == "x"
-    assert Exchange({}, {}).fault is not None
-    failed = Exchange({}, {"fault": {"code": "rate_limited", "message": "slow", "status": 429}})
+    assert RecordedExchange({}, {}).fault is not None
+    failed = RecordedExchange(
+        {}, {"fault": {"code": "rate_limited", "message": "slow", "status": 429}}
+    )
     assert failed.fault is not None
     assert (failed.fault.kind, failed.fault.status) == (FaultKind.RATE, 429)
-    assert Exchange({}, {"fault": {"code": "odd", "message": ""}}).fault is not None
+    assert RecordedExchange({}, {"fault": {"code": "odd", "message": ""}}).fault is not None
 
 
-def recorded(*texts: str, keys: str = "") -> list[Exchange]:
+def recorded(*texts: str, keys: str = "") -> list[RecordedExchange]:
     lines: list[dict[str, Any]] = []
     for n, text in enumerate(texts):
         name = keys[n] if keys else f"k{n}"

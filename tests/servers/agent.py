@@ -15,7 +15,7 @@ from typing import Any
 
 from nemocli.eval.expr import ExprError, filled
 from nemocli.eval.task import Task, instance
-from nemocli.eval.world import World, canonical
+from nemocli.eval.world import TaskWorld, canonical
 from nemocli.io.eval.suite import load_suite
 from tests.servers.answer import Answer
 
@@ -55,9 +55,11 @@ class Agent:
     def _meant(self, messages: Sequence[dict[str, Any]]) -> Task:
         return self._known[next(m["content"] for m in messages if m["role"] == "user")]
 
-    def _replayed(self, task: Task, messages: Sequence[dict[str, Any]]) -> tuple[World, int, int]:
+    def _replayed(
+        self, task: Task, messages: Sequence[dict[str, Any]]
+    ) -> tuple[TaskWorld, int, int]:
         """The world as it is, the user's turn, and gold calls of it that are done."""
-        world, turn, done = World(task), 0, 0
+        world, turn, done = TaskWorld(task), 0, 0
         said = [t.user for t in task.turns]
         asked: dict[str, tuple[str, str]] = {}
         for message in messages:

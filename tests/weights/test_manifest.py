@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.weights.manifest import Entry, Manifest, manifest_json, read_manifest
+from nemocli.weights.manifest import Manifest, ManifestEntry, manifest_json, read_manifest
 from nemocli.weights.repository import RemoteFile, check_path
 from nemocli.weights.segments import SEGMENT, segment_count
 
@@ -20,12 +20,12 @@ PATHS = st.lists(WORDS, min_size=1, max_size=3).map("/".join)
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Entry:
+def entries(draw: st.DrawFn) -> ManifestEntry:
     size = draw(st.integers(0, 5 * SEGMENT))
     sha256 = draw(HEX64)
     file = RemoteFile(draw(PATHS), size, draw(HEX40), sha256 if draw(st.booleans()) else None)
     marks = draw(st.booleans())
-    return Entry(file, sha256, ("00ff00ff00ff00ff",) * segment_count(size) if marks else ())
+    return ManifestEntry(file, sha256, ("00ff00ff00ff00ff",) * segment_count(size) if marks else ())
 
 
 MANIFESTS = st.builds(
@@ -56,7 +56,7 @@ def test_anything_else_is_one_fault_that_names_the_file(text: str) -> None:
 
 def manifest_with(**changed: object) -> str:
     file = RemoteFile("a", 1, "0" * 40, "1" * 64)
-    whole = Manifest("acme/tiny", "e", "main", "2" * 40, "t", "c", (Entry(file, "1" * 64),))
+    whole = Manifest("acme/tiny", "e", "main", "2" * 40, "t", "c", (ManifestEntry(file, "1" * 64),))
     said = json.loads(manifest_json(whole))
     rows = {k: v for k, v in changed.items() if k in said["files"][0]}
     said["files"][0] |= rows

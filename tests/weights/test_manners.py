@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
-from nemocli.weights.pace import CATCH_UP_S, Pace, Watchdog, parse_rate, parse_window
+from nemocli.weights.pace import CATCH_UP_S, BytePace, Watchdog, parse_rate, parse_window
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
     st.lists(st.tuples(st.integers(1, 1 << 20), st.floats(0, 0.5)), min_size=50, max_size=200),
 )
 def test_a_cap_is_kept_from_the_first_byte_and_lost_time_is_made_up_for(rate, steps) -> None:
-    pace, now, sent = Pace(rate), 1000.0, 0
+    pace, now, sent = BytePace(rate), 1000.0, 0
     for count, busy in steps:
         sent += count
         now += pace.delay(count, now) + busy
         assert sent <= rate * (now - 1000.0 + CATCH_UP_S) + (1 << 20)
     # A reader that is always ready is held to the rate exactly.
-    ready, at, total = Pace(rate), 0.0, 0
+    ready, at, total = BytePace(rate), 0.0, 0
     for count, _ in steps:
         total += count
         at += ready.delay(count, at)

@@ -77,12 +77,12 @@ def ask(
     The answer goes to stdout; its receipt, notes and failures to stderr. The exit code is 0 only
     for a complete answer (`nemocli help exit-codes`).
     """
-    from nemocli.cli.ask.job import Wish
+    from nemocli.cli.ask.job import AskOptions
     from nemocli.cli.ask.run import answer_once
 
     if old_option:
         ctx.obj.err.warn("a body field is `-O K=V` now: `-o` is kept for the output file")
-    wish = Wish(
+    wish = AskOptions(
         prompt=prompt,
         dash=stdin,
         no_stdin=no_stdin,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.ask.answer_json import answer_json
-from nemocli.cli.ask.job import Job, Wish
+from nemocli.cli.ask.job import AskJob, AskOptions
 from nemocli.cli.ask.receipt import receipt
 from nemocli.cli.ask.run import job_of
 from nemocli.cli.event_loop import run_async
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SCHEMA = "nemocli.compare/1"
 
 
-def compare(setup: Setup, wish: Wish) -> int:
+def compare(setup: Setup, wish: AskOptions) -> int:
     """Ask all, show all; 0 only where every answer is complete. Raises NemoError."""
     if wish.schema is not None or wish.extract or wish.form == "jsonl":
         raise usage_error("`--compare` goes without `--schema`, `--extract` and `--jsonl`")
@@ -60,7 +60,7 @@ def compare(setup: Setup, wish: Wish) -> int:
 
 
 async def _all(
-    setup: Setup, job: Job, beside: SideBySide | None
+    setup: Setup, job: AskJob, beside: SideBySide | None
 ) -> tuple[list[Answer], list[float]]:
     from nemocli.cli.world import world_of
 

@@ -9,13 +9,13 @@ from nemocli.core.plan import Plan
 from nemocli.core.request import Request
 
 if TYPE_CHECKING:
-    from nemocli.engine.structured import Check
+    from nemocli.engine.structured import SchemaCheck
 
 Form = Literal["text", "json", "jsonl"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AskOptions:
     """The command line of `ask`."""
 
     prompt: str | None = None
@@ -40,10 +40,10 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class AskJob:
     """All that is needed to ask: nothing in it comes from outside any more."""
 
     plan: Plan
     request: Request
-    check: Check | None = None
+    check: SchemaCheck | None = None
     notices: tuple[str, ...] = field(default=())

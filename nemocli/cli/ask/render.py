@@ -16,7 +16,7 @@ from nemocli.core.events import Event, Finished, Reasoning, Retrying, Text
 from nemocli.core.faults import ExitCode
 
 if TYPE_CHECKING:
-    from nemocli.cli.ask.job import Form, Job
+    from nemocli.cli.ask.job import AskJob, Form
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
     from nemocli.engine.run import Answer
@@ -33,7 +33,7 @@ class Drawing(Protocol):
     def end(self, answer: Answer, total_s: float, *, extract: bool) -> None: ...
 
 
-class Shown:
+class ShownAnswer:
     """The sink of a run, and its end. A context manager around the run: while nothing comes, a
     terminal is told so."""
 
@@ -65,7 +65,7 @@ class Shown:
         return answer.fault.exit_code if answer.fault is not None else ExitCode.OK
 
 
-def shown_in(setup: Setup, form: Form, job: Job, *, show_reasoning: bool) -> Shown:
+def shown_in(setup: Setup, form: Form, job: AskJob, *, show_reasoning: bool) -> ShownAnswer:
     """The sink for a form of output."""
     forms: dict[str, Callable[[], Drawing]] = {
         "text": lambda: _Plain(setup, stream=job.plan.keep is False, reasoning=show_reasoning),
@@ -73,7 +73,7 @@ def shown_in(setup: Setup, form: Form, job: Job, *, show_reasoning: bool) -> Sho
         "jsonl": lambda: _Lines(setup, job),
     }
     aloud = show_reasoning and form == "text"
-    return Shown(
+    return ShownAnswer(
         setup, forms[form](), Waiting(setup, job.plan.targets[0].provider.name, aloud=aloud)
     )
 
@@ -178,7 +178,7 @@ def _whole(answer: Answer, *, extract: bool, note: Callable[[str], None]) -> str
 class _Object:
     """One `nemocli.answer/1` object, if anything of an answer came."""
 
-    def __init__(self, setup: Setup, job: Job) -> None:
+    def __init__(self, setup: Setup, job: AskJob) -> None:
         self._out, self._err, self._job = setup.out, setup.err, job
 
     def event(self, event: Event) -> None:
@@ -196,7 +196,7 @@ class _Object:
 class _Lines:
     """One JSON object a line: every event, and at the end `done` or `error` with what it cost."""
 
-    def __init__(self, setup: Setup, job: Job) -> None:
+    def __init__(self, setup: Setup, job: AskJob) -> None:
         self._out, self._err, self._job = setup.out, setup.err, job
         self._seq = 0
 

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nemocli.cli.ask.job import Job, Wish
-from nemocli.cli.ask.render import Shown, shown_in
+from nemocli.cli.ask.job import AskJob, AskOptions
+from nemocli.cli.ask.render import ShownAnswer, shown_in
 from nemocli.cli.choice import Choice, chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
@@ -24,13 +24,13 @@ from nemocli.engine.waiting import stopped
 
 if TYPE_CHECKING:
     from nemocli.core.ports import World
-    from nemocli.engine.structured import Check
+    from nemocli.engine.structured import SchemaCheck
 
 
 SETTLE_TRIES_WHEN_INTERRUPTED = 2
 
 
-def answer_once(setup: Setup, wish: Wish) -> int:
+def answer_once(setup: Setup, wish: AskOptions) -> int:
     """Ask, show, book; the exit code."""
     setup.out.ready()
     job = job_of(setup, wish)
@@ -39,7 +39,7 @@ def answer_once(setup: Setup, wish: Wish) -> int:
     return run_async(lambda: _answered(setup, wish, job), finishes=True)
 
 
-async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
+async def _answered(setup: Setup, wish: AskOptions, job: AskJob) -> int:
     from nemocli.cli.world import world_of
 
     async with world_of(setup) as world:
@@ -58,7 +58,7 @@ async def _answered(setup: Setup, wish: Wish, job: Job) -> int:
         return shown.end(answer, took, extract=wish.extract)
 
 
-async def _run(job: Job, world: World, shown: Shown, answer: Answer) -> None:
+async def _run(job: AskJob, world: World, shown: ShownAnswer, answer: Answer) -> None:
     if job.check is None:
         await run(job.plan, job.request, world, shown.event, answer=answer)
         return
@@ -85,7 +85,7 @@ def _interrupted(answer: Answer) -> Fault:
     return Fault(FaultKind.INTERRUPTED, message, None, answer.target.provider.name)
 
 
-def job_of(setup: Setup, wish: Wish) -> Job:
+def job_of(setup: Setup, wish: AskOptions) -> AskJob:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
     options = settled_options(setup, wish, fallback=wish.fallback)
     settings = setup.settings
@@ -101,17 +101,17 @@ def job_of(setup: Setup, wish: Wish) -> Job:
         options=options,
         schema=schema,
     )
-    return Job(
+    return AskJob(
         _plan(setup, wish, choice, keep=_keeps(wish)), request, check, _notices(choice, model)
     )
 
 
-def _keeps(wish: Wish) -> bool:
+def _keeps(wish: AskOptions) -> bool:
     """Whether the text has to be held: shown as it comes, it need not be."""
     return wish.form == "json" or wish.extract or wish.schema is not None
 
 
-def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
+def _plan(setup: Setup, wish: AskOptions, choice: Choice, *, keep: bool) -> Plan:
     from nemocli.io.clock import SystemClock
 
     settings = setup.settings
@@ -135,7 +135,7 @@ def _plan(setup: Setup, wish: Wish, choice: Choice, *, keep: bool) -> Plan:
     )
 
 
-def _prompt(setup: Setup, wish: Wish) -> str:
+def _prompt(setup: Setup, wish: AskOptions) -> str:
     from nemocli.core.prompt import assembled
     from nemocli.io.stdin import read_attachment, read_stdin
     from nemocli.io.text import typed
@@ -163,14 +163,14 @@ def _messages(system: str | None, text: str) -> tuple[Message, ...]:
     return (Message("system", system), user) if system else (user,)
 
 
-def _schema(wish: Wish) -> tuple[JsonObject | None, Check | None]:
+def _schema(wish: AskOptions) -> tuple[JsonObject | None, SchemaCheck | None]:
     if wish.schema is None:
         return None, None
-    from nemocli.engine.structured import Check
+    from nemocli.engine.structured import SchemaCheck
     from nemocli.io.json_schema import schema_argument, validator
 
     schema = schema_argument(wish.schema)
-    return schema, Check(validator(schema))
+    return schema, SchemaCheck(validator(schema))
 
 
 def _notices(choice: Choice, model: str | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from nemocli.batch.estimate import (
     CHARS_PER_TOKEN,
     Estimate,
     Picked,
-    Seen,
+    SeenAnswers,
     Sizes,
     Source,
     estimated_job,
@@ -20,9 +20,9 @@ from nemocli.batch.limiter import LocalGate
 from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row, limit_in, row_of
 from nemocli.batch.runner import MOST_TOLD, Shard
-from nemocli.batch.sampling import Looked, one_by_one
-from nemocli.cli.batch.plan import Plan, lanes_of, plan_of
-from nemocli.cli.batch.wish import Wish
+from nemocli.batch.sampling import SampledResults, one_by_one
+from nemocli.cli.batch.plan import BatchPlan, lanes_of, plan_of
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.terminal.tables import facts
 from nemocli.core.budget import RunBudget
@@ -40,13 +40,13 @@ MOST_ANSWERS = 1000
 """Answers of an earlier run that are looked at."""
 
 
-def run_estimate(setup: Setup, wish: Wish, *, sample: int) -> int:
+def run_estimate(setup: Setup, wish: BatchOptions, *, sample: int) -> int:
     """Look at every row, ask `sample` of them, and say what all of them will come to."""
     plan = plan_of(setup, wish)
     for line in plan.notices:
         setup.err.warn(line)
     sizes, picked = _looked_at(setup, plan, sample)
-    seen, source, spent = Seen(), "assumed", 0
+    seen, source, spent = SeenAnswers(), "assumed", 0
     if picked.rows:
         seen, spent = _sampled(setup, plan, picked.rows)
         source = "sample" if seen.outputs else "assumed"
@@ -69,11 +69,11 @@ def _source(name: str) -> Source:
     return "answers" if name == "answers" else "assumed"
 
 
-def _fits(plan: Plan, found: Estimate) -> bool:
+def _fits(plan: BatchPlan, found: Estimate) -> bool:
     return plan.cap is None or found.pico_p95 is None or found.pico_p95 <= plan.cap
 
 
-def _looked_at(setup: Setup, plan: Plan, sample: int) -> tuple[Sizes, Picked]:
+def _looked_at(setup: Setup, plan: BatchPlan, sample: int) -> tuple[Sizes, Picked]:
     """One pass over the input."""
     spec, sizes, picked = plan.terms.spec, Sizes(), Picked(sample)
     for record in plan.inputs:
@@ -91,11 +91,11 @@ def _looked_at(setup: Setup, plan: Plan, sample: int) -> tuple[Sizes, Picked]:
     return sizes, picked
 
 
-def _sampled(setup: Setup, plan: Plan, rows: list[Row]) -> tuple[Seen, int]:
+def _sampled(setup: Setup, plan: BatchPlan, rows: list[Row]) -> tuple[SeenAnswers, int]:
     """What the answers to a few rows were like, and what they cost in pico-USD."""
     told = replace(plan.terms.told, command="batch estimate")
     terms = replace(plan.terms, told=told)
-    seen = Seen()
+    seen = SeenAnswers()
 
     async def ask() -> tuple[Fault | None, int]:
         from nemocli.cli.world import world_of
@@ -104,7 +104,7 @@ def _sampled(setup: Setup, plan: Plan, rows: list[Row]) -> tuple[Seen, int]:
             tally, clock = Tally(), SystemClock()
             cap = None if plan.cap is None else RunBudget(Pico(plan.cap))
             gate = LocalGate(lanes_of(plan, clock), clock.monotonic, cap, plan.spread)
-            looked = Looked(world.ledger, terms, rows, seen)
+            looked = SampledResults(world.ledger, terms, rows, seen)
             asker = Asker(terms, world, gate, looked, tally, check=plan.check, warn=setup.err.warn)
             shard = Shard(
                 asker, one_by_one(rows), gate, looked, clock, tally=tally, warn=setup.err.warn
@@ -117,12 +117,12 @@ def _sampled(setup: Setup, plan: Plan, rows: list[Row]) -> tuple[Seen, int]:
     return seen, pico
 
 
-def _answers_so_far(plan: Plan) -> Seen:
+def _answers_so_far(plan: BatchPlan) -> SeenAnswers:
     """The first answers that an earlier run of the job has."""
     from nemocli.batch.lines import settled_of
     from nemocli.io.batch.lines import lines_in
 
-    seen = Seen()
+    seen = SeenAnswers()
     for number, line in enumerate(lines_in(plan.out)):
         if number >= MOST_ANSWERS:
             break
@@ -131,7 +131,7 @@ def _answers_so_far(plan: Plan) -> Seen:
     return seen
 
 
-def _estimate(plan: Plan, sizes: Sizes, seen: Seen, source: Source) -> Estimate:
+def _estimate(plan: BatchPlan, sizes: Sizes, seen: SeenAnswers, source: Source) -> Estimate:
     target: Target = plan.terms.targets[0]
     clock = SystemClock()
     lane = lanes_of(plan, clock)[0]
@@ -155,7 +155,7 @@ _FROM = {
 }
 
 
-def estimate_lines(found: Estimate, plan: Plan, spent: int) -> list[str]:
+def estimate_lines(found: Estimate, plan: BatchPlan, spent: int) -> list[str]:
     """For people."""
     target = plan.terms.targets[0]
     rows = [f"{found.rows:,}"]
@@ -187,7 +187,7 @@ def estimate_lines(found: Estimate, plan: Plan, spent: int) -> list[str]:
     return lines
 
 
-def estimate_json(found: Estimate, plan: Plan, spent: int) -> dict[str, Json]:
+def estimate_json(found: Estimate, plan: BatchPlan, spent: int) -> dict[str, Json]:
     """The same as one object; amounts are decimal strings."""
     target = plan.terms.targets[0]
     return {

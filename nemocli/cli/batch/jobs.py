@@ -13,14 +13,14 @@ from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
 from nemocli.core.quantities import time_text
 from nemocli.core.records import BAD, DONE, FAILED
 from nemocli.core.values import amount
-from nemocli.io.batch.job import Job, registered
+from nemocli.io.batch.job import BatchJob, registered
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
 
 
-def status_json(job: Job) -> dict[str, Json]:
+def status_json(job: BatchJob) -> dict[str, Json]:
     """All that is known of a job, whoever works on it. Raises NemoError where its files cannot be
     read."""
     said: dict[str, Any] = job.facts() or {}
@@ -56,7 +56,7 @@ def _state(said: dict[str, Any], remote: dict[str, Any] | None) -> str:
     return "complete" if code in (ExitCode.OK, ExitCode.BATCH_FAILURES) else "stopped"
 
 
-def show_status(setup: Setup, job: Job, *, watch: bool, as_json: bool) -> None:
+def show_status(setup: Setup, job: BatchJob, *, watch: bool, as_json: bool) -> None:
     """How far a job is; with `watch` again and again until nobody works on it."""
     import time
 
@@ -75,7 +75,7 @@ def show_status(setup: Setup, job: Job, *, watch: bool, as_json: bool) -> None:
             setup.out.line()
 
 
-def spent_on(setup: Setup, job: Job) -> Pico | None:
+def spent_on(setup: Setup, job: BatchJob) -> Pico | None:
     """What all runs of a job came to, in pico-USD, as the ledger has it."""
     from nemocli.cost.calls import Where
 
@@ -153,7 +153,7 @@ def list_jobs(setup: Setup) -> None:
     """Every job that was started here and still has its files, newest last."""
     rows = []
     for name in registered(setup.paths.state / "batches.jsonl"):
-        job = Job(Path(name))
+        job = BatchJob(Path(name))
         if not job.out.exists() and job.facts() is None:
             continue
         with suppress(NemoError):

@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemocli.batch.limiter import SPREADS, Lane, Spread
+from nemocli.batch.limiter import SPREADS, Spread, TargetLane
 from nemocli.batch.lines import Told
-from nemocli.batch.options import Terms
+from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
 from nemocli.batch.spec import Spec
 from nemocli.cli.batch.table import lines_beside
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.choice import chosen
 from nemocli.cli.context import Setup
 from nemocli.cli.request_options import effort_of, settled_options
@@ -39,25 +39,25 @@ FIRST_ROWS = 50
 _NAMES = {"provider": "providers", "option": "options", "tag": "tags", "weight": "weights"}
 
 
-def wish_from(given: Mapping[str, Any]) -> Wish:
+def wish_from(given: Mapping[str, Any]) -> BatchOptions:
     """The options of a command by name; those that are none of a job's are left out."""
-    known = {field_.name for field_ in fields(Wish)}
+    known = {field_.name for field_ in fields(BatchOptions)}
     named = {_NAMES.get(name, name): value for name, value in given.items()}
     made: dict[str, Any] = {"out": ""}
     for name, value in named.items():
         if name in known:
             several = isinstance(value, list) or (value is None and name in _NAMES.values())
             made[name] = tuple(value or ()) if several else value
-    return Wish(**made)
+    return BatchOptions(**made)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """All that a job needs: nothing in it comes from outside any more."""
 
     inputs: Inputs
     out: Path
-    terms: Terms
+    terms: JobTerms
     pinned: Pinned
     spread: Spread
     cap: int | None
@@ -74,7 +74,7 @@ class Plan:
         return min((t.context for t in self.terms.targets if t.context), default=None)
 
 
-def lanes_of(plan: Plan, clock: SystemClock) -> list[Lane]:
+def lanes_of(plan: BatchPlan, clock: SystemClock) -> list[TargetLane]:
     day = clock.now().date()
     lanes = []
     for target in plan.terms.targets:
@@ -87,12 +87,12 @@ def lanes_of(plan: Plan, clock: SystemClock) -> list[Lane]:
         rate = float(price.output) if price is not None else 0.0 if target.free else None
         name = target.provider.name
         lanes.append(
-            Lane(name, pinned, plan.weights.get(name, 1.0), rate, limits.requests_per_minute)
+            TargetLane(name, pinned, plan.weights.get(name, 1.0), rate, limits.requests_per_minute)
         )
     return lanes
 
 
-def price_of(setup: Setup, terms: Terms) -> Callable[[Entry], Cost]:
+def price_of(setup: Setup, terms: JobTerms) -> Callable[[Entry], Cost]:
     """What an attempt of estimated tokens is thought to have cost."""
     by_name = {t.provider.name: t for t in terms.targets}
 
@@ -109,7 +109,7 @@ def price_of(setup: Setup, terms: Terms) -> Callable[[Entry], Cost]:
     return price
 
 
-def plan_of(setup: Setup, wish: Wish) -> Plan:
+def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
     given = settled_options(setup, wish)
     settings = setup.settings
@@ -135,7 +135,7 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
     cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
     budget = _budget(setup)
     told = Told(SystemClock().new_id(), "batch", setup.project, wish.tags)
-    terms = Terms(
+    terms = JobTerms(
         choice.targets if len(wish.providers) > 1 else choice.targets[:1],
         spec,
         told,
@@ -153,7 +153,7 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
     inputs, renderer = _inputs(wish, share), _jinja(spec)
     notices = inputs.judged()
     check_first_rows(inputs, spec, renderer)
-    return Plan(
+    return BatchPlan(
         inputs,
         part_of(lines_beside(Path(wish.out)), share),
         terms,
@@ -169,7 +169,7 @@ def plan_of(setup: Setup, wish: Wish) -> Plan:
     )
 
 
-def _inputs(wish: Wish, share: tuple[int, int] | None) -> Inputs:
+def _inputs(wish: BatchOptions, share: tuple[int, int] | None) -> Inputs:
     return inputs_of(
         wish.inputs, wish.form, share, delimiter=wish.delimiter, encoding=wish.encoding
     )
@@ -192,7 +192,7 @@ def check_first_rows(inputs: Inputs, spec: Spec, jinja: Renderer | None) -> None
             )
 
 
-def check_keys(setup: Setup, plan: Plan) -> None:
+def check_keys(setup: Setup, plan: BatchPlan) -> None:
     """Refuse a job that no provider could be asked for; warn of one that cannot. Raises NemoError
     (authentication)."""
     from nemocli.engine.door import check_key
@@ -226,7 +226,7 @@ def _budget(setup: Setup) -> str | None:
     return next((use.budget.name for use in uses if use.budget.hard), None)
 
 
-def _template(wish: Wish) -> str | None:
+def _template(wish: BatchOptions) -> str | None:
     text = wish.template
     if text is not None and text.startswith("@"):
         from nemocli.io.files import read_text
@@ -242,7 +242,7 @@ def _template(wish: Wish) -> str | None:
     return text
 
 
-def _weights(wish: Wish, names: list[str]) -> dict[str, float]:
+def _weights(wish: BatchOptions, names: list[str]) -> dict[str, float]:
     """`NAME=N` for some of the providers."""
     found = {}
     for given in wish.weights:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nemocli.batch.progress import Pace, Tally, line_of, tally_json
+from nemocli.batch.progress import RowPace, Tally, line_of, tally_json
 from nemocli.cli.terminal.output import json_text
 from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import usd_short
@@ -38,7 +38,7 @@ class Watched(Protocol):
     def why(self) -> str: ...
 
 
-class Shown:
+class ShownBatch:
     """Takes the counts while a job runs, and says how it ended."""
 
     def __init__(self, setup: Setup, form: str) -> None:
@@ -51,7 +51,7 @@ class Shown:
             terminal = setup.terminal.stderr and setup.terminal.colour_err and not setup.json
             form = "bar" if terminal else "line"
         self._form = "none" if self._err.quiet and form != "json" else form
-        self.pace = Pace()
+        self.pace = RowPace()
         self._limits = ("", "")
         self._cap: int | None = None
         self._began = time.monotonic()

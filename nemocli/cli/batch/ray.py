@@ -8,19 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.batch.limiter import Lane, LocalGate, Spread
+from nemocli.batch.limiter import LocalGate, Spread, TargetLane
 from nemocli.batch.lines import attempt_of, settled_of
-from nemocli.batch.ports import Outcome
+from nemocli.batch.ports import CallOutcome
 from nemocli.batch.progress import Tally
-from nemocli.cli.batch.plan import Plan, lanes_of, part_of, plan_of, price_of
-from nemocli.cli.batch.progress import Shown
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.plan import BatchPlan, lanes_of, part_of, plan_of, price_of
+from nemocli.cli.batch.progress import ShownBatch
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.batch.work import ended, keeper_maker, spent_so_far, worked
 from nemocli.cli.context import Globals, Setup
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.money import Pico
-from nemocli.io.batch.job import Job, recovered
+from nemocli.io.batch.job import BatchJob, recovered
 from nemocli.io.batch.join import in_order, joined
 from nemocli.io.batch.writer import About, Words
 from nemocli.io.clock import SystemClock
@@ -34,7 +34,7 @@ _LEFT = ("NEMOCLI_HOME", "NEMOCLI_RETRY_BASE_S", "XDG_CONFIG_HOME", "XDG_DATA_HO
 """What a worker on this machine has to know of its driver's environment; keys it has itself."""
 
 
-def ray_run(setup: Setup, wish: Wish, plan: Plan, job: Job) -> int:
+def ray_run(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> int:
     """Ask every row that is not over, by actors; the exit code."""
     from nemocli.io.batch.ray_pool import run_pool
 
@@ -43,7 +43,7 @@ def ray_run(setup: Setup, wish: Wish, plan: Plan, job: Job) -> int:
     if wish.shard is not None:
         raise usage_error("--engine ray makes the shares itself", "leave `--shard` out")
     found = recovered(keeper_maker(setup, plan, job))
-    shown = Shown(setup, wish.progress)
+    shown = ShownBatch(setup, wish.progress)
     shown.recovered(found)
     _collect(setup, plan, job)
     count = wish.actors
@@ -55,7 +55,7 @@ def ray_run(setup: Setup, wish: Wish, plan: Plan, job: Job) -> int:
         outcomes = run_pool(
             jobs,
             partial(_gate, lanes_of(plan, SystemClock()), plan.cap, spent, plan.spread),
-            partial(Outcome, "other"),
+            partial(CallOutcome, "other"),
             [t.provider.name for t in plan.terms.targets],
             address=setup.env.get("RAY_ADDRESS"),
             told=shown.warn,
@@ -79,14 +79,14 @@ def _place(setup: Setup) -> dict[str, str]:
     return {**kept, "PWD": str(Path.cwd())}
 
 
-def _gate(lanes: list[Lane], cap: int | None, spent: Pico, spread: Spread) -> LocalGate:
+def _gate(lanes: list[TargetLane], cap: int | None, spent: Pico, spread: Spread) -> LocalGate:
     """Made where it is to be: by the clock of that machine."""
     budget = None if cap is None else RunBudget(Pico(cap), spent=spent)
     return LocalGate(lanes, SystemClock().monotonic, budget, spread)
 
 
 def _share(
-    wish: Wish,
+    wish: BatchOptions,
     given: Globals,
     place: Mapping[str, str],
     share: int,
@@ -108,7 +108,7 @@ def _share(
         json=False,
     )
     plan = plan_of(setup, mine)
-    job = Job(plan.out)
+    job = BatchJob(plan.out)
     kept: list[Any] = []
     with job.held():
         job.check(plan.terms.spec.fingerprint)
@@ -118,7 +118,7 @@ def _share(
             plan,
             job,
             gate=gate,
-            beside=(Job(whole).folder,),
+            beside=(BatchJob(whole).folder,),
             fork=False,
             report=lambda tally, fault: kept.append((tally, fault)),
         )
@@ -128,17 +128,17 @@ def _share(
     return tally, fault
 
 
-def _collect(setup: Setup, plan: Plan, job: Job) -> None:
+def _collect(setup: Setup, plan: BatchPlan, job: BatchJob) -> None:
     """Take finished and left-over parts into the output, and remove them."""
     pattern = part_of(plan.out, (0, 0)).name.replace("1-of-0", "*-of-*")
-    parts = [p for p in sorted(plan.out.parent.glob(pattern)) if Job(p).folder.exists()]
+    parts = [p for p in sorted(plan.out.parent.glob(pattern)) if BatchJob(p).folder.exists()]
     if not parts:
         return
     for part in parts:
-        recovered(keeper_maker(setup, replace(plan, out=part), Job(part)))
+        recovered(keeper_maker(setup, replace(plan, out=part), BatchJob(part)))
     told = plan.terms.told
     words = Words(settled_of, attempt_of, price_of(setup, plan.terms))
     about = About(told.run_id, told.command, told.project, told.tags)
     joined(job, parts, setup.paths.ledger, about, words)
     for part in parts:
-        Job(part).remove()
+        BatchJob(part).remove()

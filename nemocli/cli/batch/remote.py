@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nemocli.batch.lines import Told, attempt_line, attempt_of, failed_line, settled_of
 from nemocli.batch.progress import Tally
 from nemocli.batch.remote import Remote
-from nemocli.batch.remote_lines import Asked, Fetched, Whose, asked_from, fetched
+from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, asked_from, fetched
 from nemocli.batch.request import Speller
 from nemocli.batch.rows import Row, limit_in
 from nemocli.batch.runner import MOST_TOLD
 from nemocli.batch.source import Feed
-from nemocli.cli.batch.plan import Plan
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.plan import BatchPlan
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
 from nemocli.core.money import UNKNOWN, usd_text
 from nemocli.core.ports import Reservation, World
-from nemocli.core.records import Lines
+from nemocli.core.records import WrittenLines
 from nemocli.engine.call import opened
-from nemocli.io.batch.job import Job, Past
+from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
 from nemocli.io.batch.lines import lines_in
 from nemocli.io.batch.writer import About, Keeper, Words
@@ -46,7 +46,7 @@ ITEM_BYTES = 96
 """Of an item beside its body."""
 
 
-def submitted(setup: Setup, wish: Wish, plan: Plan, job: Job) -> int:
+def submitted(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> int:
     """Hand over every row that is not over, or fetch what was handed over before."""
     _check(setup, wish, plan)
     facts: dict[str, Any] = job.remote() or {"schema": "nemocli.batch_remote/1", "chunks": []}
@@ -77,7 +77,7 @@ def submitted(setup: Setup, wish: Wish, plan: Plan, job: Job) -> int:
     return ExitCode.BATCH_FAILURES if tally.bad or job.failures() else ExitCode.OK
 
 
-def _check(setup: Setup, wish: Wish, plan: Plan) -> None:
+def _check(setup: Setup, wish: BatchOptions, plan: BatchPlan) -> None:
     if len(plan.terms.targets) > 1:
         raise config_error("`--remote` takes one provider", "name it with one `-p`")
     if wish.schema is not None or wish.engine != "local" or wish.cache or wish.dedupe:
@@ -87,20 +87,20 @@ def _check(setup: Setup, wish: Wish, plan: Plan) -> None:
         )
 
 
-def _who(plan: Plan) -> dict[str, Json]:
+def _who(plan: BatchPlan) -> dict[str, Json]:
     target, told = plan.terms.targets[0], plan.terms.told
     return {"provider": target.provider.name, "model": target.model, "told": told.about()}
 
 
 async def _hand_over(
-    setup: Setup, plan: Plan, job: Job, facts: dict[str, Any], tally: Tally
+    setup: Setup, plan: BatchPlan, job: BatchJob, facts: dict[str, Any], tally: Tally
 ) -> None:
     """One batch after the other; each is written down before it is sent."""
     from nemocli.cli.world import world_of
 
     fingerprint = plan.terms.spec.fingerprint
     keeper = _keeper(setup, job, fingerprint, plan.terms.told)
-    past = Past(fingerprint, job.folder)
+    past = StoredPast(fingerprint, job.folder)
     try:
         async with world_of(setup) as world:
             door = await opened(plan.terms.targets[0], world)
@@ -126,15 +126,15 @@ async def _hand_over(
 
 async def _chunks(
     setup: Setup,
-    plan: Plan,
+    plan: BatchPlan,
     feed: Feed,
     remote: Remote,
     speller: Speller,
     keeper: Keeper,
     tally: Tally,
-) -> AsyncIterator[list[tuple[Asked, JsonObject]]]:
+) -> AsyncIterator[list[tuple[HandedOver, JsonObject]]]:
     """Rows in batches that the provider takes; bad ones are set aside."""
-    chunk: list[tuple[Asked, JsonObject]] = []
+    chunk: list[tuple[HandedOver, JsonObject]] = []
     size, told = 0, plan.terms.told
     model = remote.door.target.model
     async for item in feed:
@@ -153,7 +153,7 @@ async def _chunks(
                 ):
                     yield chunk
                     chunk, size = [], 0
-                chunk.append((Asked(name, item), body))
+                chunk.append((HandedOver(name, item), body))
                 size += length
         else:
             bad = item.code, item.message
@@ -161,7 +161,7 @@ async def _chunks(
             tally.bad += 1
             if tally.bad <= MOST_TOLD:
                 setup.err.warn(f"{item.where}: {bad[1]}")
-            keeper.commit(Lines(failed=(failed_line(item, *bad, (), told),)))
+            keeper.commit(WrittenLines(failed=(failed_line(item, *bad, (), told),)))
     if chunk:
         yield chunk
 
@@ -169,7 +169,7 @@ async def _chunks(
 class _Money:
     """`--max-cost` over all that is handed over; the list price bounds what is half of it."""
 
-    def __init__(self, plan: Plan, target: Target) -> None:
+    def __init__(self, plan: BatchPlan, target: Target) -> None:
         self._left = plan.cap
         self._target = target
         self._day = SystemClock().now().date()
@@ -200,12 +200,12 @@ class _Money:
 
 async def _send(
     setup: Setup,
-    plan: Plan,
-    job: Job,
+    plan: BatchPlan,
+    job: BatchJob,
     facts: dict[str, Any],
     remote: Remote,
     world: World,
-    chunk: list[tuple[Asked, JsonObject]],
+    chunk: list[tuple[HandedOver, JsonObject]],
 ) -> None:
     clock, target, told = SystemClock(), remote.door.target, plan.terms.told
     mark, now = clock.new_id(), clock.now()
@@ -257,7 +257,7 @@ class _Open:
     told: Told
 
 
-def brought(setup: Setup, job: Job, *, wait: bool = False, fetch: bool = True) -> None:
+def brought(setup: Setup, job: BatchJob, *, wait: bool = False, fetch: bool = True) -> None:
     """Look at what was handed over, and fetch what is over. Raises NemoError."""
     facts = job.remote()
     if facts is None or all(chunk["fetched"] for chunk in facts["chunks"]):
@@ -266,7 +266,7 @@ def brought(setup: Setup, job: Job, *, wait: bool = False, fetch: bool = True) -
 
 
 async def _brought(
-    setup: Setup, job: Job, facts: dict[str, Any], *, wait: bool, fetch: bool
+    setup: Setup, job: BatchJob, facts: dict[str, Any], *, wait: bool, fetch: bool
 ) -> None:
     async with _open(setup, facts) as door:
         while True:
@@ -311,7 +311,9 @@ def _groups(lines: tuple[bytes, ...]) -> Iterator[list[bytes]]:
         yield group
 
 
-async def _find(job: Job, facts: dict[str, Any], chunk: dict[str, Any], remote: Remote) -> None:
+async def _find(
+    job: BatchJob, facts: dict[str, Any], chunk: dict[str, Any], remote: Remote
+) -> None:
     """A batch of which nobody knows whether it arrived: found there, or forgotten here."""
     known = {c["id"] for c in facts["chunks"] if c["id"]}
     at = datetime.fromisoformat(chunk["at"])
@@ -336,7 +338,7 @@ async def _open(setup: Setup, facts: dict[str, Any]) -> AsyncIterator[_Open]:
         yield _Open(Remote(door, world), door.target, told)
 
 
-def _asked(job: Job, mark: str) -> dict[str, Asked]:
+def _asked(job: BatchJob, mark: str) -> dict[str, HandedOver]:
     found = {}
     for line in lines_in(job.folder / "remote-items.jsonl"):
         said = json.loads(line)
@@ -346,7 +348,7 @@ def _asked(job: Job, mark: str) -> dict[str, Asked]:
     return found
 
 
-def _keeper(setup: Setup, job: Job, fingerprint: bytes, told: Told) -> Keeper:
+def _keeper(setup: Setup, job: BatchJob, fingerprint: bytes, told: Told) -> Keeper:
     about = About(told.run_id, told.command, told.project, told.tags)
     words = Words(settled_of, attempt_of, lambda entry: UNKNOWN)
     return job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=False)

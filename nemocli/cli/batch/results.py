@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from nemocli.batch.report import COLUMNS, Result, result_of
+from nemocli.batch.table import TableShape
 from nemocli.cli.batch.table import csv_line, lines_beside, said_of, table_rows
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.text import one_line
-from nemocli.io.batch.job import Job
+from nemocli.io.batch.job import BatchJob
 from nemocli.io.batch.lines import lines_in
 
 if TYPE_CHECKING:
-    from nemocli.batch.table import Shape
     from nemocli.cli.context import Setup
 
 FORMS = ("csv", "tsv", "parquet", "jsonl")
@@ -26,7 +26,7 @@ CUT = 200
 """Characters of an answer that a table shows at most."""
 
 
-def results_of(job: Job, *, failed: bool = False) -> Iterator[Result]:
+def results_of(job: BatchJob, *, failed: bool = False) -> Iterator[Result]:
     """Every row that is over, answers first. Raises NemoError at a line that is none."""
     for path in (job.errors,) if failed else (job.out, job.errors):
         for number, line in enumerate(lines_in(path), 1):
@@ -38,7 +38,7 @@ def results_of(job: Job, *, failed: bool = False) -> Iterator[Result]:
                 ) from error
 
 
-def show(setup: Setup, job: Job, *, failed: bool, limit: int) -> None:
+def show(setup: Setup, job: BatchJob, *, failed: bool, limit: int) -> None:
     """A table of the first rows."""
     rows = results_of(job, failed=failed)
     shown = list(islice(rows, limit))
@@ -64,7 +64,7 @@ def show(setup: Setup, job: Job, *, failed: bool, limit: int) -> None:
         setup.err.dim(f"the first {limit:,}; `-n` shows more, `--to csv` writes all")
 
 
-def show_one(setup: Setup, job: Job, name: str) -> None:
+def show_one(setup: Setup, job: BatchJob, name: str) -> None:
     """One row in full, by its `custom_id` or number. Raises NemoError where it is not over."""
     for row in results_of(job):
         if row.custom_id == name or str(row.row) == name:
@@ -82,7 +82,7 @@ def show_one(setup: Setup, job: Job, name: str) -> None:
 
 
 def write_table(
-    setup: Setup, job: Job, form: str, into: str | None, *, failed: bool, raw: bool = False
+    setup: Setup, job: BatchJob, form: str, into: str | None, *, failed: bool, raw: bool = False
 ) -> None:
     """All rows as CSV, TSV, Parquet or JSON lines. A table stands beside the input, where that can
     be read again; only failed rows, and JSON lines, are what the output says."""
@@ -110,20 +110,20 @@ def write_table(
 Cells = Iterator[Sequence[object]]
 
 
-def _beside(setup: Setup, job: Job) -> tuple[Mapping[str, str], Cells] | None:
+def _beside(setup: Setup, job: BatchJob) -> tuple[Mapping[str, str], Cells] | None:
     from nemocli.cli.batch.retry import wish_of
 
     try:
         wish, folder = wish_of(job)
         rows = table_rows(job, wish, Path(folder))
-        shape = cast("Shape", next(rows))
+        shape = cast("TableShape", next(rows))
     except NemoError as error:
         setup.err.warn(said_of(error))
         return None
     return shape.columns, cast("Cells", rows)
 
 
-def _plain_rows(job: Job, *, failed: bool) -> Cells:
+def _plain_rows(job: BatchJob, *, failed: bool) -> Cells:
     for row in results_of(job, failed=failed):
         yield [
             Decimal(value) if kind == "usd" and value is not None else value
@@ -148,9 +148,9 @@ def _objects(rows: Iterator[Result]) -> Iterator[str]:
         yield json_text({name: getattr(row, name) for name in COLUMNS}) + "\n"
 
 
-def job_at(name: str) -> Job:
+def job_at(name: str) -> BatchJob:
     """The job that writes a file. Raises NemoError where there is none."""
-    job = Job(lines_beside(Path(name)))
+    job = BatchJob(lines_beside(Path(name)))
     if not job.out.exists() and job.facts() is None:
         what = f"no batch job wrote {name}"
         raise usage_error(what, "`nemocli batch ls` lists them")

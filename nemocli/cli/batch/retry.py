@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.lines import settled_of
-from nemocli.cli.batch.plan import Plan
+from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.run import run_batch
 from nemocli.cli.batch.table import table_form
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.batch.work import keeper_maker
 from nemocli.core.faults import config_error
 from nemocli.core.quantities import counted
-from nemocli.io.batch.job import Job, recovered
+from nemocli.io.batch.job import BatchJob, recovered
 from nemocli.io.batch.join import in_order, joined
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 
-def wish_of(job: Job) -> tuple[Wish, str]:
+def wish_of(job: BatchJob) -> tuple[BatchOptions, str]:
     """The command line a job was started with, and the folder it was typed in. Raises NemoError."""
     said = job.facts() or {}
-    known = {field.name for field in fields(Wish)}
+    known = {field.name for field in fields(BatchOptions)}
     given = said.get("wish")
     if not isinstance(given, dict) or not set(given) <= known or "inputs" not in given:
         raise config_error(
@@ -32,10 +32,10 @@ def wish_of(job: Job) -> tuple[Wish, str]:
             "type its `nemocli batch run` line again",
         )
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-    return Wish(**values), str(said.get("folder") or ".")
+    return BatchOptions(**values), str(said.get("folder") or ".")
 
 
-def retry(setup: Setup, job: Job, *, bad: bool, progress: str, as_json: bool) -> int:
+def retry(setup: Setup, job: BatchJob, *, bad: bool, progress: str, as_json: bool) -> int:
     """Ask the failed rows of a job again, as it was started."""
     import os
     from dataclasses import replace
@@ -52,7 +52,7 @@ def retry(setup: Setup, job: Job, *, bad: bool, progress: str, as_json: bool) ->
         wish = replace(wish, out=out)  # wherever it lies by now
     wish = replace(wish, progress=progress, json=as_json)
 
-    def prepare(plan: Plan, held: Job) -> None:
+    def prepare(plan: BatchPlan, held: BatchJob) -> None:
         recovered(keeper_maker(setup, plan, held))
         again = held.reopen(settled_of, bad=bad)
         setup.err.dim(f"{counted(again, 'row')} asked again")
@@ -66,7 +66,7 @@ def merge(setup: Setup, out: Path, parts: list[Path], *, ordered: bool) -> None:
     from nemocli.core.money import UNKNOWN
     from nemocli.io.batch.writer import About, Words
 
-    job = Job(out)
+    job = BatchJob(out)
     words = Words(settled_of, attempt_of, lambda entry: UNKNOWN)
     with job.held():
         found = joined(job, parts, setup.paths.ledger, About("", "batch merge"), words)

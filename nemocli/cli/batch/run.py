@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.cli.batch.plan import Plan, check_keys, plan_of
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.plan import BatchPlan, check_keys, plan_of
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.batch.work import worked
 from nemocli.cli.context import Setup
-from nemocli.io.batch.job import Job
+from nemocli.io.batch.job import BatchJob
 from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -22,14 +22,17 @@ MOST_RUNS = 100
 
 
 def run_batch(
-    setup: Setup, wish: Wish, *, prepare: Callable[[Plan, Job], None] | None = None
+    setup: Setup,
+    wish: BatchOptions,
+    *,
+    prepare: Callable[[BatchPlan, BatchJob], None] | None = None,
 ) -> int:
     """Ask every row that is not over; the exit code. `prepare` is called once the job is held."""
     plan = plan_of(setup, wish)
     for line in plan.notices:
         setup.err.warn(line)
     check_keys(setup, plan)
-    job = Job(plan.out)
+    job = BatchJob(plan.out)
     with job.held():
         if wish.restart:
             job.clear()
@@ -48,7 +51,7 @@ def run_batch(
         return worked(setup, wish, plan, job)
 
 
-def begin(setup: Setup, wish: Wish, plan: Plan, job: Job) -> None:
+def begin(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> None:
     """Remember what is being done."""
     facts = job.facts() or {}
     runs = [*facts.get("runs", ()), plan.terms.told.run_id][-MOST_RUNS:]

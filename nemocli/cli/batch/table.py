@@ -16,14 +16,14 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 from nemocli.batch.lines import settled_of
 from nemocli.batch.report import Result, result_of
 from nemocli.batch.rows import PROMPTS
-from nemocli.batch.table import Shape, given_in, shape_of
+from nemocli.batch.table import TableShape, given_in, shape_of
 from nemocli.core.faults import NemoError, config_error
 from nemocli.core.text import spreadsheet_safe
 from nemocli.io.batch.inputs import Inputs, inputs_of
-from nemocli.io.batch.job import Job
+from nemocli.io.batch.job import BatchJob
 
 if TYPE_CHECKING:
-    from nemocli.cli.batch.wish import Wish
+    from nemocli.cli.batch.wish import BatchOptions
     from nemocli.core.records import Record
     from nemocli.core.values import Json, JsonObject
 
@@ -45,23 +45,25 @@ def lines_beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.jsonl") if table_form(path) else path
 
 
-def write_beside(job: Job, wish: Wish, folder: Path, into: Path, form: TableForm) -> int:
+def write_beside(
+    job: BatchJob, wish: BatchOptions, folder: Path, into: Path, form: TableForm
+) -> int:
     """Write a table of a job into a file; how many rows. Raises NemoError where the input cannot be
     read again."""
     rows = table_rows(job, wish, folder)
     if form == "parquet":
         from nemocli.io.batch.parquet import write_parquet
 
-        shape = cast("Shape", next(rows))
+        shape = cast("TableShape", next(rows))
         return write_parquet(into, shape.columns, cast("Iterator[list[object]]", rows))
     from nemocli.io.files import write_lines
 
     return write_lines(into, texts(rows, form)) - 1
 
 
-def texts(rows: Iterator[Shape | list[object]], form: TableForm) -> Iterator[str]:
+def texts(rows: Iterator[TableShape | list[object]], form: TableForm) -> Iterator[str]:
     """Rows as lines of CSV or TSV, the names first."""
-    shape = cast("Shape", next(rows))
+    shape = cast("TableShape", next(rows))
     sign = "\t" if form == "tsv" else ","
     yield csv_line(list(shape.columns), sign)
     for cells in rows:
@@ -79,7 +81,9 @@ def csv_line(cells: list[object], sign: str = ",", *, raw: bool = False) -> str:
     return line.getvalue()
 
 
-def table_rows(job: Job, wish: Wish, folder: Path) -> Iterator[Shape | list[object]]:
+def table_rows(
+    job: BatchJob, wish: BatchOptions, folder: Path
+) -> Iterator[TableShape | list[object]]:
     """The shape, then the cells of every record of the input. Raises NemoError."""
     inputs = _inputs(wish, folder)
     shape = shape_of(_columns(inputs), _schema(wish, folder))
@@ -89,7 +93,7 @@ def table_rows(job: Job, wish: Wish, folder: Path) -> Iterator[Shape | list[obje
             yield shape.cells(given_in(_values(record)), answers.of(record.ordinal))
 
 
-def _inputs(wish: Wish, folder: Path) -> Inputs:
+def _inputs(wish: BatchOptions, folder: Path) -> Inputs:
     names = [name if name == "-" else str(folder / name) for name in wish.inputs]
     inputs = inputs_of(names, wish.form, delimiter=wish.delimiter, encoding=wish.encoding)
     if inputs.pipe:
@@ -97,7 +101,7 @@ def _inputs(wish: Wish, folder: Path) -> Inputs:
     return inputs
 
 
-def _schema(wish: Wish, folder: Path) -> JsonObject | None:
+def _schema(wish: BatchOptions, folder: Path) -> JsonObject | None:
     if wish.schema is None:
         return None
     from nemocli.io.json_schema import schema_argument
@@ -132,7 +136,7 @@ class _Answers:
     """Output lines by their row: 8 bytes a row are held, the lines stay on the disk. A later line
     of a row takes the place of an earlier one."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BatchJob) -> None:
         self._paths = (job.out, job.errors)
         self._places = array("q")
         self._files: list[IO[bytes]] = []

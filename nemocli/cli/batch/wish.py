@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BatchOptions:
     """The command line of `batch run`."""
 
     inputs: tuple[str, ...]

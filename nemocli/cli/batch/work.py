@@ -16,10 +16,10 @@ from nemocli.batch.progress import Tally, tally_json
 from nemocli.batch.reuse import Recall
 from nemocli.batch.runner import Shard
 from nemocli.batch.source import Feed
-from nemocli.cli.batch.plan import Plan, lanes_of, price_of
-from nemocli.cli.batch.progress import Shown
+from nemocli.cli.batch.plan import BatchPlan, lanes_of, price_of
+from nemocli.cli.batch.progress import ShownBatch
 from nemocli.cli.batch.table import table_form, write_beside
-from nemocli.cli.batch.wish import Wish
+from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
@@ -27,7 +27,7 @@ from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico
 from nemocli.io.batch.count import count_in_background
 from nemocli.io.batch.in_flight import UnderWay
-from nemocli.io.batch.job import Job, Past, recovered
+from nemocli.io.batch.job import BatchJob, StoredPast, recovered
 from nemocli.io.batch.join import in_order
 from nemocli.io.batch.results import GroupedResults
 from nemocli.io.batch.spool import Arrived
@@ -38,12 +38,12 @@ from nemocli.io.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemocli.batch.ports import Gate
+    from nemocli.batch.ports import JobGate
     from nemocli.cli.batch.progress import Watched
     from nemocli.core.records import Record
 
 
-def keeper_maker(setup: Setup, plan: Plan, job: Job) -> Callable[[], Keeper]:
+def keeper_maker(setup: Setup, plan: BatchPlan, job: BatchJob) -> Callable[[], Keeper]:
     """What opens the files of a job."""
     told = plan.terms.told
     about = About(told.run_id, told.command, told.project, told.tags)
@@ -54,11 +54,11 @@ def keeper_maker(setup: Setup, plan: Plan, job: Job) -> Callable[[], Keeper]:
 
 def worked(
     setup: Setup,
-    wish: Wish,
-    plan: Plan,
-    job: Job,
+    wish: BatchOptions,
+    plan: BatchPlan,
+    job: BatchJob,
     *,
-    gate: Gate | None = None,
+    gate: JobGate | None = None,
     beside: tuple[Path, ...] = (),
     fork: bool = True,
     report: Callable[[Tally, Fault | None], None] | None = None,
@@ -66,7 +66,7 @@ def worked(
     """Ask the rows of a plan; the exit code. `gate` is one that others share, `beside` are folders
     of other files in which rows may be over; `report` gets what is otherwise shown."""
     make = keeper_maker(setup, plan, job)
-    shown = Shown(setup, wish.progress)
+    shown = ShownBatch(setup, wish.progress)
     found = recovered(make)
     shown.recovered(found)
     clock = SystemClock()
@@ -79,7 +79,7 @@ def worked(
     setup.ledger.close()  # a connection must not be open on both sides of a fork
     keeper = kept(make, fork=fork)
     with ExitStack() as stack:
-        past = Past(plan.terms.spec.fingerprint, job.folder, *beside)
+        past = StoredPast(plan.terms.spec.fingerprint, job.folder, *beside)
         stack.callback(past.close)
         results = GroupedResults(
             keeper, UnderWay(job.under_way), Arrived(job.folder), ordered=plan.ordered
@@ -100,7 +100,13 @@ def worked(
 
 
 def ended(
-    setup: Setup, wish: Wish, out: Path, job: Job, tally: Tally, shown: Shown, fault: Fault | None
+    setup: Setup,
+    wish: BatchOptions,
+    out: Path,
+    job: BatchJob,
+    tally: Tally,
+    shown: ShownBatch,
+    fault: Fault | None,
 ) -> int:
     """Say how it ended; the exit code."""
     code = _code(tally, fault)
@@ -116,7 +122,7 @@ def ended(
     return code
 
 
-def _table(setup: Setup, wish: Wish, job: Job, shown: Shown) -> None:
+def _table(setup: Setup, wish: BatchOptions, job: BatchJob, shown: ShownBatch) -> None:
     """The table that was asked for by the name of the output, as far as the job is."""
     into = Path(wish.out)
     form = table_form(into)
@@ -136,7 +142,7 @@ def _code(tally: Tally, fault: Fault | None) -> int:
     return ExitCode.BATCH_FAILURES if tally.failed + tally.bad else ExitCode.OK
 
 
-def spent_so_far(setup: Setup, job: Job, plan: Plan) -> Pico:
+def spent_so_far(setup: Setup, job: BatchJob, plan: BatchPlan) -> Pico:
     """What earlier runs of the job came to, in pico-USD: its cap holds over all of them."""
     from nemocli.cost.calls import Where
 
@@ -149,7 +155,7 @@ def spent_so_far(setup: Setup, job: Job, plan: Plan) -> Pico:
     return Pico(spent)
 
 
-def _recall(setup: Setup, wish: Wish, job: Job, stack: ExitStack) -> Recall | None:
+def _recall(setup: Setup, wish: BatchOptions, job: BatchJob, stack: ExitStack) -> Recall | None:
     if not (wish.cache or wish.cache_any or wish.dedupe):
         return None
     from nemocli.io.batch.answer_cache import StoredAnswers
@@ -164,14 +170,14 @@ def _recall(setup: Setup, wish: Wish, job: Job, stack: ExitStack) -> Recall | No
 
 async def _run(
     setup: Setup,
-    plan: Plan,
-    past: Past,
+    plan: BatchPlan,
+    past: StoredPast,
     results: GroupedResults,
     tally: Tally,
-    shown: Shown,
+    shown: ShownBatch,
     gate: Any,
     recall: Recall | None,
-    job: Job,
+    job: BatchJob,
 ) -> Fault | None:
     import gc
 
@@ -221,7 +227,7 @@ async def _run(
         await results.close()
 
 
-def _records(plan: Plan) -> Iterable[Record] | AsyncIterable[Record]:
+def _records(plan: BatchPlan) -> Iterable[Record] | AsyncIterable[Record]:
     if not plan.inputs.pipe:
         return plan.inputs
     from nemocli.io.batch.pipe import Piped

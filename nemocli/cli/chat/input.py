@@ -28,7 +28,7 @@ PASTE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class TabNames:
     """What Tab offers behind a command."""
 
     providers: Callable[[], Iterable[str]]
@@ -54,7 +54,7 @@ class PrivateHistory(FileHistory):
 class SlashCompleter(Completer):
     """Commands, and what may follow them."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: TabNames) -> None:
         self._names = names
         self._paths = PathCompleter(expanduser=True)
 
@@ -112,13 +112,13 @@ def key_bindings() -> KeyBindings:
     return keys
 
 
-class Line:
+class InputLine:
     """Asks for one message after another."""
 
     def __init__(
         self,
         history: Path | None,
-        names: Names,
+        names: TabNames,
         status: Callable[[], str],
         *,
         vi: bool = False,

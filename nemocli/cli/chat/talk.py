@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.chat.session import Turn, context_tokens
 from nemocli.cli.ask.receipt import receipt, usd
-from nemocli.cli.chat.input import Line, Names
+from nemocli.cli.chat.input import InputLine, TabNames
 from nemocli.cli.chat.render import Painter
 from nemocli.cli.terminal.streams import screen_size
 from nemocli.core.events import Event
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nemocli.cli.chat.options import ChatOptions
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
-    from nemocli.engine.agent import Outcome
+    from nemocli.engine.agent import LoopOutcome
 
 TICK_S = 0.5
 FULL = 0.85
@@ -49,13 +49,13 @@ class Talk:
         self.last_line = ""
         self.approvals: dict[str, str] = {}
         self._rich = setup.env.get("TERM") not in (None, "", "dumb")
-        names = Names(
+        names = TabNames(
             lambda: setup.catalogue.providers,
             lambda: [*setup.catalogue.cards, conversation.asking_how.model],
         )
         history = setup.paths.state / "chat-history" if wish.log else None
         self.below = self.status
-        self._line = Line(
+        self._line = InputLine(
             history, names, self._below_line, vi=wish.vi, colour=setup.terminal.colour_out
         )
 
@@ -108,7 +108,7 @@ class Talk:
         painter = self.painter()
         self._painter = painter
         began = self.world.clock.monotonic()
-        outcome: Outcome | None = None
+        outcome: LoopOutcome | None = None
         ticking = asyncio.create_task(_ticking(painter))
         fault: Fault | None = None
         try:
@@ -138,7 +138,7 @@ class Talk:
         """Something else is printed in the middle of an answer."""
         self._painter.end()
 
-    def _tell(self, outcome: Outcome | None, fault: Fault | None, total_s: float) -> None:
+    def _tell(self, outcome: LoopOutcome | None, fault: Fault | None, total_s: float) -> None:
         """The receipt, and what went wrong."""
         if outcome is not None and outcome.answers:
             last = outcome.answers[-1]

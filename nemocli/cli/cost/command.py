@@ -72,9 +72,9 @@ def cost(
 ) -> None:
     """Totals by provider and model. A call whose price nobody knows is counted, never as 0."""
     if ctx.invoked_subcommand is None:
-        from nemocli.cli.cost.summary import Asked, show_summary
+        from nemocli.cli.cost.summary import SummaryOptions, show_summary
 
-        asked = Asked(since, until, tuple(by or ()), provider, model, project, tag, tz)
+        asked = SummaryOptions(since, until, tuple(by or ()), provider, model, project, tag, tz)
         show_summary(ctx.obj, asked, csv=csv, json=json)
 
 
@@ -93,9 +93,9 @@ def summary(
     json: options.Json = False,
 ) -> None:
     """Totals by provider and model (what `nemocli cost` alone shows)."""
-    from nemocli.cli.cost.summary import Asked, show_summary
+    from nemocli.cli.cost.summary import SummaryOptions, show_summary
 
-    asked = Asked(since, until, tuple(by or ()), provider, model, project, tag, tz)
+    asked = SummaryOptions(since, until, tuple(by or ()), provider, model, project, tag, tz)
     show_summary(ctx.obj, asked, csv=csv, json=json)
 
 
@@ -173,9 +173,9 @@ def report(
     tz: Zone = None,
 ) -> None:
     """An HTML page with plots, whole in itself: nothing in it is fetched from anywhere."""
-    from nemocli.cli.cost.summary import Asked, write_report
+    from nemocli.cli.cost.summary import SummaryOptions, write_report
 
-    write_report(ctx.obj, Asked(since=since, until=until, zone=tz), out)
+    write_report(ctx.obj, SummaryOptions(since=since, until=until, zone=tz), out)
 
 
 @app.command(epilog=examples("nemocli cost reconcile --since 7d"))

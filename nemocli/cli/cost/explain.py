@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nemocli.core.money import Price
     from nemocli.core.ports import Entry
-    from nemocli.cost.calls import Row
+    from nemocli.cost.calls import CallRow
 
 
 MOST_SHOWN = 5
@@ -63,7 +63,7 @@ def held_on(rows: list[Price], day: date) -> list[Price]:
     return [p for p in holding(rows, day) if not p.free]
 
 
-def _meant(setup: Setup, call: str) -> list[Row]:
+def _meant(setup: Setup, call: str) -> list[CallRow]:
     if not setup.paths.ledger.exists():
         raise usage_error("the ledger is empty", '`nemocli ask "a question"` makes a first call')
     found = setup.ledger.find(call)

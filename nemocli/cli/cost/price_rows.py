@@ -11,7 +11,7 @@ from nemocli.cli.cost.summary import day_named
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.moments import utc_text
 from nemocli.core.money import Price
-from nemocli.cost.prices import Judged, holding, judged, price_from, price_json
+from nemocli.cost.prices import JudgedPrice, holding, judged, price_from, price_json
 
 if TYPE_CHECKING:
     from nemocli.core.card import ModelCard
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nemocli.core.ports import World
     from nemocli.core.provider import Provider
     from nemocli.core.values import Json
-    from nemocli.engine.pricing import Found, Unlisted
+    from nemocli.engine.pricing import ListedPrice, Unlisted
 
 
 def show_prices(
@@ -84,13 +84,13 @@ def show_prices(
 def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: bool) -> None:
     """Ask, judge, keep what is news. Raises the first failure where nobody could be asked."""
     from nemocli.cli.event_loop import run_async
-    from nemocli.engine.pricing import Found
+    from nemocli.engine.pricing import ListedPrice
 
     if setup.offline:
         raise config_error("prices cannot be asked for offline", "leave `--offline` out")
     asked = _asked(setup, names)
     cards = [card for card in setup.catalogue.cards.values() if card.offers]
-    found: list[Found] = []
+    found: list[ListedPrice] = []
     failed: list[Fault] = []
     for answer in run_async(lambda: _all_listed(setup, asked, cards)):
         if isinstance(answer, Fault):
@@ -98,7 +98,7 @@ def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: 
             setup.err.warn(answer.message)
             continue
         for row in answer:
-            if isinstance(row, Found):
+            if isinstance(row, ListedPrice):
                 found.append(row)
             elif setup.globals.verbose:
                 setup.err.dim(f"{row.seller} {row.id}: {row.why}")
@@ -151,7 +151,7 @@ def set_price(
 
 async def _all_listed(
     setup: Setup, asked: list[Provider], cards: list[ModelCard]
-) -> list[list[Found | Unlisted] | Fault]:
+) -> list[list[ListedPrice | Unlisted] | Fault]:
     from nemocli.cli.world import world_of
 
     async with world_of(setup) as world:
@@ -160,7 +160,7 @@ async def _all_listed(
 
 async def _listed(
     provider: Provider, cards: list[ModelCard], world: World
-) -> list[Found | Unlisted] | Fault:
+) -> list[ListedPrice | Unlisted] | Fault:
     from nemocli.engine.pricing import listed_prices
 
     try:
@@ -169,7 +169,7 @@ async def _listed(
         return error.fault.at(provider.name)
 
 
-def _from_package(setup: Setup, cards: list[ModelCard]) -> list[Judged]:
+def _from_package(setup: Setup, cards: list[ModelCard]) -> list[JudgedPrice]:
     """Rows of the installed table that no row here is as good as."""
     from nemocli.io.profiles.genai_prices import bundled_prices, installed
 
@@ -190,7 +190,7 @@ def _asked(setup: Setup, names: tuple[str, ...]) -> list[Provider]:
 
 
 def _said(
-    setup: Setup, verdicts: list[Judged], failed: list[Fault], *, dry_run: bool, json: bool
+    setup: Setup, verdicts: list[JudgedPrice], failed: list[Fault], *, dry_run: bool, json: bool
 ) -> None:
     unchanged = sum(j.verdict == "unchanged" for j in verdicts)
     if json:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nemocli.core.plan import Target
     from nemocli.core.ports import Entry, World
     from nemocli.core.provider import Provider
-    from nemocli.cost.calls import Row
-    from nemocli.cost.reconciled import Compared
+    from nemocli.cost.calls import CallRow
+    from nemocli.cost.reconciled import Reconciliation
 
 AT_ONCE = 8
 """Questions under way to one seller."""
@@ -63,15 +63,15 @@ def reconcile(
 
 async def _settled(
     setup: Setup, begin: datetime, end: datetime, name: str | None, *, everything: bool
-) -> Compared:
+) -> Reconciliation:
     from nemocli.cli.world import world_of
-    from nemocli.cost.reconciled import Compared
+    from nemocli.cost.reconciled import Reconciliation
 
-    result = Compared()
+    result = Reconciliation()
     if not setup.paths.ledger.exists():
         return result
     setup.ledger.adopt_orphans(datetime.now(UTC))
-    asked: list[tuple[Row, Provider]] = []
+    asked: list[tuple[CallRow, Provider]] = []
     for row in setup.ledger.rows(begin, end, Where(provider=name)):
         if "differs_from_table" in row.entry.cost.flags:
             result.odd.append(row)
@@ -90,7 +90,7 @@ async def _settled(
 
 
 async def _one(
-    row: Row, seller: Provider, world: World, gate: asyncio.Semaphore, result: Compared
+    row: CallRow, seller: Provider, world: World, gate: asyncio.Semaphore, result: Reconciliation
 ) -> None:
     from nemocli.engine.settle import settle
 

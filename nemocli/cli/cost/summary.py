@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SummaryOptions:
     """What was typed: a period, what lines are for, and which calls are meant."""
 
     since: str | None = None
@@ -29,7 +29,7 @@ class Asked:
     zone: str | None = None
 
 
-def show_summary(setup: Setup, asked: Asked, *, csv: bool, json: bool) -> None:
+def show_summary(setup: Setup, asked: SummaryOptions, *, csv: bool, json: bool) -> None:
     """Sums of the calls that are meant, as a table, CSV or JSON."""
     from nemocli.cost.summary_data import summary_csv, summary_json
     from nemocli.cost.summary_lines import summary_lines
@@ -48,7 +48,7 @@ def show_summary(setup: Setup, asked: Asked, *, csv: bool, json: bool) -> None:
                 setup.out.line(line)
 
 
-def summary_of(setup: Setup, asked: Asked) -> Summary:
+def summary_of(setup: Setup, asked: SummaryOptions) -> Summary:
     """Read from the ledger, which stays as it is; nothing is made where there is none."""
     from nemocli.cost.summary import summarise
 
@@ -85,7 +85,7 @@ def dimensions(names: tuple[str, ...]) -> tuple[Dimension, ...] | None:
     return check_dimensions([part for name in names for part in name.split(",") if part])
 
 
-def where_of(asked: Asked) -> Where:
+def where_of(asked: SummaryOptions) -> Where:
     """Which calls are meant; a project is a folder."""
     from pathlib import Path
 
@@ -96,7 +96,7 @@ def where_of(asked: Asked) -> Where:
 
 
 def _unseen(
-    setup: Setup, asked: Asked, by: tuple[Dimension, ...] | None, begin: datetime | None
+    setup: Setup, asked: SummaryOptions, by: tuple[Dimension, ...] | None, begin: datetime | None
 ) -> int:
     """Calls that are in no sum of single calls, because only rollups remember them."""
     from nemocli.io.ledger.sums import SINGLE
@@ -110,7 +110,7 @@ def _unseen(
 SPARK_DAYS = 30
 
 
-def _spark(setup: Setup, asked: Asked, found: Summary) -> list[str]:
+def _spark(setup: Setup, asked: SummaryOptions, found: Summary) -> list[str]:
     """Each day's cost as a mark, for the last days of the period."""
     from nemocli.cost.summary import summarise
     from nemocli.cost.summary_lines import sparkline
@@ -132,7 +132,7 @@ def _spark(setup: Setup, asked: Asked, found: Summary) -> list[str]:
     return [f"{names[0]} {line} {names[-1]}"]
 
 
-def write_report(setup: Setup, asked: Asked, out: str) -> None:
+def write_report(setup: Setup, asked: SummaryOptions, out: str) -> None:
     """The page, to a file or stdout."""
     from pathlib import Path
 
@@ -148,7 +148,9 @@ def write_report(setup: Setup, asked: Asked, out: str) -> None:
         ("status",),
     )
     found = {
-        by: summary_of(setup, Asked(since=asked.since, until=asked.until, by=by, zone=asked.zone))
+        by: summary_of(
+            setup, SummaryOptions(since=asked.since, until=asked.until, by=by, zone=asked.zone)
+        )
         for by in views
     }
     text = page(found, datetime.now(UTC))

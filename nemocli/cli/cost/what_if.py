@@ -30,7 +30,7 @@ def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     from nemocli.cli.cost.gpu import gpus_of, hourly
     from nemocli.cli.cost.summary import moment
     from nemocli.cost.what_if import (
-        Gpus,
+        OwnGpus,
         own_gpus,
         paths_for,
         traffic_of,
@@ -56,7 +56,7 @@ def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     traffic = traffic_of(model, [t for t in totals if t.model == model], hours)
     paths = paths_for(traffic, held_on(prices_of(setup, model, ""), end.date()))
     speed, measured = _speed(setup, asked.speed, model, begin, end)
-    gpus = Gpus(count, gpu, rate, source, speed, measured, asked.utilisation)
+    gpus = OwnGpus(count, gpu, rate, source, speed, measured, asked.utilisation)
     own = own_gpus(traffic, gpus, paths[0].pico if paths else None)
     setup.ledger.close()
     if json:

@@ -14,7 +14,7 @@ from nemocli.eval.metrics import ArmSummary, summary_of
 from nemocli.eval.plan import Slot
 from nemocli.eval.report import RunFacts, arm_json, report, verdict_json
 from nemocli.eval.task import instance
-from nemocli.eval.verdict import Policy, Verdict, decide
+from nemocli.eval.verdict import Verdict, VerdictPolicy, decide
 from nemocli.io.eval.runs import results_of, run_at
 from nemocli.io.eval.suite import is_suite
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EXITS = {"ADOPT": 0, "REJECT": 11, "MARGINAL": 12, "INVALID": 13}
 
 
-class Judged:
+class JudgedRun:
     """A run with all that is worked out from it."""
 
     def __init__(self, folder: Path, look: int = 1) -> None:
@@ -64,15 +64,15 @@ class Judged:
         roles = self.manifest.get("roles") or {}
         return {t: ms for t, ms in self.results[arm].items() if roles.get(t) != "control"}
 
-    def _policy(self) -> tuple[Policy, list[str]]:
+    def _policy(self) -> tuple[VerdictPolicy, list[str]]:
         """The suite's policy, and why the run is invalid where it was changed since."""
         suite = self.run.folder.parent.parent
         if not is_suite(suite):
-            return Policy(), []
+            return VerdictPolicy(), []
         try:
             found = suite_at(suite, suite)
         except NemoError as error:
-            return Policy(), [f"the suite cannot be read: {error.fault.message}"]
+            return VerdictPolicy(), [f"the suite cannot be read: {error.fault.message}"]
         if found.policy_digest != self.manifest["policy_digest"]:
             return found.policy, ["the policy was changed after the run began"]
         return found.policy, []
@@ -80,7 +80,7 @@ class Judged:
 
 def decide_run(setup: Setup, folder: Path, look: int, *, as_json: bool) -> int:
     """The verdict; the exit code that goes with it."""
-    found = Judged(folder, look)
+    found = JudgedRun(folder, look)
     verdict = found.verdict
     if verdict is None:
         raise usage_error("one arm cannot be compared", "`eval run` takes two `--arm`")
@@ -105,7 +105,7 @@ def decide_run(setup: Setup, folder: Path, look: int, *, as_json: bool) -> int:
 
 def report_run(setup: Setup, folder: Path, out: str | None, *, html: bool) -> None:
     """The report as Markdown, or as a page where that is asked for or the file's name says so."""
-    found = Judged(folder)
+    found = JudgedRun(folder)
     html = html or (out is not None and out.lower().endswith((".html", ".htm")))
     facts = found.facts(" --html -o report.html" if html else "")
     if html:
@@ -123,7 +123,7 @@ def report_run(setup: Setup, folder: Path, out: str | None, *, html: bool) -> No
     setup.err.dim(f"written to {out}")
 
 
-def _stories(found: Judged) -> Iterator[Story]:
+def _stories(found: JudgedRun) -> Iterator[Story]:
     """Attempts worth reading first: of each task and arm one that failed and one that did not, then
     the others."""
     from nemocli.eval.page import Story
@@ -237,7 +237,7 @@ def regrade_run(setup: Setup, folder: Path, *, as_json: bool) -> None:
 
 def plan_run(setup: Setup, folder: Path, *, as_json: bool) -> None:
     """What a pilot says about the size of the run that settles it."""
-    found = Judged(folder)
+    found = JudgedRun(folder)
     if found.verdict is None:
         raise usage_error("one arm cannot be compared", "`eval run` takes two `--arm`")
     needs: dict[str, Any] = dict(found.verdict.needs)

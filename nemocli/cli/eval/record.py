@@ -15,13 +15,13 @@ from nemocli.core.money import Pico, usd_short, usd_text
 from nemocli.eval.judge import Measures
 from nemocli.eval.plan import Slot
 from nemocli.eval.task import digest_of
-from nemocli.eval.verdict import Policy
+from nemocli.eval.verdict import VerdictPolicy
 from nemocli.io.clock import SystemClock
 from nemocli.io.eval.runs import Run
 from nemocli.io.eval.suite import is_suite, load_suite
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.recorder import recorded
-from nemocli.serve.attempt import UNKNOWN, Seen, seen_in, told
+from nemocli.serve.attempt import UNKNOWN, SeenOnWire, seen_in, told
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def recorded_run(
         else {
             "suite": folder.resolve().name,
             "suite_digest": DIGEST,
-            "policy_digest": policy.policy_digest if policy else digest_of(asdict(Policy())),
+            "policy_digest": policy.policy_digest if policy else digest_of(asdict(VerdictPolicy())),
             "recorded": True,
             "tasks": {},
             "families": {},
@@ -164,7 +164,7 @@ def _checked(setup: Setup, wish: RecordOptions) -> int:
     return done.returncode
 
 
-def _measures(ran: Ran, found: Seen, check: int | None) -> Measures:
+def _measures(ran: Ran, found: SeenOnWire, check: int | None) -> Measures:
     cls, why = _class(ran, found, check)
     return Measures(
         cls,
@@ -187,7 +187,7 @@ def _measures(ran: Ran, found: Seen, check: int | None) -> Measures:
     )
 
 
-def _class(ran: Ran, found: Seen, check: int | None) -> tuple[AttemptClass, str]:
+def _class(ran: Ran, found: SeenOnWire, check: int | None) -> tuple[AttemptClass, str]:
     if not found.events:
         return "harness", "no call went through the gateway: is the agent pointed at it?"
     if ran.late:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.cli.eval.decide import Judged
+from nemocli.cli.eval.decide import JudgedRun
 from nemocli.cli.eval.options import ArmCell, EvalOptions
 from nemocli.cli.eval.run import made_run
 from nemocli.cli.eval.suites import suite_at
@@ -251,10 +251,10 @@ def day3(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     cells = (frozen_cell(folder),)
     wish = run_wish(options, arms, epochs=options.pilot_epochs)
     pilot = step_run(setup, stage, "pilot", folder, wish, cells=cells)
-    needs = Judged(pilot.folder).verdict
+    needs = JudgedRun(pilot.folder).verdict
     wish = run_wish(options, arms, epochs=options.epochs or suite.epochs)
     main = step_run(setup, stage, "main", folder, wish, cells=cells)
-    found = Judged(main.folder)
+    found = JudgedRun(main.folder)
     assert found.verdict is not None
     gate = gate_2(found.verdict, str(main.folder))
     said = {

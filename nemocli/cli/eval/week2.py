@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.choice import chosen
-from nemocli.cli.eval.decide import Judged
+from nemocli.cli.eval.decide import JudgedRun
 from nemocli.cli.eval.stages import (
     GATE_EXIT,
     Stage,
@@ -19,12 +19,12 @@ from nemocli.cli.eval.stages import (
     tell_gate,
 )
 from nemocli.cli.nim.bench import Bench, BenchOptions, swept
-from nemocli.cli.nim.workload import Wish, Workload, from_run
+from nemocli.cli.nim.workload import BenchRequest, Workload, from_run
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import pico_from_usd, usd_text
 from nemocli.eval.metrics import summary_of
-from nemocli.eval.stages import Serving, gate_3, gate_json, parity, serving_of
+from nemocli.eval.stages import ServedTasks, gate_3, gate_json, parity, serving_of
 from nemocli.nim.bench import Point, knee, limits_of, most_within, point_json
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def week2(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -
         )
     hour = _gpu_hour(options)
     limits = limits_of(options.slo)
-    earlier = Judged(Path(before))
+    earlier = JudgedRun(Path(before))
     stage = Stage(folder, "week2")
     epochs = options.epochs or int(earlier.manifest["epochs"])
     wish = run_wish(options, (f"candidate={options.candidate}",), epochs=epochs)
@@ -104,7 +104,7 @@ def _load(setup: Setup, stage: Stage, run: Path, options: StageOptions) -> dict[
         return known
     provider, _, model = options.candidate.partition(":")
     target = chosen(setup, [provider], model or None).targets[0]
-    workload = from_run(Wish(model or target.name, TOKENS, None, {}), run)
+    workload = from_run(BenchRequest(model or target.name, TOKENS, None, {}), run)
     wish = BenchOptions(sweep=options.sweep or "", slo=options.slo, gpus=options.gpus)
     setup.err.dim("load:")
     found = swept(setup, wish, workload, target)
@@ -140,7 +140,7 @@ def _serving(
     now: Results,
     then: Results,
     hour: Decimal | None,
-) -> Serving | None:
+) -> ServedTasks | None:
     """At the largest load within the limits; without limits at the fastest."""
     points = load["points"]
     if not points:
@@ -161,7 +161,7 @@ def _serving(
     )
 
 
-def _serving_json(serving: Serving) -> dict[str, Any]:
+def _serving_json(serving: ServedTasks) -> dict[str, Any]:
     usd = serving.usd_per_completed
     return {
         "concurrency": serving.at_once,
@@ -172,7 +172,7 @@ def _serving_json(serving: Serving) -> dict[str, Any]:
     }
 
 
-def _show_load(setup: Setup, load: dict[str, Any], serving: Serving | None) -> None:
+def _show_load(setup: Setup, load: dict[str, Any], serving: ServedTasks | None) -> None:
     width = setup.terminal.width if setup.terminal.stdout else None
     heads = ("AT ONCE", "REQUESTS", "FAILED", "TTFT p50", "E2E p50", "TOKENS/S", "GOOD")
     rows = [

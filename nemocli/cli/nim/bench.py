@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nemocli.cli.choice import chosen
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.nim.workload import (
-    Wish,
+    BenchRequest,
     Workload,
     from_invented,
     from_prompts,
@@ -95,7 +95,7 @@ def bench(setup: Setup, wish: BenchOptions, *, as_json: bool) -> int:
     names = list(wish.providers) or ["nim"]
     target = chosen(setup, names, setup.settings.text("model")).targets[0]
     effort = effort_of(setup.settings.text("reasoning"))
-    asked = Wish(wish.model or target.name, wish.max_tokens, effort, fields)
+    asked = BenchRequest(wish.model or target.name, wish.max_tokens, effort, fields)
     workload = _workload(wish, asked)
     if wish.export is not None:
         return _export(setup, Path(wish.export), workload, target)
@@ -111,7 +111,7 @@ def swept(setup: Setup, wish: BenchOptions, workload: Workload, target: Target) 
     return found
 
 
-def _workload(wish: BenchOptions, asked: Wish) -> Workload:
+def _workload(wish: BenchOptions, asked: BenchRequest) -> Workload:
     if wish.prompts is not None and wish.run is not None:
         raise usage_error("--prompts and --run are two workloads", "name one of them")
     if wish.prompts is not None:

@@ -20,7 +20,7 @@ ROLES = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BenchRequest:
     """What every request has in common."""
 
     model: str
@@ -49,13 +49,13 @@ class Workload:
     known: tuple[Session, ...] = ()
 
 
-def from_invented(wish: Wish, tokens: int) -> Workload:
+def from_invented(wish: BenchRequest, tokens: int) -> Workload:
     """Prompts of one length, each unlike any other."""
     made = ((wish.request([Message("user", invented(tokens, seed))]),) for seed in count(1))
     return Workload(f"invented prompts of about {tokens:,} tokens", made)
 
 
-def from_prompts(wish: Wish, file: Path) -> Workload:
+def from_prompts(wish: BenchRequest, file: Path) -> Workload:
     """Lines of text, or JSON Lines with `prompt`, `messages` or a batch row's `body`. Raises
     NemoError naming file and line."""
     text = read_text(file)
@@ -94,7 +94,7 @@ def _messages(line: str, where: str) -> list[Message]:
     return messages
 
 
-def from_run(wish: Wish, folder: Path) -> Workload:
+def from_run(wish: BenchRequest, folder: Path) -> Workload:
     """The attempts of a recorded evaluation: each turn as it was asked, history and tools with it.
     Raises NemoError."""
     from nemocli.io.eval.runs import run_at

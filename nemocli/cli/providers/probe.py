@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import keyed
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.providers.probe_report import ALIVE, Probe, show, sum_text
+from nemocli.cli.providers.probe_report import ALIVE, PathProbe, show, sum_text
 from nemocli.cli.providers.provider_facts import today
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Fold, Reasoning, Text, ToolCallPart
@@ -95,10 +95,10 @@ def _quietly(setup: Setup, name: str, model: str | None) -> Target | None:
 
 async def _probed(
     setup: Setup, targets: Sequence[Target], command: str, *, deep: bool
-) -> list[Probe]:
+) -> list[PathProbe]:
     from nemocli.cli.world import world_of
 
-    probes: list[Probe] = []
+    probes: list[PathProbe] = []
     cap = setup.settings.amount("max_cost_usd")
     budget = RunBudget(pico_from_usd(cap)) if cap is not None else None
     async with world_of(setup) as world:
@@ -107,7 +107,7 @@ async def _probed(
             setup.err.dim(
                 f"asking {target.provider.name} {target.model or target.name}{_so(probes)}"
             )
-            probe = Probe(target)
+            probe = PathProbe(target)
             probes.append(probe)
             try:
                 await _first(probe, caller)
@@ -122,18 +122,18 @@ async def _probed(
     return probes
 
 
-def _so(probes: list[Probe]) -> str:
+def _so(probes: list[PathProbe]) -> str:
     """What those before came to."""
     entries = [entry for probe in probes for entry in probe.entries]
     return f" ({sum_text(entries)} so far)" if entries else ""
 
 
-async def _first(probe: Probe, caller: _Caller) -> None:
+async def _first(probe: PathProbe, caller: _Caller) -> None:
     answer = await caller.ask(probe, "Reply with the word ready.")
     probe.target, probe.fault, probe.asked = answer.target, answer.fault, True
 
 
-async def _deeper(probe: Probe, caller: _Caller) -> None:
+async def _deeper(probe: PathProbe, caller: _Caller) -> None:
     """Each check is one call."""
     checks, sum_ = probe.checks, "What is 17 times 23?"
     try:
@@ -178,7 +178,7 @@ def _fits(text: str) -> bool:
 
 async def _shows(
     caller: _Caller,
-    probe: Probe,
+    probe: PathProbe,
     prompt: str,
     found: Callable[[Fold], bool],
     *,
@@ -210,7 +210,7 @@ class _Caller:
 
     async def ask(
         self,
-        probe: Probe,
+        probe: PathProbe,
         prompt: str,
         effort: Effort | None = None,
         tools: tuple[ToolSpec, ...] = (),

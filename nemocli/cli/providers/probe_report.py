@@ -25,7 +25,7 @@ CHECKS = ("streaming", "reasoning", "reasoning_off", "tools", "json_schema")
 
 
 @dataclass(slots=True)
-class Probe:
+class PathProbe:
     """What calls to one target showed; a check that could not be made is None. `stopped` is the
     budget's end, `pieces` the most parts in which a reply came."""
 
@@ -48,7 +48,7 @@ class Probe:
         return self.stopped if self.alive else self.fault or self.stopped
 
 
-def show(setup: Setup, probes: list[Probe], *, deep: bool) -> int:
+def show(setup: Setup, probes: list[PathProbe], *, deep: bool) -> int:
     """Print them; the exit code is the largest of the failures."""
     if setup.json:
         setup.out.json([_json(p) for p in probes])
@@ -66,7 +66,7 @@ def show(setup: Setup, probes: list[Probe], *, deep: bool) -> int:
     return worst.exit_code if worst is not None else ExitCode.OK
 
 
-def _row(probe: Probe, *, deep: bool) -> list[str]:
+def _row(probe: PathProbe, *, deep: bool) -> list[str]:
     first = probe.entries[0] if probe.entries else None
     ttft = f"{first.ttft_s:.2f} s" if first is not None and first.ttft_s is not None else "-"
     said = "yes" if probe.alive else str(probe.failure.kind if probe.failure else "no")
@@ -90,7 +90,7 @@ def _sum(entries: Sequence[Entry]) -> int | None:
     return None if None in sums else sum(s for s in sums if s is not None)
 
 
-def _json(probe: Probe) -> dict[str, Json]:
+def _json(probe: PathProbe) -> dict[str, Json]:
     first = probe.entries[0] if probe.entries else None
     fault = probe.failure or probe.fault
     said: dict[str, Json] = {

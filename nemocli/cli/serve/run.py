@@ -24,7 +24,7 @@ from nemocli.engine.waiting import stopped
 from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import shipped_folder
 from nemocli.io.serve.agents import Agents, agents_in
-from nemocli.io.serve.gateway import Gateway, Paths
+from nemocli.io.serve.gateway import Gateway, ModelPaths
 from nemocli.io.serve.keys import holders_in, new_key
 from nemocli.io.serve.recorder import Recorder, recorded
 from nemocli.io.serve.server import bound, listening
@@ -149,14 +149,14 @@ def _holders(wish: ServeOptions) -> dict[str, Holder]:
     return {} if wish.keys is None else holders_in(Path(wish.keys).expanduser())
 
 
-def _paths(routes: Routes | None, script: Script | None) -> Paths:
+def _paths(routes: Routes | None, script: Script | None) -> ModelPaths:
     if routes is not None:
-        return Paths(routes.plan_of, routes.models())
+        return ModelPaths(routes.plan_of, routes.models())
 
     def nowhere(model: str) -> tuple[Plan, str | None]:
         raise usage_error(f"a recording answers here, not {model}")
 
-    return Paths(nowhere, script.models if script is not None else ())
+    return ModelPaths(nowhere, script.models if script is not None else ())
 
 
 def recording_at(setup: Setup, name: str) -> Path:

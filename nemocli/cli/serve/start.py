@@ -19,7 +19,7 @@ from nemocli.io.clock import SystemClock
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.agents import prepare
 from nemocli.serve.agents import Address, Agent, AgentError, Start, started
-from nemocli.serve.tally import Tally
+from nemocli.serve.tally import GatewayTally
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -55,7 +55,7 @@ class Ran:
 
     code: int
     name: str
-    tally: Tally
+    tally: GatewayTally
     seconds: float
     late: bool = False
 

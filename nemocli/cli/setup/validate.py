@@ -23,14 +23,14 @@ _HELD = "settings as they hold here, environment included"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ValidatedFile:
     """One thing that was looked at, and what is wrong with it."""
 
     what: str
     problems: tuple[Fault, ...] = ()
 
 
-def everything(setup: Setup) -> Iterator[Looked]:
+def everything(setup: Setup) -> Iterator[ValidatedFile]:
     """The user's settings, the project's, then all profiles and what the settings name of them.
     Nothing stops at the first problem: a broken settings file hides no broken profile."""
     schemas = shipped_folder() / "schemas"
@@ -45,17 +45,17 @@ def everything(setup: Setup) -> Iterator[Looked]:
     loaded = catalogue(ProfileFolders(shipped_folder(), setup.paths.profiles, own))
     known = loaded.catalogue
     profiles = f"{len(known.providers)} providers, {len(known.cards)} models"
-    yield Looked(profiles, tuple(loaded.broken.values()))
+    yield ValidatedFile(profiles, tuple(loaded.broken.values()))
     try:
         settings = setup.settings
     except NemoError as error:
         # A variable of the environment; what the files say is known by now.
-        yield Looked(_HELD, (error.fault,))
+        yield ValidatedFile(_HELD, (error.fault,))
     else:
-        yield Looked(_HELD, tuple(_unknown_names(settings, known)))
+        yield ValidatedFile(_HELD, tuple(_unknown_names(settings, known)))
 
 
-def named(setup: Setup, files: list[str]) -> Iterator[Looked]:
+def named(setup: Setup, files: list[str]) -> Iterator[ValidatedFile]:
     """The files the user names: settings, or profiles as if they were the user's own."""
     folders = ProfileFolders(shipped_folder(), setup.paths.profiles)
     others = profile_files(folders)
@@ -63,9 +63,9 @@ def named(setup: Setup, files: list[str]) -> Iterator[Looked]:
         yield _one(Path(file).expanduser(), folders.shipped / "schemas", others)
 
 
-def _one(file: Path, schemas: Path, others: Iterable[File] = ()) -> Looked:
+def _one(file: Path, schemas: Path, others: Iterable[File] = ()) -> ValidatedFile:
     fault = problem_in(file, schemas, others)
-    return Looked(str(file), () if fault is None else (fault,))
+    return ValidatedFile(str(file), () if fault is None else (fault,))
 
 
 def _unknown_names(settings: Settings, known: Catalogue) -> Iterator[Fault]:

@@ -96,11 +96,11 @@ def plan(
         run_program_plan(ctx.obj, held, local_dir, json=json)
         return
     from nemocli.cli.weights.plan import run_plan
-    from nemocli.cli.weights.pull import Wish
+    from nemocli.cli.weights.pull import PullOptions
     from nemocli.weights.names import meant
 
     named = meant(ctx.obj.catalogue, repo, precision and precision.lower())
-    wish = Wish(named.repo, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
+    wish = PullOptions(named.repo, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
     # A card's name alone means the model: every precision is judged.
     judged = named.weights if precision or "/" in repo else None
     only = judged.precision.lower() if judged is not None else None
@@ -144,12 +144,12 @@ def pull(
     if (held := held_by_program(ctx.obj, repo)) is not None:
         run_program_pull(ctx.obj, held, local_dir, json=json)
         return
-    from nemocli.cli.weights.pull import Wish, run_pull
+    from nemocli.cli.weights.pull import PullOptions, run_pull
     from nemocli.cli.weights.session import Manners
     from nemocli.weights.names import meant
 
     name = meant(ctx.obj.catalogue, repo, precision and precision.lower()).repo
-    wish = Wish(name, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
+    wish = PullOptions(name, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
     mirrors = tuple(mirror or ())
     manners = Manners(max_workers, limit_rate, window, mirrors, reserve, recheck, engine)
     run_pull(ctx.obj, wish, manners, progress, json=json)
@@ -196,9 +196,9 @@ def verify(
     json: options.Json = False,
 ) -> None:
     """Whether every byte is what it should be; no network is needed. Exit 8 if not."""
-    from nemocli.cli.weights.verify import Check, run_verify
+    from nemocli.cli.weights.verify import VerifyOptions, run_verify
 
-    wish = Check(target, repair, sample, jobs, allow_foreign, tuple(mirror or ()), revision)
+    wish = VerifyOptions(target, repair, sample, jobs, allow_foreign, tuple(mirror or ()), revision)
     run_verify(ctx.obj, wish, progress, json=json)
 
 

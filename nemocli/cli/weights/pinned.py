@@ -12,7 +12,7 @@ from nemocli.cli.weights.session import Desk, Manners
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.store import FolderStore
 from nemocli.weights.hub import Source
-from nemocli.weights.options import World
+from nemocli.weights.options import PullWorld
 from nemocli.weights.pull import Pull
 from nemocli.weights.repository import NO_COMMIT, Listing, RemoteFile
 
@@ -35,7 +35,7 @@ async def pull_pinned(
     """What `io.fetching.PullFile` promises: the address is the only source, the sum decides."""
     desk = Desk(setup)
     listing = listing_of(url, pin)
-    world = World(
+    world = PullWorld(
         FolderStore(folder),
         DaemonThreads(),
         desk.clock,

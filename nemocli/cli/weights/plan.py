@@ -19,8 +19,8 @@ from nemocli.weights.hub_layout import repo_folder
 from nemocli.weights.listing import blobs_of, check_names, chosen
 from nemocli.weights.plan import (
     Copy,
-    Probe,
     PullPlan,
+    SpeedProbe,
     plan_json,
     plan_lines,
     verdict_json,
@@ -31,7 +31,7 @@ from nemocli.weights.survey import survey
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
-    from nemocli.cli.weights.pull import Wish
+    from nemocli.cli.weights.pull import PullOptions
     from nemocli.io.weights.store import CacheStore, FolderStore
     from nemocli.weights.names import Meant
     from nemocli.weights.repository import Blob, Listing
@@ -49,7 +49,7 @@ PROBE_BYTES = 32 * 1024 * 1024
 def run_plan(
     setup: Setup,
     named: Meant,
-    wish: Wish,
+    wish: PullOptions,
     gpus: str | None,
     only: str | None,
     *,
@@ -85,7 +85,7 @@ def _say_verdict(
 
 
 async def _planned(
-    desk: Desk, named: Meant, wish: Wish, gpus: Gpus | None, only: str | None, *, probe: bool
+    desk: Desk, named: Meant, wish: PullOptions, gpus: Gpus | None, only: str | None, *, probe: bool
 ) -> PullPlan:
     store = desk.store(wish.repo, wish.local_dir)
     whole, requests = await _listing(desk, wish, store)
@@ -114,7 +114,9 @@ async def _planned(
     )
 
 
-async def _listing(desk: Desk, wish: Wish, store: CacheStore | FolderStore) -> tuple[Listing, int]:
+async def _listing(
+    desk: Desk, wish: PullOptions, store: CacheStore | FolderStore
+) -> tuple[Listing, int]:
     if desk.offline:
         return await desk.listing(wish.repo, wish.revision, store), 0
     async with desk.hub() as hub:
@@ -122,13 +124,13 @@ async def _listing(desk: Desk, wish: Wish, store: CacheStore | FolderStore) -> t
         return listing, hub.requests
 
 
-async def _probe(desk: Desk, listing: Listing, blobs: tuple[Blob, ...]) -> Probe:
+async def _probe(desk: Desk, listing: Listing, blobs: tuple[Blob, ...]) -> SpeedProbe:
     """One stream for a moment: several together are usually faster, so this is the slow guess."""
     blob = max(blobs, key=lambda b: b.size)
     source = desk.sources(())[-1]
     connections = desk.connect()
 
-    def look() -> Probe:
+    def look() -> SpeedProbe:
         view = memoryview(bytearray(1 << 18))
         try:
             end = min(blob.size, PROBE_BYTES)
@@ -145,16 +147,16 @@ async def _probe(desk: Desk, listing: Listing, blobs: tuple[Blob, ...]) -> Probe
                 got += count
             took = time.monotonic() - began
         except NemoError as error:
-            return Probe(None, error.fault.message)
+            return SpeedProbe(None, error.fault.message)
         finally:
             connections.close()
-        return Probe(got / max(took, 1e-6), "one stream, measured now")
+        return SpeedProbe(got / max(took, 1e-6), "one stream, measured now")
 
     return await DaemonThreads().run(look, connections.abort)
 
 
 def _copies(
-    desk: Desk, wish: Wish, found: Survey, store: CacheStore | FolderStore
+    desk: Desk, wish: PullOptions, found: Survey, store: CacheStore | FolderStore
 ) -> tuple[Copy, ...]:
     """The same contents in the shared cache, or in that of a NIM on this machine."""
     env = desk.setup.env

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldModel:
     """A model of a provider whose program fetches weights."""
 
     provider: Provider
@@ -41,7 +41,7 @@ class Held:
         return f"{self.provider.name}:{self.model}"
 
 
-def held_by_program(setup: Setup, name: str) -> Held | None:
+def held_by_program(setup: Setup, name: str) -> HeldModel | None:
     """The model that PROVIDER:MODEL/QUANT means; None for the name of a repository or card."""
     provider_name, colon, model = name.partition(":")
     if not colon:
@@ -53,10 +53,10 @@ def held_by_program(setup: Setup, name: str) -> Held | None:
         )
     if not model or not model.partition("/")[2]:
         raise usage_error(f"{name!r} names no file", f"write {provider.name}:MODEL/QUANT")
-    return Held(provider, model)
+    return HeldModel(provider, model)
 
 
-def run_program_plan(setup: Setup, held: Held, local_dir: str | None, *, json: bool) -> None:
+def run_program_plan(setup: Setup, held: HeldModel, local_dir: str | None, *, json: bool) -> None:
     """The plan of one."""
     desk = _Desk(setup, held, local_dir)
     plan = run_async(desk.plan)
@@ -67,7 +67,7 @@ def run_program_plan(setup: Setup, held: Held, local_dir: str | None, *, json: b
         setup.out.line(line)
 
 
-def run_program_pull(setup: Setup, held: Held, local_dir: str | None, *, json: bool) -> None:
+def run_program_pull(setup: Setup, held: HeldModel, local_dir: str | None, *, json: bool) -> None:
     """The pull of one."""
     report = run_async(_Desk(setup, held, local_dir).pull)
     if json:
@@ -78,7 +78,7 @@ def run_program_pull(setup: Setup, held: Held, local_dir: str | None, *, json: b
 
 
 class _Desk:
-    def __init__(self, setup: Setup, held: Held, local_dir: str | None) -> None:
+    def __init__(self, setup: Setup, held: HeldModel, local_dir: str | None) -> None:
         self._setup = setup
         self._held = held
         self._local_dir = local_dir

@@ -31,7 +31,7 @@ _PHASES = {
 }
 
 
-class Shown:
+class ShownPull:
     """Takes progress and remarks; a context manager around the run. `form` is `auto`, `bar`,
     `lines`, `json` or `none`."""
 

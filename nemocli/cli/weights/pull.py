@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nemocli.cli.weights.progress import Shown
+from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.io.threads import DaemonThreads
 from nemocli.weights.listing import check_names, chosen
-from nemocli.weights.options import World
+from nemocli.weights.options import PullWorld
 from nemocli.weights.pull import Pull, Report
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PullOptions:
     """What to pull, as typed."""
 
     repo: str
@@ -36,7 +36,7 @@ class Wish:
 
 
 async def pulled(
-    desk: Desk, wish: Wish, manners: Manners, shown: Shown, whole: Listing | None = None
+    desk: Desk, wish: PullOptions, manners: Manners, shown: ShownPull, whole: Listing | None = None
 ) -> Report:
     """The whole of it. `whole` is a listing that is known already."""
     store = desk.store(wish.repo, wish.local_dir)
@@ -47,7 +47,7 @@ async def pulled(
     check_names(listing.files, own_folder=wish.local_dir is not None)
     sources = () if desk.offline else desk.sources(manners.mirror)
     bulk = desk.bulk(manners.engine, whole)
-    world = World(
+    world = PullWorld(
         store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell, bulk
     )
     done = Pull(whole, listing, sources, world, terms).already(store.finished(listing))
@@ -58,7 +58,7 @@ async def pulled(
         return await Pull(whole, listing, sources, world, terms).run()
 
 
-async def hold(store: CacheStore | FolderStore, held: ExitStack, shown: Shown) -> None:
+async def hold(store: CacheStore | FolderStore, held: ExitStack, shown: ShownPull) -> None:
     """The repository for ourselves, as soon as whoever has it is done."""
     said = False
     while True:
@@ -73,7 +73,9 @@ async def hold(store: CacheStore | FolderStore, held: ExitStack, shown: Shown) -
         await asyncio.sleep(POLL_S)
 
 
-def run_pull(setup: Setup, wish: Wish, manners: Manners, progress: str, *, json: bool) -> None:
+def run_pull(
+    setup: Setup, wish: PullOptions, manners: Manners, progress: str, *, json: bool
+) -> None:
     """The command. Ctrl-C keeps what came and says how to go on."""
     from nemocli.cli.event_loop import run_async
     from nemocli.weights.reports import report_json, report_line
@@ -82,7 +84,7 @@ def run_pull(setup: Setup, wish: Wish, manners: Manners, progress: str, *, json:
     if progress not in ("auto", "bar", "line", "json", "none"):
         raise usage_error(f"--progress is auto, bar, line, json or none, not {progress!r}")
     desk = Desk(setup)
-    shown = Shown(setup, progress)
+    shown = ShownPull(setup, progress)
     try:
         with shown:
             report = run_async(lambda: pulled(desk, wish, manners, shown))
@@ -95,7 +97,7 @@ def run_pull(setup: Setup, wish: Wish, manners: Manners, progress: str, *, json:
     setup.err.dim(report_line(report))
 
 
-def interrupted(wish: Wish) -> Fault:
+def interrupted(wish: PullOptions) -> Fault:
     """What was kept, and the line that goes on."""
     line = ["nemocli", "weights", "pull", wish.repo]
     line += [] if wish.revision == "main" else ["--revision", wish.revision]

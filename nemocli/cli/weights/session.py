@@ -21,8 +21,8 @@ from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.version import USER_AGENT, __version__
 from nemocli.weights.hub import Hub, Source
 from nemocli.weights.hub_layout import HUB, cache_root, endpoint_of, is_true
-from nemocli.weights.options import Terms
-from nemocli.weights.pace import Pace, parse_rate, parse_window
+from nemocli.weights.options import PullTerms
+from nemocli.weights.pace import BytePace, parse_rate, parse_window
 from nemocli.weights.retry import Patience
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ class Desk:
         patience = Patience()
         return replace(patience, base_s=retry_base_s(self.setup, patience.base_s))
 
-    def terms(self, given: Manners) -> Terms:
+    def terms(self, given: Manners) -> PullTerms:
         """The options, read. Raises a usage fault."""
         workers = given.max_workers or min(DEFAULT_MOST_WORKERS, 2 * (os.cpu_count() or 1))
-        return Terms(
+        return PullTerms(
             workers,
             self.patience,
-            Pace(parse_rate(given.limit_rate) if given.limit_rate else None),
+            BytePace(parse_rate(given.limit_rate) if given.limit_rate else None),
             parse_window(given.window) if given.window else None,
             self.stall_s,
             given.reserve,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.weights.progress import Shown
+from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.pull import hold
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.cli.weights.verify import known_at
@@ -38,7 +38,7 @@ from nemocli.weights.digest import Count
 from nemocli.weights.hub_layout import NIM_HUB
 from nemocli.weights.listing import blobs_of, check_names
 from nemocli.weights.manifest import FILE, Manifest, manifest_json, read_manifest
-from nemocli.weights.options import World
+from nemocli.weights.options import PullWorld
 from nemocli.weights.pull import Pull, manifest_name
 from nemocli.weights.reports import report_json, report_line
 from nemocli.weights.repository import Blob
@@ -64,7 +64,7 @@ class Carrying:
 
 def run_import(setup: Setup, source: str, wish: Carrying, *, json: bool) -> None:
     """Take a folder, a tar archive or another cache over, file by file and digest by digest."""
-    desk, shown = Desk(setup), Shown(setup, "auto")
+    desk, shown = Desk(setup), ShownPull(setup, "auto")
     path = Path(source).expanduser()
     if source == "-":
         report = _interruptible(lambda: _from_tar(desk, stdin_bytes(), source, wish, shown), shown)
@@ -93,7 +93,7 @@ class Export:
 
 def run_export(setup: Setup, wish: Export, *, json: bool) -> None:
     """Carry what is verified into a folder, a tar stream, or a cache that NIM reads."""
-    desk, shown, dest = Desk(setup), Shown(setup, "auto"), wish.dest
+    desk, shown, dest = Desk(setup), ShownPull(setup, "auto"), wish.dest
     files, manifest = _brought(desk, wish.target, wish.revision)
     path = Path(dest).expanduser().absolute()
     if dest == "-" or path.name.endswith(".tar"):
@@ -178,7 +178,7 @@ async def _to_folder(files: NamedFiles, manifest: Manifest, folder: Path) -> Non
 
 
 async def _to_nim(
-    desk: Desk, files: NamedFiles, manifest: Manifest, root: Path, shown: Shown, *, copy: bool
+    desk: Desk, files: NamedFiles, manifest: Manifest, root: Path, shown: ShownPull, *, copy: bool
 ) -> None:
     """`HF_HOME` inside NIM containers is `huggingface` in the cache that is mounted there."""
     store = CacheStore(root / NIM_HUB, manifest.repo)
@@ -186,7 +186,7 @@ async def _to_nim(
     await DaemonThreads().run(lambda: world_readable(root), lambda: None)
 
 
-def _interruptible(main: Callable[[], Coroutine[Any, Any, T]], shown: Shown) -> T:
+def _interruptible(main: Callable[[], Coroutine[Any, Any, T]], shown: ShownPull) -> T:
     try:
         with shown:
             return run_async(main)
@@ -195,7 +195,7 @@ def _interruptible(main: Callable[[], Coroutine[Any, Any, T]], shown: Shown) -> 
         raise NemoError(fault) from stop
 
 
-async def _from_place(desk: Desk, source: str, wish: Carrying, shown: Shown) -> Report:
+async def _from_place(desk: Desk, source: str, wish: Carrying, shown: ShownPull) -> Report:
     files, manifest = _brought(desk, source)
     store = desk.store(manifest.repo, wish.local_dir)
     return await _taken(desk, store, manifest, _from_folder(store, files, wish.copy), shown)
@@ -223,7 +223,7 @@ def _from_folder(
 
 
 async def _from_tar(
-    desk: Desk, stream: IO[bytes], where: str, wish: Carrying, shown: Shown
+    desk: Desk, stream: IO[bytes], where: str, wish: Carrying, shown: ShownPull
 ) -> Report:
     """Members come in their order, so all are taken to their parts first."""
     with tar_members(stream, where) as members:
@@ -254,7 +254,7 @@ async def _taken(
     store: CacheStore | FolderStore,
     manifest: Manifest,
     take: Callable[[Blob], bool],
-    shown: Shown,
+    shown: ShownPull,
 ) -> Report:
     listing = manifest.listing
     check_names(listing.files, own_folder=isinstance(store, FolderStore))
@@ -273,5 +273,5 @@ async def _taken(
             raise failure
         whole = replace(manifest, entries=with_sums(manifest.entries, done))
         store.write_state(manifest_name(listing.commit), manifest_json(whole))
-        world = World(store, threads, desk.clock, desk.connect, shown.progress, shown.tell)
+        world = PullWorld(store, threads, desk.clock, desk.connect, shown.progress, shown.tell)
         return await Pull(listing, listing, (), world, desk.terms(Manners())).run()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.weights.progress import Shown
+from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.pull import hold
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -20,8 +20,8 @@ from nemocli.weights import journal as journals
 from nemocli.weights.digest import Count
 from nemocli.weights.journal import Verified
 from nemocli.weights.listing import blobs_of, check_names
-from nemocli.weights.manifest import Entry, Manifest, manifest_json, read_manifest
-from nemocli.weights.options import World
+from nemocli.weights.manifest import Manifest, ManifestEntry, manifest_json, read_manifest
+from nemocli.weights.options import PullWorld
 from nemocli.weights.pull import Pull, manifest_name
 from nemocli.weights.repository import Listing
 from nemocli.weights.verify import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class VerifyOptions:
     """What to verify and how, as typed."""
 
     target: str
@@ -52,11 +52,11 @@ class Check:
     revision: str | None = None
 
 
-def run_verify(setup: Setup, wish: Check, progress: str, *, json: bool) -> None:
+def run_verify(setup: Setup, wish: VerifyOptions, progress: str, *, json: bool) -> None:
     """The command: exit 0 when all is well, or was made well; else 8."""
     desk = Desk(setup)
     place, manifest, entries = known_at(desk, wish.target, wish.revision)
-    shown = Shown(setup, progress)
+    shown = ShownPull(setup, progress)
     sample = parse_sample(wish.sample) if wish.sample else None
     try:
         with shown:
@@ -79,7 +79,7 @@ def run_verify(setup: Setup, wish: Check, progress: str, *, json: bool) -> None:
 
 def known_at(
     desk: Desk, target: str, revision: str | None = None
-) -> tuple[Place, Manifest | None, tuple[Entry, ...]]:
+) -> tuple[Place, Manifest | None, tuple[ManifestEntry, ...]]:
     """What lies there, its manifest if it has one, and what every file should be."""
     place = find(target, desk.cache, _repo(desk, target), revision)
     if place.manifest is not None:
@@ -101,12 +101,12 @@ def _repo(desk: Desk, target: str) -> str | None:
 
 async def _verified(
     desk: Desk,
-    wish: Check,
+    wish: VerifyOptions,
     place: Place,
     manifest: Manifest | None,
-    entries: tuple[Entry, ...],
+    entries: tuple[ManifestEntry, ...],
     sample: float | None,
-    shown: Shown,
+    shown: ShownPull,
 ) -> tuple[Checked, list[str]]:
     checked = await _check(desk, wish, place, entries, sample)
     bad = [f.path for f in checked.findings if f.problem != "foreign"]
@@ -126,9 +126,9 @@ async def _verified(
 
 async def _check(
     desk: Desk,
-    wish: Check,
+    wish: VerifyOptions,
     place: Place,
-    entries: tuple[Entry, ...],
+    entries: tuple[ManifestEntry, ...],
     sample: float | None,
     *,
     foreign: bool = True,
@@ -150,12 +150,12 @@ async def _check(
 
 async def _repair(
     desk: Desk,
-    wish: Check,
+    wish: VerifyOptions,
     place: Place,
     manifest: Manifest | None,
     listing: Listing,
     bad: list[str],
-    shown: Shown,
+    shown: ShownPull,
 ) -> None:
     """Pull just the bad files again: their good segments are taken over from the disk."""
     store = place.store
@@ -170,7 +170,7 @@ async def _repair(
     files = tuple(f for f in listing.files if f.path in bad)
     check_names(files, own_folder=True)
     part = replace(whole, files=files)
-    world = World(store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell)
+    world = PullWorld(store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell)
     terms = desk.terms(Manners(mirror=wish.mirror))
     with ExitStack() as held:
         await hold(store, held, shown)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nemocli.core.records import Lines, Reader, Settled
+from nemocli.core.records import Reader, SettledRecord, WrittenLines
 from nemocli.io.files import file_error
 
 BLOCK = 1 << 20
@@ -75,7 +75,7 @@ class Appended:
         os.close(self._file)
 
 
-class Window:
+class OrderWindow:
     """Answers that wait for the row before them: on the disk too, for they are paid for."""
 
     def __init__(self, path: Path, read: Reader) -> None:
@@ -89,7 +89,7 @@ class Window:
                 self._held[read(line).ordinal] = line
                 self._size += len(line)
 
-    def turned(self, lines: Lines, settled: Sequence[Settled]) -> list[bytes]:
+    def turned(self, lines: WrittenLines, settled: Sequence[SettledRecord]) -> list[bytes]:
         """Take what came in, give what is next."""
         self._order.extend(lines.order)
         for row, line in zip(settled, lines.done, strict=False):

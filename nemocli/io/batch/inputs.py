@@ -51,7 +51,7 @@ LONGEST_LINE = 256 * 2**20
 """Bytes of a line that is still read whole."""
 
 
-class Lines(Protocol):
+class ByteLines(Protocol):
     """Bytes, a line at a time; `b""` at the end."""
 
     def readline(self, limit: int = -1, /) -> bytes: ...
@@ -126,7 +126,7 @@ class Inputs:
                 return
             raw = cast("IO[bytes]", sys.stdin.buffer) if path == "-" else opened(path)
             with raw:
-                file: Lines = raw
+                file: ByteLines = raw
                 if self.encoding is not None:
                     file = Transcoded(raw, self.encoding, name)
                 match form:
@@ -212,7 +212,7 @@ def _unreadable(path: str, error: Exception) -> NemoError:
     return config_error(f"{path}: it cannot be unpacked: {error}", "is it whole?")
 
 
-def _lines(file: Lines, at: int) -> Iterator[tuple[int, bytes, int]]:
+def _lines(file: ByteLines, at: int) -> Iterator[tuple[int, bytes, int]]:
     """Number from 1, the line without its end, and the bytes up to its end. A first BOM is none of
     its text; what is longer than any row comes cut, with the rest skipped."""
     number = 0
@@ -228,7 +228,7 @@ def _lines(file: Lines, at: int) -> Iterator[tuple[int, bytes, int]]:
         yield number, line.rstrip(b"\r\n"), at
 
 
-def _jsonl(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
+def _jsonl(file: ByteLines, name: str, ordinal: int, at: int) -> Iterator[Record]:
     for number, line, end in _lines(file, at):
         if not line or line.isspace():
             continue
@@ -243,7 +243,7 @@ def _jsonl(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
         ordinal += 1
 
 
-def _text(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
+def _text(file: ByteLines, name: str, ordinal: int, at: int) -> Iterator[Record]:
     for number, line, end in _lines(file, at):
         if not line or line.isspace():
             continue
@@ -257,7 +257,7 @@ def _text(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
         ordinal += 1
 
 
-def _json(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
+def _json(file: ByteLines, name: str, ordinal: int, at: int) -> Iterator[Record]:
     """A file of one JSON array, or of JSON lines that are called so."""
     first = file.readline(LONGEST_LINE)
     while first and first.isspace():
@@ -281,7 +281,7 @@ def _json(file: Lines, name: str, ordinal: int, at: int) -> Iterator[Record]:
 class _Before:
     """A first line, and the file it was read from."""
 
-    def __init__(self, first: bytes, file: Lines) -> None:
+    def __init__(self, first: bytes, file: ByteLines) -> None:
         self._first = first
         self._file = file
 
@@ -348,7 +348,7 @@ def _cells(columns: list[str], cells: list[str], where: str, ordinal: int, at: i
 class _Counted:
     """Lines of text for the csv module, with their bytes counted."""
 
-    def __init__(self, file: Lines, at: int) -> None:
+    def __init__(self, file: ByteLines, at: int) -> None:
         self._file = file
         self._first: str | None = None
         self.at = at

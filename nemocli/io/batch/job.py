@@ -31,7 +31,7 @@ LOCK_S = 1.5
 """For the writer of a job that was just killed to finish its last group."""
 
 
-class Past:
+class StoredPast:
     """Fills `batch.feed.Past`; `stale` are rows that were over and ask something else now. What is
     over in any of the folders is over."""
 
@@ -68,7 +68,7 @@ class Past:
             index.close()
 
 
-class Job:
+class BatchJob:
     """The files of one output. A context manager that holds the job: a second process is refused
     while the first lives."""
 

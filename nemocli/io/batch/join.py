@@ -13,7 +13,7 @@ from nemocli.core.faults import config_error
 from nemocli.core.records import Reader
 from nemocli.io.batch.files import errors_of, folder_of
 from nemocli.io.batch.index import Index
-from nemocli.io.batch.job import Job, size_of
+from nemocli.io.batch.job import BatchJob, size_of
 from nemocli.io.batch.lines import lines_in
 from nemocli.io.batch.writer import About, Words
 from nemocli.io.files import file_error
@@ -30,7 +30,9 @@ class Joined:
     booked: int = 0
 
 
-def joined(job: Job, parts: Sequence[Path], ledger: Path, about: About, words: Words) -> Joined:
+def joined(
+    job: BatchJob, parts: Sequence[Path], ledger: Path, about: About, words: Words
+) -> Joined:
     """Take the rows of other output files into a job that is held. Parts stay as they are. Raises
     NemoError where a part is of another job, or is no output at all."""
     found = Joined()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import Fault, NemoError
-from nemocli.core.records import Lines
+from nemocli.core.records import WrittenLines
 
 if TYPE_CHECKING:
     from nemocli.core.records import Begun
@@ -123,7 +123,7 @@ class GroupedResults:
 
     async def _group(self) -> None:
         begun, self._begun = self._begun[:MOST_AT_ONCE], self._begun[MOST_AT_ONCE:]
-        lines = Lines(
+        lines = WrittenLines(
             tuple(self._answered),
             tuple(self._failed),
             tuple(self._attempts),

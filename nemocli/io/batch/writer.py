@@ -15,9 +15,9 @@ from pathlib import Path
 from nemocli.core.faults import Fault, NemoError, config_error
 from nemocli.core.money import Cost, Pico
 from nemocli.core.ports import Entry, Reservation
-from nemocli.core.records import DONE, Begun, Lines, Reader, Settled
+from nemocli.core.records import DONE, Begun, Reader, SettledRecord, WrittenLines
 from nemocli.core.usage import Usage, estimated
-from nemocli.io.batch.files import Appended, Window, errors_of, folder_of, whole_lines
+from nemocli.io.batch.files import Appended, OrderWindow, errors_of, folder_of, whole_lines
 from nemocli.io.batch.in_flight import left_in
 from nemocli.io.batch.index import Index
 from nemocli.io.batch.spool import arrived_in, forget
@@ -84,7 +84,7 @@ class Keeper:
         self.index = Index(self.folder / "index", fingerprint)
         self._out = Appended(out, self.index.out_size)
         self._err = Appended(self.errors, self.index.err_size)
-        self._window = Window(self.folder / "held.jsonl", self._read) if ordered else None
+        self._window = OrderWindow(self.folder / "held.jsonl", self._read) if ordered else None
         self._noted = self.folder / "under-way"
         self.attempts_booked = 0
         self._full: Fault | None = None
@@ -122,7 +122,7 @@ class Keeper:
 
     def _replayed(self, file: Appended) -> int:
         """Lines beyond what the index speaks of, a thousand at a time."""
-        count, waiting = 0, list[Settled]()
+        count, waiting = 0, list[SettledRecord]()
         for line in file.lines_from(file.kept):
             try:
                 waiting.append(self._read(line))
@@ -140,7 +140,7 @@ class Keeper:
         file.kept = file.size
         return count
 
-    def _settle(self, rows: Sequence[Settled]) -> int:
+    def _settle(self, rows: Sequence[SettledRecord]) -> int:
         entries = [entry for row in rows for entry in row.entries]
         booked = self._ledger.booked(entry.attempt_id for entry in entries)
         missing = [entry for entry in entries if entry.attempt_id not in booked]
@@ -171,7 +171,7 @@ class Keeper:
 
     # What is written now
 
-    def commit(self, lines: Lines) -> list[tuple[str, ...] | Fault]:
+    def commit(self, lines: WrittenLines) -> list[tuple[str, ...] | Fault]:
         """Write a group; for each attempt about to be made its warnings, or a budget's refusal.
         Raises NemoError where the disk does not take it."""
         settled = [self._read(line) for line in (*lines.done, *lines.failed)]
@@ -192,7 +192,7 @@ class Keeper:
             self.index.write_head(self._out.size, self._err.size)
         return said
 
-    def _write(self, lines: Lines, settled: Sequence[Settled]) -> None:
+    def _write(self, lines: WrittenLines, settled: Sequence[SettledRecord]) -> None:
         """All of it to its place. After a first failure nothing goes there any more: what follows
         would leave gaps."""
         if self._full is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from nemocli.core.faults import Fault, FaultKind, NemoError
 
 if TYPE_CHECKING:
-    from nemocli.core.records import Lines
+    from nemocli.core.records import WrittenLines
 
 _SIZE = struct.Struct("<I")
 _GONE = "the process that writes the output has ended"
@@ -30,7 +30,7 @@ Said = list[tuple[str, ...] | Fault]
 class Commits(Protocol):
     """What a keeper does."""
 
-    def commit(self, lines: Lines) -> Said: ...
+    def commit(self, lines: WrittenLines) -> Said: ...
     def close(self) -> None: ...
 
 
@@ -40,7 +40,7 @@ class Inline:
     def __init__(self, keeper: Commits) -> None:
         self._keeper = keeper
 
-    async def commit(self, lines: Lines) -> Said:
+    async def commit(self, lines: WrittenLines) -> Said:
         """Write a group. Raises NemoError."""
         await asyncio.sleep(0)  # let others join it
         return self._keeper.commit(lines)
@@ -71,7 +71,7 @@ class Child:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def commit(self, lines: Lines) -> Said:
+    async def commit(self, lines: WrittenLines) -> Said:
         """Write a group. Raises NemoError."""
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(sock=self._socket)

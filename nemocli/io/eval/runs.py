@@ -25,7 +25,7 @@ SCHEMA = "nemocli.eval_manifest/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedAttempt:
     """An attempt that ended: its slot, the task it was of (by digest), what it came to."""
 
     slot: Slot
@@ -70,7 +70,7 @@ class Run:
         """Nobody else works on it meanwhile. Raises NemoError."""
         return lock(self.folder / "lock", 0.5)
 
-    def record(self, slot: Slot) -> Record:
+    def record(self, slot: Slot) -> AttemptRecord:
         """A new record for an attempt; one that was interrupted is put aside."""
         file = self._file(slot)
         if file.exists():
@@ -78,7 +78,7 @@ class Run:
             number = sum(1 for _ in lost.parent.glob(f"{lost.name}.*"))
             file.replace(lost.with_name(f"{lost.name}.{number + 1}.jsonl"))
         private_folder(file.parent)
-        return Record(file)
+        return AttemptRecord(file)
 
     def _file(self, slot: Slot) -> Path:
         return self.folder / "attempts" / slot.arm / f"{slot.task}.{slot.epoch}.jsonl"
@@ -87,7 +87,7 @@ class Run:
         """The events of an attempt; a torn last line is none. Raises NemoError."""
         return list(_lines(self._file(slot)))
 
-    def finished(self) -> list[Finished]:
+    def finished(self) -> list[FinishedAttempt]:
         """Every attempt that ended."""
         found = []
         for file in sorted((self.folder / "attempts").glob("*/*.jsonl")):
@@ -97,7 +97,9 @@ class Run:
             task, _, epoch = file.stem.rpartition(".")
             slot = Slot(file.parent.name, task, int(epoch))
             found.append(
-                Finished(slot, str(first.get("task_digest")), measures_from(last["measures"]))
+                FinishedAttempt(
+                    slot, str(first.get("task_digest")), measures_from(last["measures"])
+                )
             )
         return found
 
@@ -132,7 +134,7 @@ class Run:
         return self.folder / name
 
 
-class Record:
+class AttemptRecord:
     """One attempt's file while it grows."""
 
     def __init__(self, file: Path) -> None:

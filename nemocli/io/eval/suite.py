@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.eval.task import Task, TaskError, digest_of, task_of
-from nemocli.eval.verdict import Policy
+from nemocli.eval.verdict import VerdictPolicy
 from nemocli.io.files import read_text
 from nemocli.io.yaml import read, written
 
@@ -24,7 +24,7 @@ class Suite:
     folder: Path
     name: str
     tasks: tuple[Task, ...]
-    policy: Policy
+    policy: VerdictPolicy
     digest: str
     policy_digest: str
     epochs: int
@@ -65,7 +65,7 @@ def load_suite(folder: Path, *, trusted: bool = False) -> Suite:
         tuple(tasks),
         policy,
         digest_of({task.task_id: task.digest for task in tasks}),
-        digest_of({f.name: getattr(policy, f.name) for f in fields(Policy)}),
+        digest_of({f.name: getattr(policy, f.name) for f in fields(VerdictPolicy)}),
         int(about.get("epochs") or 5),
     )
 
@@ -93,13 +93,13 @@ def _mapping(file: Path) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value)
 
 
-def _policy(file: Path) -> Policy:
+def _policy(file: Path) -> VerdictPolicy:
     """`policy.yaml` over the usual policy; the usual one where there is none."""
     if not file.is_file():
-        return Policy()
+        return VerdictPolicy()
     given = dict(_mapping(file))
     given.pop("schema", None)
-    known = {f.name: f for f in fields(Policy)}
+    known = {f.name: f for f in fields(VerdictPolicy)}
     unknown = [name for name in given if name not in known]
     if unknown:
         raise config_error(f"{file}: there is no {unknown[0]!r}", f"one of: {', '.join(known)}")
@@ -107,7 +107,7 @@ def _policy(file: Path) -> Policy:
         for name in ("margin", "gain", "alpha"):
             if name in given:
                 given[name] = float(given[name])
-        return Policy(**given)
+        return VerdictPolicy(**given)
     except (TypeError, ValueError) as error:
         raise config_error(f"{file}: {error}") from error
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.moments import microseconds, moment_of, utc_text
 from nemocli.core.usage import Usage
-from nemocli.cost.leases import Lease, Work, shares
+from nemocli.cost.leases import Lease, LeasedCall, shares
 from nemocli.io.sqlite import Connection, Record
 
 _UNPAID = "cost_source IN ('free', 'unknown', 'gpu_hours')"
@@ -94,13 +94,13 @@ def lease_parts(book: Connection, name: str) -> list[Record]:
     ).fetchall()
 
 
-def _served(book: Connection, lease: Lease, stop: datetime) -> Iterator[Work]:
+def _served(book: Connection, lease: Lease, stop: datetime) -> Iterator[LeasedCall]:
     for record in book.execute(
         f"SELECT attempt_id, at_us, total_s, input_tokens, output_tokens FROM calls "  # noqa: S608
         f"WHERE provider = ? AND at_us >= ? AND at_us < ? AND {_UNPAID} ORDER BY at_us",
         (lease.provider, microseconds(lease.start), microseconds(stop)),
     ):
-        yield Work(
+        yield LeasedCall(
             record["attempt_id"],
             moment_of(record["at_us"]),
             record["total_s"] or 0.0,

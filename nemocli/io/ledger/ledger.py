@@ -14,7 +14,7 @@ from nemocli.core.budget import Budget, Use, refusal, warning
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import UNKNOWN
 from nemocli.core.usage import Usage
-from nemocli.cost.calls import EVERYTHING, Dimension, Row, Total, Where
+from nemocli.cost.calls import EVERYTHING, CallRow, Dimension, Total, Where
 from nemocli.io.ledger import rows as sql
 from nemocli.io.ledger import sums
 from nemocli.io.ledger.budgets import (
@@ -138,13 +138,13 @@ class SqliteLedger:
         since: datetime | None = None,
         until: datetime | None = None,
         where: Where = EVERYTHING,
-    ) -> Iterator[Row]:
+    ) -> Iterator[CallRow]:
         """Attempts from `since` until before `until`, oldest first, one at a time."""
         with told(self.path):
             for record in self._book().execute(*sql.select_rows(since, until, where)):
                 yield sql.row_from(record)
 
-    def find(self, begin: str, most: int = 1000) -> list[Row]:
+    def find(self, begin: str, most: int = 1000) -> list[CallRow]:
         """Every attempt of the runs, or the attempts, whose id begins so, oldest first; `last` is
         the latest run."""
         with told(self.path):

@@ -11,7 +11,7 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.moments import microseconds, moment_of, utc_text
 from nemocli.core.money import Cost
 from nemocli.core.usage import Usage, superset
-from nemocli.cost.calls import Row, Where
+from nemocli.cost.calls import CallRow, Where
 from nemocli.io.ledger.sums import Scalar, Statement, tests_of
 from nemocli.io.sqlite import Record
 
@@ -107,7 +107,7 @@ def select_found(begin: str, most: int) -> Statement:
     return f"SELECT * FROM calls WHERE {test} ORDER BY at_us, attempt_id LIMIT :most", values  # noqa: S608
 
 
-def row_from(record: Record) -> Row:
+def row_from(record: Record) -> CallRow:
     """A call with its settlement applied. A fault comes back without the hint it once had."""
     from nemocli.core.ports import Entry
 
@@ -160,7 +160,7 @@ def row_from(record: Record) -> Row:
         request_id=record["request_id"],
     )
     settled_us = record["settled_at_us"]
-    return Row(entry, booked, None if settled_us is None else moment_of(settled_us))
+    return CallRow(entry, booked, None if settled_us is None else moment_of(settled_us))
 
 
 def reservation_from(record: Record) -> Reservation:

@@ -12,7 +12,7 @@ from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.text import one_line
-from nemocli.io.process import Finished, run
+from nemocli.io.process import ProgramEnd, run
 from nemocli.io.programs import bare_environment, find_program
 from nemocli.nim.plan import LABEL
 from nemocli.nim.words import trouble_in
@@ -56,7 +56,7 @@ class Engine:
             raise NemoError(self._fault(args[0], done))
         return done.out
 
-    def _fault(self, what: str, done: Finished) -> Fault:
+    def _fault(self, what: str, done: ProgramEnd) -> Fault:
         if done.code is None:
             return Fault(FaultKind.TIMEOUT, f"`{self.name} {what}` did not end in time", sent=False)
         said = one_line(done.complaint, 300)

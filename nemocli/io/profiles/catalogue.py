@@ -23,7 +23,7 @@ from nemocli.version import __version__
 
 if TYPE_CHECKING:
     from nemocli.core.money import Price
-    from nemocli.io.profiles.files import File, Kind, Shelf
+    from nemocli.io.profiles.files import File, Kind, ProfileShelf
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class ProfileFolders:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedProfiles:
     """The catalogue, and the faults of files that could not be used, by file. A name whose file is
     broken is in the catalogue in so far as asking for it raises that fault; listing passes it over.
     """
@@ -103,7 +103,7 @@ def shipped_folder() -> Path:
 
 def catalogue(
     folders: ProfileFolders, cache: Path | None = None, prices: Path | None = None
-) -> Loaded:
+) -> LoadedProfiles:
     """Everything the folders hold, nearer layers over farther ones. The rows of the `prices` file
     are added to the cards they are about.
 
@@ -124,7 +124,7 @@ def catalogue(
     providers, cards = _shelf(image, "providers"), _shelf(image, "models")
     more = _Rows(prices)
     broken = {**unreadable, **_faults(image, "broken")}
-    return Loaded(
+    return LoadedProfiles(
         Catalogue(
             Shelved(providers[0], providers[1], _provider),
             Shelved(cards[0], cards[1], lambda row: more.added(_card(row))),
@@ -235,7 +235,7 @@ def _image(files: list[tuple[Kind, Layer, str]], schemas: Path) -> JsonObject:
     }
 
 
-def _shelf_image(shelf: Shelf) -> JsonObject:
+def _shelf_image(shelf: ProfileShelf) -> JsonObject:
     return {
         "rows": {
             name: {

@@ -33,7 +33,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProfileRow:
     """A profile with all its layers and what it extends applied; `file` is its nearest file."""
 
     data: JsonObject
@@ -43,10 +43,10 @@ class Row:
 
 
 @dataclass(slots=True)
-class Shelf:
+class ProfileShelf:
     """Everything of one kind: rows by name, and by name why there is none."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, ProfileRow] = field(default_factory=dict)
     refused: dict[str, Fault] = field(default_factory=dict)
 
 
@@ -54,8 +54,8 @@ class Shelf:
 class Shelves:
     """What all files come to. `broken` are the faults by file."""
 
-    providers: Shelf
-    models: Shelf
+    providers: ProfileShelf
+    models: ProfileShelf
     broken: Mapping[str, Fault]
 
 
@@ -120,10 +120,10 @@ class _Shelving:
     schemas: Path
     broken: dict[str, Fault]
     pieces: dict[str, list[_Piece]] = field(default_factory=dict)
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: ProfileShelf = field(default_factory=ProfileShelf)
     going: list[str] = field(default_factory=list)
 
-    def filled(self, files: Iterable[File]) -> Shelf:
+    def filled(self, files: Iterable[File]) -> ProfileShelf:
         checker = Checker(json.loads((self.schemas / SCHEMAS[self.kind]).read_text("utf-8")))
         for file in files:
             name = file.path.stem
@@ -143,7 +143,7 @@ class _Shelving:
                     self.shelf.refused.setdefault(alias.lower(), fault)
         return self.shelf
 
-    def _settled(self, name: str) -> Row | Fault:
+    def _settled(self, name: str) -> ProfileRow | Fault:
         if name in self.shelf.refused:
             return self.shelf.refused[name]
         if name in self.shelf.rows:
@@ -161,7 +161,7 @@ class _Shelving:
         self.shelf.rows[name] = row
         return row
 
-    def _row(self, name: str, pieces: Sequence[_Piece]) -> Row:
+    def _row(self, name: str, pieces: Sequence[_Piece]) -> ProfileRow:
         nearest = pieces[-1]
         data: JsonObject = {}
         for piece in pieces:
@@ -172,12 +172,12 @@ class _Shelving:
             base = self._base(pieces, str(data["extends"]))
             data = extended(base.data, data)
             lineage = (str(data["extends"]), *base.lineage)
-        row = Row(data, nearest.layer, nearest.file, lineage)
+        row = ProfileRow(data, nearest.layer, nearest.file, lineage)
         if self.kind == "providers":
             _complete(row, nearest)
         return row
 
-    def _base(self, pieces: Sequence[_Piece], name: str) -> Row:
+    def _base(self, pieces: Sequence[_Piece], name: str) -> ProfileRow:
         says = next(p for p in reversed(pieces) if "extends" in p.data)
         line = says.document.line(("extends",))
 
@@ -225,7 +225,7 @@ _NEEDS = {
 }
 
 
-def _complete(row: Row, nearest: _Piece) -> None:
+def _complete(row: ProfileRow, nearest: _Piece) -> None:
     """Raises NemoError for what a partial file left out and nothing it stands on supplies."""
 
     def refused(key: str, what: str, hint: str | None = None) -> NemoError:

@@ -23,7 +23,7 @@ from nemocli.io.serve.asgi import CutError, Receive, Send, reply, start
 from nemocli.io.serve.tap import Tap
 from nemocli.serve.frames import Frames
 from nemocli.serve.incoming import Incoming
-from nemocli.serve.outgoing import KEEP_ALIVE, Reply, error_headers, status_of
+from nemocli.serve.outgoing import KEEP_ALIVE, ClientReply, error_headers, status_of
 
 SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
@@ -32,24 +32,24 @@ MOST_WAITING = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ClientDialect:
     """How one kind of client is read, answered and told of failures. `reply` takes the reply's id,
     its model, when it began and what was asked."""
 
     read: Callable[[bytes], Incoming]
-    reply: Callable[[str, str, int, Incoming], Reply]
+    reply: Callable[[str, str, int, Incoming], ClientReply]
     error: Callable[[Fault], bytes]
 
 
 async def fail(
-    send: Send, dialect: Dialect, fault: Fault, more: tuple[tuple[str, str], ...] = ()
+    send: Send, dialect: ClientDialect, fault: Fault, more: tuple[tuple[str, str], ...] = ()
 ) -> None:
     """A failure before anything was said, in the client's own envelope."""
     await reply(send, status_of(fault), dialect.error(fault), (*more, *error_headers(fault)))
 
 
 @dataclass(slots=True)
-class Call:
+class GatewayCall:
     """One call under way. `over` is told how it ended (answered, failed, left), and why; `alike`
     says that the path speaks the client's own dialect, whose bytes then go on as they are; `tell`
     hears of every event."""
@@ -57,7 +57,7 @@ class Call:
     world: World
     budget: RunBudget | None
     over: Callable[[str, Answer, Fault | None], None]
-    dialect: Dialect
+    dialect: ClientDialect
     wish: Incoming
     plan: Plan
     served: str | None
@@ -69,7 +69,7 @@ class Call:
     waiting: int = 0
     taken: asyncio.Event = field(default_factory=asyncio.Event)
     begun: bool = False
-    reply: Reply | None = None
+    reply: ClientReply | None = None
     raw: Frames | None = None
     pending: list[bytes] = field(default_factory=list)
     sent_at: float = field(default_factory=time.monotonic)
@@ -159,7 +159,7 @@ class Call:
         if self.wish.stream:
             await self._piece(KEEP_ALIVE if self.alike else self._made().keep_alive)
 
-    def _made(self) -> Reply:
+    def _made(self) -> ClientReply:
         if self.reply is None:
             started, answer = self.answer.fold.started, self.answer
             name = started.reply_id or f"call-{answer.attempt_id}"

@@ -19,7 +19,7 @@ from nemocli.core.request import Effort, Request
 from nemocli.core.usage import CHARS_PER_TOKEN
 from nemocli.engine.run import Answer
 from nemocli.io.serve.asgi import Receive, Scope, Send, reply, whole_body
-from nemocli.io.serve.call import Call, Dialect, fail
+from nemocli.io.serve.call import ClientDialect, GatewayCall, fail
 from nemocli.io.serve.recorder import Recorder
 from nemocli.io.serve.replay import play
 from nemocli.serve.agents import SessionHeader
@@ -31,7 +31,7 @@ from nemocli.serve.outgoing import ChatReply, error_json
 from nemocli.serve.recording import Script
 from nemocli.serve.responses import responses_incoming
 from nemocli.serve.responses_reply import ResponsesReply
-from nemocli.serve.tally import Tally
+from nemocli.serve.tally import GatewayTally
 
 ATTEMPT = re.compile(r"/a/([A-Za-z0-9._-]{1,64})(/.*|$)")
 SESSION = re.compile(r"[\x21-\x7e]{1,128}")
@@ -39,7 +39,7 @@ OWN_HEADER = "x-nemocli-session"
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class ModelPaths:
     """Where a model's name leads: `plan` for a wish, `served` its name where it is another one.
     `models` are the names to offer."""
 
@@ -47,17 +47,17 @@ class Paths:
     models: tuple[str, ...]
 
 
-CHAT = Dialect(
+CHAT = ClientDialect(
     incoming,
     lambda name, model, at, wish: ChatReply(name, model, at, include_usage=wish.include_usage),
     error_json,
 )
-MESSAGES = Dialect(
+MESSAGES = ClientDialect(
     messages_incoming,
     lambda name, model, at, wish: MessagesReply(name, model),
     messages_error,
 )
-RESPONSES = Dialect(
+RESPONSES = ClientDialect(
     responses_incoming,
     lambda name, model, at, wish: ResponsesReply(name, model, at, wish.tools),
     error_json,
@@ -90,13 +90,13 @@ class Gateway:
 
     world: World
     guard: Guard
-    paths: Paths
+    paths: ModelPaths
     budget: RunBudget | None
     sessions: Sequence[SessionHeader] = ()
     loops: int = 0
     recorder: Recorder | None = None
     script: Script | None = None
-    tally: Tally = field(default_factory=Tally)
+    tally: GatewayTally = field(default_factory=GatewayTally)
     failures: Failures = field(default_factory=Failures)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +142,7 @@ class Gateway:
             await reply(send, 404, _refused(path, 404, f"nothing is served at {method} {path}"))
 
     async def _answer(
-        self, dialect: Dialect, caller: _Caller, receive: Receive, send: Send
+        self, dialect: ClientDialect, caller: _Caller, receive: Receive, send: Send
     ) -> None:
         try:
             body = await whole_body(receive)
@@ -191,7 +191,7 @@ class Gateway:
             elif how == "answered":
                 self.failures.answered(key)
 
-        call = Call(
+        call = GatewayCall(
             self.world, self.budget, over, dialect, wish, plan, served, dropped, alike, send, tell
         )
         await call.carry_out(request, receive)

@@ -16,7 +16,7 @@ from nemocli.core.faults import Fault, config_error
 from nemocli.engine.run import Answer
 from nemocli.io.files import file_error, private_folder
 from nemocli.serve.incoming import Incoming
-from nemocli.serve.recording import SCHEMA, Exchange, Taken, exchanges, request_key
+from nemocli.serve.recording import SCHEMA, RecordedExchange, Taken, exchanges, request_key
 
 FILE = "exchanges.jsonl"
 MARK = "***"
@@ -156,7 +156,7 @@ def _ends_whole(file: Path) -> bool:
         return source.read(1) == b"\n"
 
 
-def recorded(folder: Path) -> list[Exchange]:
+def recorded(folder: Path) -> list[RecordedExchange]:
     """The exchanges of a recording; a torn last line is none. Raises NemoError (config) naming
     file and line."""
     file = folder / FILE

@@ -9,12 +9,14 @@ import time
 from nemocli.core.events import Finished, Fold
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.io.serve.asgi import CutError, Send, reply, start
-from nemocli.io.serve.call import Dialect, fail
+from nemocli.io.serve.call import ClientDialect, fail
 from nemocli.serve.incoming import Incoming, refusal
-from nemocli.serve.recording import Exchange, Script, request_key
+from nemocli.serve.recording import RecordedExchange, Script, request_key
 
 
-async def play(script: Script, body: bytes, wish: Incoming, dialect: Dialect, send: Send) -> None:
+async def play(
+    script: Script, body: bytes, wish: Incoming, dialect: ClientDialect, send: Send
+) -> None:
     """The recorded reply to a request. Raises NemoError (request) where there is none."""
     found = script.take(request_key(body))
     if found is None:
@@ -25,7 +27,9 @@ async def play(script: Script, body: bytes, wish: Incoming, dialect: Dialect, se
     await _played(found, wish, dialect, send)
 
 
-async def _played(found: Exchange, wish: Incoming, dialect: Dialect, send: Send) -> None:
+async def _played(
+    found: RecordedExchange, wish: Incoming, dialect: ClientDialect, send: Send
+) -> None:
     name = str(found.request.get("id"))
     headers = (("x-nemocli-replayed", name),)
     fold = Fold()

@@ -41,7 +41,7 @@ class _Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class KnownModel:
     """A model the program knows: `name` as it is launched (MODEL/QUANT), and its state."""
 
     name: str
@@ -125,7 +125,7 @@ class CommandRuntime:
                 rows.append(_Running(model, number))
         return rows
 
-    async def _launched(self, held: Held) -> _Running:
+    async def _launched(self, held: KnownModel) -> _Running:
         name = self._provider.name
         self._teller.say(f"{name}: launching {held.name}")
         # What it answers is not looked at: 0.7.0 silences its console for `launch --json`.
@@ -138,7 +138,7 @@ class CommandRuntime:
                 return server
         raise self._fault(f"{held.name} was launched and is not among its servers", None)
 
-    async def models(self) -> list[Held]:
+    async def models(self) -> list[KnownModel]:
         """The models the program lists that are not blocked. Raises NemoError."""
         return [
             self._held(name, quant)
@@ -173,14 +173,14 @@ class CommandRuntime:
         """A command of the profile as a person would type it."""
         return " ".join(word for word in self._argv(what, **names) if word != "--json")
 
-    def _held(self, name: str, quant: JsonObject) -> Held:
-        return Held(
+    def _held(self, name: str, quant: JsonObject) -> KnownModel:
+        return KnownModel(
             f"{name}/{self._text(quant, 'quantization') or ''}".rstrip("/"),
             bool(quant.get(self._field("running"))),
             bool(quant.get(self._field("downloaded"))),
         )
 
-    def _none(self, target: Target, held: list[Held], fits: Test) -> NemoError:
+    def _none(self, target: Target, held: list[KnownModel], fits: Test) -> NemoError:
         """No model that fits is on this machine."""
         there = next((m.name for m in held if fits(m.name)), None)
         if there is not None:

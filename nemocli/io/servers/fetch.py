@@ -21,7 +21,7 @@ from nemocli.core.text import one_line
 from nemocli.io.files import file_error, lock, private_folder
 from nemocli.io.process import run
 from nemocli.io.programs import bare_environment, find_program
-from nemocli.io.servers.pinned import Pin, Shelf
+from nemocli.io.servers.pinned import Pin, PinnedShelf
 from nemocli.weights.hub_layout import HUB
 
 CHUNK = 1 << 20
@@ -51,7 +51,7 @@ class Fetcher:
     """Where fetched files live, and the ways to reach their sources. `offline` forbids all that
     leave this machine."""
 
-    shelf: Shelf
+    shelf: PinnedShelf
     pull: PullFile
     env: Mapping[str, str]
     teller: Teller

@@ -49,7 +49,7 @@ def _pin(weights: Any) -> Pin:  # noqa: ANN401 - whatever a profile has there
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class PinnedShelf:
     """Where fetched files are kept, with notes of which were verified."""
 
     folder: Path

@@ -14,7 +14,7 @@ from nemocli.io.paths import Paths
 from nemocli.io.servers.command import CommandRuntime
 from nemocli.io.servers.fetch import Fetcher, PullFile, Teller
 from nemocli.io.servers.llama import LlamaServer, check_engine, check_model, start
-from nemocli.io.servers.pinned import Shelf, pin_from
+from nemocli.io.servers.pinned import PinnedShelf, pin_from
 
 DEFAULT_CONTEXT = 8192
 
@@ -38,7 +38,7 @@ class LocalServers:
         self._key_names = key_names
         self._teller = teller
         self._model_path = Path(model_path).expanduser() if model_path else None
-        self._fetcher = Fetcher(Shelf(weights_folder(paths)), pull, env, teller, offline)
+        self._fetcher = Fetcher(PinnedShelf(weights_folder(paths)), pull, env, teller, offline)
         self._running: dict[tuple[str, str], LlamaServer] = {}
         self._found: dict[tuple[str, str], Endpoint] = {}
         self._lock = asyncio.Lock()
@@ -101,4 +101,4 @@ def weights_status(provider: Provider, paths: Paths) -> tuple[Path | None, int]:
         check_model(own)
         return own, own.stat().st_size
     pin = pin_from(provider.name, settings.get("weights"))
-    return Shelf(weights_folder(paths)).present(pin), pin.size
+    return PinnedShelf(weights_folder(paths)).present(pin), pin.size

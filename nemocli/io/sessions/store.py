@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from nemocli.chat.ports import Found
+from nemocli.chat.ports import FoundTurn
 from nemocli.chat.session import Session, Turn
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.request import Role, ToolCall
@@ -208,7 +208,7 @@ class SqliteSessions:
             raise usage_error(f"{name!r} begins several ids: {these}", "type one more letter of it")
         return str(rows[0]["session_id"])
 
-    def search(self, words: str, limit: int = 50) -> list[Found]:
+    def search(self, words: str, limit: int = 50) -> list[FoundTurn]:
         """Turns that hold all the words, newest conversations first."""
         if not self.exists:
             return []
@@ -224,7 +224,7 @@ class SqliteSessions:
                 (asked, limit),
             ).fetchall()
         return [
-            Found(
+            FoundTurn(
                 r["session_id"],
                 r["name"],
                 r["turn_id"],

@@ -10,7 +10,7 @@ from nemocli.core.events import Event, Finished, Metered, Started, Text
 from nemocli.core.provider import Provider
 from nemocli.core.values import JsonObject, dig
 from nemocli.wire.jsontext import string
-from nemocli.wire.meter import Meter
+from nemocli.wire.meter import UsageMeter
 
 CACHED = ("usage.cached_tokens", "usage.prompt_cache_hit_tokens")
 """Where servers of this dialect say the cached input, beside the documented place."""
@@ -42,7 +42,7 @@ def plain_events(payload: JsonObject, provider: Provider) -> list[Event] | None:
     upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
     started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
     events: list[Event] = [Text(content)] if started == Started() else [started, Text(content)]
-    metered: Metered | None = Meter(provider.usage, CACHED).read(payload)
+    metered: Metered | None = UsageMeter(provider.usage, CACHED).read(payload)
     if metered is not None:
         events.append(metered)
     events.append(Finished("stop"))

@@ -24,7 +24,7 @@ from nemocli.wire.chat.tool_calls import ToolCallPieces
 from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import mapping, string
 from nemocli.wire.leaks import LeakWatch
-from nemocli.wire.meter import Meter
+from nemocli.wire.meter import UsageMeter
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags
 
@@ -66,7 +66,7 @@ class ChatReader:
     def __init__(self, provider: Provider, model: str, *, off: bool = False) -> None:
         self._provider = provider
         self._model = model
-        self._meter = Meter(provider.usage, CACHED)
+        self._meter = UsageMeter(provider.usage, CACHED)
         self._think = ThinkTags() if provider.reasoning.tags else None
         self._tools = ToolCallPieces()
         self._sources = Sources()

@@ -26,7 +26,7 @@ from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.http import complains, fault_inside, unexpected
 from nemocli.wire.jsontext import mapping, string
 from nemocli.wire.leaks import LeakWatch
-from nemocli.wire.meter import Meter
+from nemocli.wire.meter import UsageMeter
 from nemocli.wire.responses.tool_calls import FunctionCalls
 from nemocli.wire.sources import Sources
 from nemocli.wire.think import ThinkTags
@@ -60,7 +60,7 @@ class ResponsesReader:
     def __init__(self, provider: Provider, model: str) -> None:
         self._provider = provider
         self._model = model
-        self._meter = Meter(_usage_wire(provider.usage))
+        self._meter = UsageMeter(_usage_wire(provider.usage))
         self._sources = Sources()
         self._started = Started()
         self._think = ThinkTags() if provider.reasoning.tags else None

@@ -23,7 +23,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import MOST_PICO, UNKNOWN, Cost, Pico, usd_from_pico
 from nemocli.core.ports import Entry, Ledger, Reservation, Settled
 from nemocli.core.usage import Usage, superset
-from nemocli.cost.calls import Row, Total, Where
+from nemocli.cost.calls import CallRow, Total, Where
 from nemocli.io.ledger.ledger import SqliteLedger
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +97,7 @@ def test_an_entry_comes_back_as_it_was_entered(ledger: SqliteLedger) -> None:
     bare = entry("a2", usage=Usage(), cost=UNKNOWN, at=AT + timedelta(microseconds=1))
     ledger.enter(full)
     ledger.enter(bare)
-    assert list(ledger.rows()) == [Row(full, full.cost), Row(bare, bare.cost)]
+    assert list(ledger.rows()) == [CallRow(full, full.cost), CallRow(bare, bare.cost)]
 
 
 def test_a_request_id_known_only_from_the_failure_is_kept(ledger: SqliteLedger) -> None:

@@ -18,7 +18,7 @@ from nemocli.core.faults import NemoError
 from nemocli.core.money import MOST_PICO, UNKNOWN, Cost, Pico
 from nemocli.core.ports import Entry, Settled
 from nemocli.core.usage import Usage
-from nemocli.cost.calls import BUCKETS, Dimension, Row, Where
+from nemocli.cost.calls import BUCKETS, CallRow, Dimension, Where
 from nemocli.cost.summary import total_of
 from nemocli.io.ledger.ledger import SqliteLedger
 from nemocli.io.ledger.sums import check_dimensions
@@ -64,7 +64,7 @@ entries = st.lists(calls, max_size=25).map(
 )
 
 
-def keys_of(row: Row, by: Sequence[Dimension], zone: ZoneInfo) -> list[tuple[str, ...]]:
+def keys_of(row: CallRow, by: Sequence[Dimension], zone: ZoneInfo) -> list[tuple[str, ...]]:
     entry = row.entry
     day = entry.at.astimezone(zone).date()
     plain = {

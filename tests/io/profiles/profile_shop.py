@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.io.profiles.catalogue import Loaded, ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, shipped_folder
 
 WHOLE = "dialect: chat\nbase_url: https://a.example/v1\nauth: {env: [A_KEY]}\n"
 
@@ -38,7 +38,7 @@ class Shop:
         head = f"schema: nemocli.model/1\nname: {name}\n"
         return self.write(layer, f"{name}.yaml", head + rest, "models")
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedProfiles:
         return catalogue(self.folders, self.cache)
 
     def settle(self) -> None:
@@ -49,7 +49,7 @@ class Shop:
                 os.utime(path, (then, then))
 
 
-def refused(loaded: Loaded, name: str) -> Fault:
+def refused(loaded: LoadedProfiles, name: str) -> Fault:
     with pytest.raises(NemoError) as caught:
         loaded.catalogue.provider(name)
     assert caught.value.fault.kind is FaultKind.CONFIG

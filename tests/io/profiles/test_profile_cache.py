@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nemocli.io.profiles.catalogue import Loaded, ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, shipped_folder
 from tests.io.profiles.profile_shop import WHOLE, Shop, refused
 
 
@@ -21,12 +21,12 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def everything(loaded: Loaded) -> tuple[object, ...]:
+def everything(loaded: LoadedProfiles) -> tuple[object, ...]:
     found = loaded.catalogue
     return dict(found.providers), dict(found.cards), loaded.broken
 
 
-def filled(shop: Shop) -> Loaded:
+def filled(shop: Shop) -> LoadedProfiles:
     shop.provider("shipped", "a", WHOLE + "body: {x: 0.60, y: 1., z: 1e2, n: null}\n")
     shop.provider(
         "user",

@@ -10,7 +10,7 @@ from typing import Any
 from nemocli.cli.context import Globals, Setup
 from nemocli.cli.weights.pinned import pull_pinned
 from nemocli.io.servers.fetch import Fetcher, PullFile, Teller
-from nemocli.io.servers.pinned import Shelf
+from nemocli.io.servers.pinned import PinnedShelf
 
 
 def puller(home: Path, *, offline: bool = False) -> PullFile:
@@ -24,4 +24,4 @@ def puller(home: Path, *, offline: bool = False) -> PullFile:
 def fetcher(folder: Path, told: Teller, env: dict[str, str] | None = None, **more: Any) -> Fetcher:
     """One that keeps its files in a folder."""
     pull = puller(folder.parent / "home", offline=more.get("offline", False))
-    return Fetcher(Shelf(folder), pull, dict(os.environ) | (env or {}), told, **more)
+    return Fetcher(PinnedShelf(folder), pull, dict(os.environ) | (env or {}), told, **more)

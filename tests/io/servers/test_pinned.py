@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from nemocli.core.faults import FaultKind, NemoError
-from nemocli.io.servers.pinned import Pin, Shelf, pin_from
+from nemocli.io.servers.pinned import Pin, PinnedShelf, pin_from
 from nemocli.weights.digest import CHUNK
 from nemocli.weights.segments import SEGMENT
 from tests.io.servers.pulling import fetcher
@@ -223,7 +223,7 @@ def test_an_installed_package_is_used_where_it_is_and_not_imported(
 def test_a_verified_file_is_not_read_again(tmp_path: Path) -> None:
     file = tmp_path / PIN.file
     file.write_bytes(DATA)
-    shelf = Shelf(tmp_path)
+    shelf = PinnedShelf(tmp_path)
     assert shelf.verified(file, PIN)
     stat = file.stat()
     file.write_bytes(bytes(len(DATA)))
