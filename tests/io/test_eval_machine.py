@@ -82,6 +82,7 @@ def called(task: Task, tmp_path: Path, args: dict[str, Any] | None = None, **env
         return world.call("t", json.dumps(args or {})), world
 
 
+@pytest.mark.slow
 def test_real_tests_run_on_real_files_and_the_task_passes_its_lint(tmp_path: Path) -> None:
     found = lint(coding(), machines=made(tmp_path))
     assert (found.errors, found.killed, found.mutants) == ((), 2, 2)

@@ -722,7 +722,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(JSON, max_size=4))
 def test_no_json_makes_it_raise(payloads: list[Any]) -> None:
     raw = b"".join(b"data: %b\n\n" % json.dumps(p).encode() for p in payloads)
@@ -733,7 +733,7 @@ def test_no_json_makes_it_raise(payloads: list[Any]) -> None:
         assert fold.end is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([b"", b"{", b"<", b"data: ", b"data: {"]))
 def test_no_bytes_make_it_raise_and_none_are_an_answer(junk: bytes, start: bytes) -> None:
     assert isinstance(read(HOSTED, start + junk).end, Failed)

@@ -315,7 +315,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.integers(100, 999), HEADERS, st.binary(max_size=60) | st.text(max_size=60).map(str.encode)
 )

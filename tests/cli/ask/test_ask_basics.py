@@ -170,6 +170,7 @@ def test_control_characters_reach_a_pipe_and_no_terminal(home: Home) -> None:
         assert word in shown.text
 
 
+@pytest.mark.slow
 def test_colour_follows_the_terminal_and_the_users_word(home: Home) -> None:
     with Stub(Status(401, {"error": {"code": 401, "message": "no"}})) as stub:
         home.provider("stub", stub.url)

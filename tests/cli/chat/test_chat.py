@@ -464,6 +464,7 @@ def test_tools_of_an_mcp_server_are_called_when_they_are_allowed(home: Home, stu
     assert [t["role"] for t in turns(home)] == ["user", "assistant", "tool", "assistant"]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_characters_stay_in_the_scrollback(home: Home, stub: Stub) -> None:
     stub.script(Answer("\n\n".join(f"paragraph {n}" for n in range(1500)), cost=0.0001))
     with Terminal(*CHAT, home=home) as terminal:

@@ -56,6 +56,7 @@ def test_two_answers_stand_beside_one_another_and_one_is_kept(
     assert all("compare" in s["tags"] for s in kept)
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_take_the_other_with_it(
     home: Home, both: tuple[Stub, Stub]
 ) -> None:
@@ -67,6 +68,7 @@ def test_one_that_fails_does_not_take_the_other_with_it(
         assert left(terminal) == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_and_keeps_what_came(home: Home, both: tuple[Stub, Stub]) -> None:
     for stub in both:
         stub.script(Answer("slow " * 200, gap_s=0.1))
@@ -84,6 +86,7 @@ def test_ctrl_c_stops_all_and_keeps_what_came(home: Home, both: tuple[Stub, Stub
         assert "slow" in turns[-1]["text"]
 
 
+@pytest.mark.slow
 def test_what_it_needs(home: Home, both: tuple[Stub, Stub]) -> None:
     for more in (("-p", "one"), (*CHAT[2:], "-c")):
         with Terminal("chat", "--compare", "-m", "x/anything", *more, home=home) as terminal:

@@ -93,6 +93,7 @@ STYLES = {
 }
 
 
+@pytest.mark.slow
 def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
     for style, (cls, codes) in STYLES.items():
         with Both(home, suite, "gold", style):
@@ -106,6 +107,7 @@ def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
             assert measures["retries"].get(code, 0) >= min(1, count), (style, measures["retries"])
 
 
+@pytest.mark.slow
 def test_refusals_move_waiting_and_nothing_else(home: Home, suite: Path) -> None:
     with Both(home, suite, "gold", "gold") as both:
         calm = evaluated(home, epochs=1).json()
@@ -135,6 +137,7 @@ def measures_of(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_the_run_it_would_have_been(
     home: Home, suite: Path
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_task_that_fails_its_lint_is_not_run(home: Home, suite: Path) -> None:
         assert both.new.requests == both.old.requests == []
 
 
+@pytest.mark.slow
 def test_the_machine_checks_itself(home: Home) -> None:
     done = run("eval", "selfcheck", "--json", home=home, env={"NEMOCLI_OFFLINE": "1"})
     assert done.code == 0, done.text

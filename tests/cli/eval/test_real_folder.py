@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nemocli.eval.task import Task
 from nemocli.io.eval.suite import load_suite
 from tests.cli.batch.batch_case import Each
@@ -53,6 +55,7 @@ def test_nothing_of_a_strangers_suite_runs_until_its_folder_is_named(home: Home)
         assert "--trust" in done.err
 
 
+@pytest.mark.slow
 def test_an_arm_that_runs_its_tests_beats_one_that_says_it_did(home: Home) -> None:
     _, tasks = suite(home)
     with Stub(player(tasks)) as new, Stub(player(tasks, lazy=True)) as old:

@@ -98,6 +98,7 @@ def test_attempts_are_counted_graded_and_compared(home: Home, stub: Stub, tmp_pa
     assert "arm:new" in rows[0]["tags"]
 
 
+@pytest.mark.slow
 def test_how_an_agent_can_end(home: Home, stub: Stub, tmp_path: Path) -> None:
     env = planted(tmp_path / "bin", "agent", AGENT)
     stub.script(Answer("Hello.", cost=0.01))

@@ -32,6 +32,7 @@ def stage(home: Home, *args: str) -> Done:
     return run("eval", *args, "--json", home=home, timeout=240)
 
 
+@pytest.mark.slow
 def test_from_day_1_to_week_2(home: Home, suite: Path) -> None:
     with (
         acting(home, "new", suite, "gold", 0.0005) as new,
@@ -69,6 +70,7 @@ def test_from_day_1_to_week_2(home: Home, suite: Path) -> None:
         assert (slow.json()["load"], len(own.asked())) == (None, asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "cause"),
     [("forgetful", "probes of the card are right"), ("leaking", "failed in serving")],

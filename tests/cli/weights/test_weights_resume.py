@@ -98,6 +98,7 @@ def test_a_bit_that_flips_in_an_unfinished_file_is_found(home: Home) -> None:
         assert again <= (WORKERS + 1) * (SEGMENT + 4 * MIB)
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_torn_or_lost_costs_bytes_and_nothing_else(home: Home) -> None:
     repo = shards(48 * MIB, count=1)
     for spoil in ("cut", "rubbish", "gone"):
