@@ -106,6 +106,7 @@ cli/providers/ `nemocli providers`, `models` and `auth`: the paths, what is know
 
 cli/serve/ `nemocli serve` and `nemocli launch`.
   cli/serve/command            `nemocli serve`
+  cli/serve/kept               Recorded exchanges as kept conversations
   cli/serve/launch             `nemocli launch`
   cli/serve/run                From what was typed to a gateway that listens
   cli/serve/start              A coding agent

@@ -141,8 +141,22 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
             target = None if routes is None else routes.target
             async with listening(gateway, sock):
                 yield Serving(gateway, f"http://{shown}:{port}/v1", token, target)
+    if recorder.made is not None and recorder.made.names and wish.command != "eval record":
+        keep_recorded(setup, recorder.made)
     if script is not None and script.missed:
         setup.err.warn(f"the agent left the script {len(script.missed)} times")
+
+
+def keep_recorded(setup: Setup, made: Recorder) -> None:
+    """The exchanges of this time as conversations."""
+    from nemocli.cli.serve.kept import keep_sessions
+
+    found = [e for e in recorded(made.folder) if e.request.get("id") in made.names]
+    count = keep_sessions(setup, made.folder.name, found)
+    if count:
+        setup.err.dim(
+            f"`nemocli sessions ls --tag recorded` lists what was recorded ({count} more)"
+        )
 
 
 def _holders(wish: ServeOptions) -> dict[str, Holder]:

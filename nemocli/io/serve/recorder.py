@@ -26,7 +26,7 @@ LEAST = 8
 
 class Recorder:
     """Writes a recording. What the disk does not take is told once, and ends the recording, not
-    the calls."""
+    the calls. `names` are the exchanges of this time."""
 
     def __init__(self, folder: Path, secrets: tuple[str, ...], tell: Callable[[str], None]) -> None:
         """Go on with the recording in a folder, or begin one. Raises NemoError."""
@@ -34,6 +34,7 @@ class Recorder:
         self._secrets = sorted((s for s in set(secrets) if len(s) >= LEAST), key=len, reverse=True)
         self._tell = tell
         self._lock = threading.Lock()
+        self.names: set[str] = set()
         private_folder(folder)
         file = folder / FILE
         try:
@@ -56,6 +57,7 @@ class Recorder:
     ) -> Replying:
         """A request was read; `about` says where it came from. What comes of it is told to what
         this returns."""
+        self.names.add(name)
         clean = self.clean(body.decode("utf-8", "replace"))
         turns = wish.other.messages if wish.other is not None else ()
         self._line(

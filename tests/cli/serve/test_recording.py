@@ -94,6 +94,11 @@ print(token)
     done = run("launch", "-p", "stub", "--record", "mine", "--", "agent", home=home, env=env)
     assert done.code == 0, done.err
     assert "my token is *** and my password ***" in json.dumps(lines(home))
+    (kept,) = run("sessions", "ls", "--json", home=home).json()["sessions"]
+    assert set(kept["tags"]) == {"recorded", "recording:mine"}
+    turns = run("sessions", "show", kept["id"], "--json", home=home).json()["turns"]
+    assert [t["role"] for t in turns] == ["user", "assistant"]
+    assert turns[1]["text"] == "Hello."
     for secret in (done.text.strip(), "hunter2hunter2", KEY):
         assert not [f for f in home.files_holding(secret) if "recordings" in str(f)]
 
