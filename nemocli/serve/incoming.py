@@ -142,7 +142,7 @@ def _message(index: int, turn: Mapping[str, Any]) -> Message:
         role = "system"
     if role not in ("system", "user", "assistant", "tool"):
         raise refusal(f"no role {role!r} in this path's dialect", f"{where}.role")
-    text = _text(content, f"{where}.content")
+    text = text_of(content, f"{where}.content")
     calls = tuple(_calls(turn.get("tool_calls") or (), where))
     reasoning = turn.get("reasoning") or turn.get("reasoning_content")
     return Message(
@@ -154,17 +154,19 @@ def _message(index: int, turn: Mapping[str, Any]) -> Message:
     )
 
 
-def _text(content: object, where: str) -> str:
+def text_of(content: object, where: str, kinds: frozenset[str] = _TEXTS) -> str:
+    """The text of a content: of one, or of parts of these kinds. Raises NemoError (request) where
+    it is anything else, for text is what can be carried."""
     if content is None:
         return ""
     if isinstance(content, str):
         return content
     parts = []
     for part in content if isinstance(content, list) else [content]:
-        if not isinstance(part, dict) or kind_of(part) not in _TEXTS:
+        if not isinstance(part, dict) or kind_of(part) not in kinds:
             kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise refusal(f"{kind} is not text, and this path's dialect takes text", where)
-        parts.append(str(part.get("text", "")))
+            raise refusal(f"{kind} is not text, and text is what can be carried", where)
+        parts.append(str(part.get("text") or part.get("refusal") or ""))
     return "".join(parts)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json, JsonObject
 from nemocli.serve.carried import QUIET, RESPONSES, names
-from nemocli.serve.incoming import Incoming, ToolName, kind_of, opened, refusal
+from nemocli.serve.incoming import Incoming, ToolName, kind_of, opened, refusal, text_of
 
 SEAL = "nemocli.1:"
 """What our own `encrypted_content` begins with."""
@@ -153,7 +153,7 @@ def _conversation(
         kind = kind_of(item) or ("message" if "role" in item else None)
         role = item.get("role")
         if kind == "message" and role in ("system", "developer") and not begun:
-            system.append(_text(item.get("content"), where))
+            system.append(text_of(item.get("content"), where, _TEXTS))
             continue
         if not begun:
             begun = True
@@ -194,7 +194,7 @@ class _Turn:
         if kind == "reasoning":
             self._reasoned(item, where, dropped)
         elif kind == "message":
-            self._text.append(_text(item.get("content"), where))
+            self._text.append(text_of(item.get("content"), where, _TEXTS))
         else:
             self._calls.append(_call(item, known))
 
@@ -249,9 +249,9 @@ def _other(
     if kind == "message":
         if item.get("role") not in ("user", "system", "developer"):
             raise refusal(f"no role {item.get('role')!r}", f"{where}.role")
-        yield Message("user", _text(item.get("content"), where))
+        yield Message("user", text_of(item.get("content"), where, _TEXTS))
     elif kind in _RESULTS:
-        text = _text(item.get("output"), where)
+        text = text_of(item.get("output"), where, _TEXTS)
         yield Message("tool", text, tool_call_id=str(item.get("call_id") or ""))
     elif kind == "item_reference":
         raise refusal("nothing is kept here between calls; send the item itself", where)
@@ -259,20 +259,6 @@ def _other(
         dropped.add(kind)
     else:
         raise refusal("an item with a type", where)
-
-
-def _text(content: object, where: str) -> str:
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    parts = []
-    for part in content if isinstance(content, list) else [content]:
-        if not isinstance(part, dict) or kind_of(part) not in _TEXTS:
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise refusal(f"{kind!r} is not text, and text is what can be carried", where)
-        parts.append(str(part.get("text") or part.get("refusal") or ""))
-    return "".join(parts)
 
 
 def _tools(tools: object, known: dict[str, ToolName], dropped: set[str]) -> Iterator[ToolSpec]:

@@ -64,20 +64,24 @@ def _command(row: CommandRow, command: Any) -> Iterator[str]:
     yield from (".SH DESCRIPTION", *_paragraphs(command.help or row.help))
     yield from _options(command, ".SH OPTIONS")
     for sub, inner in getattr(command, "commands", {}).items():
-        yield f'.SH "{row.name.upper()} {sub.upper()}"'
-        yield from _synopsis(f"nemocli {row.name} {sub}", inner)
-        yield ".PP"
-        yield from _paragraphs(inner.help or "")
-        yield from _options(inner, None)
+        yield from _part(
+            f"nemocli {row.name} {sub}", inner, f'.SH "{row.name.upper()} {sub.upper()}"'
+        )
         for last, deepest in getattr(inner, "commands", {}).items():
-            yield f".SS {_plain(f'{row.name} {sub} {last}')}"
-            yield from _synopsis(f"nemocli {row.name} {sub} {last}", deepest)
-            yield ".PP"
-            yield from _paragraphs(deepest.help or "")
-            yield from _options(deepest, None)
+            title = f"{row.name} {sub} {last}"
+            yield from _part(f"nemocli {title}", deepest, f".SS {_plain(title)}")
         yield from _examples(inner)
     yield from _examples(command)
     yield from (".SH SEE ALSO", ".BR nemocli (1)")
+
+
+def _part(name: str, command: Any, title: str) -> Iterator[str]:
+    """A command of a command."""
+    yield title
+    yield from _synopsis(name, command)
+    yield ".PP"
+    yield from _paragraphs(command.help or "")
+    yield from _options(command, None)
 
 
 def _synopsis(name: str, command: Any) -> Iterator[str]:
