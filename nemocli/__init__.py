@@ -14,6 +14,7 @@ cli/ THE FACE: parses, composes the World once, draws.
   cli/context                  What every command may need, each part made when it is first asked fo
   cli/downloads                How a fetch is shown: a line, and on a terminal a bar
   cli/event_loop               One event loop for one command, stopped by the signals that mean stop
+  cli/late_commands            Commands below a command
   cli/options                  Options that several commands share, spelt once
   cli/request_options          What commands that ask have in common: their options as settings
   cli/world                    The composition root: the one place that puts real parts into the por
@@ -193,14 +194,18 @@ io/eval/ Suites and runs of evaluations on the disk.
   io/eval/suite                A suite
 
 io/http/ HTTP: one pooled client, one for very many calls, one for large files.
-  io/http/batch_client         HTTP for very many calls at once: connections kept warm
-  io/http/batch_connection     The connections to one address, each with llhttp's parser
-  io/http/client               HTTP over one pooled client: deadlines, redirects, proxies
+  io/http/connection           The connections to one address
+  io/http/direct               HTTP straight to its server
   io/http/download_client      Large bodies over plain sockets, straight into a buffer: for files
   io/http/exchange             How far an exchange has come, how long it may still take
+  io/http/general              HTTP by a general client
+  io/http/http_log             What was said over HTTP
   io/http/proxy                The proxy of the environment that would serve one URL
+  io/http/redirect             Where a redirect may be followed to
+  io/http/trust                Whom TLS trusts here
 
 io/keys/ Keys: the environment, the keyring, a command or a private file.
+  io/keys/command              Commands that print a key
   io/keys/keyfile              Two small private files: the keys of those without a keyring
   io/keys/oskeyring            The operating system's keyring, which may be locked, absent
   io/keys/store                Keys: found in the environment, the keyring

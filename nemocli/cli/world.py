@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from nemocli.cli.context import Setup
-from nemocli.core.ports import Endpoint, Transport, World
+from nemocli.core.ports import Endpoint, World
 from nemocli.io.clock import SystemClock
-from nemocli.io.http.client import HttpTransport
+from nemocli.io.http.direct import DirectTransport
 from nemocli.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -21,22 +21,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def world_of(
-    setup: Setup, *, many: bool = False, fresh: bool = False
-) -> AsyncIterator[World]:
-    """The outside for one command; whatever it opened or started is closed at the end. `many` calls
-    at once get a transport made for them, with `fresh` on a connection of its own for each."""
+async def world_of(setup: Setup, *, fresh: bool = False) -> AsyncIterator[World]:
+    """The outside for one command; whatever it opened or started is closed at the end. `fresh`:
+    every call on a connection of its own."""
     debug = setup.err.debug if setup.globals.debug else None
-    many = many and debug is None
-    async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(
-            HttpTransport(USER_AGENT, setup.offline, debug, rarely=many)
-        )
-        transport: Transport = http
-        if many:
-            from nemocli.io.http.batch_client import Volley
-
-            transport = await stack.enter_async_context(Volley(http, USER_AGENT, fresh=fresh))
+    async with DirectTransport(USER_AGENT, setup.offline, debug, fresh=fresh) as transport:
         servers = _Servers(setup)
         try:
             yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)

@@ -3,8 +3,8 @@
     python -m tests.bench.streaming [--streams 400]
 
 The server runs in a process of its own. Streams of 50 events are read in turn by our path
-(transport, dialect, events, fold) and by bare `httpx2.AsyncClient.stream(...).aiter_bytes()`, which
-understands nothing: the difference is ours. Then 100 MB are streamed and memory is looked at.
+(transport, dialect, events, fold) and by bare `httpx2.AsyncClient.stream(...).aiter_bytes()` and
+bare aiohttp, which understand nothing. Then 100 MB are streamed and memory is looked at.
 Nothing fails here.
 """
 
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import httpx2
 
@@ -24,7 +26,7 @@ from nemocli.core.events import Finished, Fold
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider
 from nemocli.core.request import Message, Request
-from nemocli.io.http.client import HttpTransport
+from nemocli.io.http.direct import DirectTransport
 from nemocli.wire.dialect import dialect_named
 from tests.servers.process import launched
 
@@ -42,7 +44,7 @@ SCRIPT = {
 ASKED = Request("x/anything", (Message("user", "hi"),))
 
 
-async def ours(transport: HttpTransport, base_url: str, each: Callable[[int], None]) -> Fold:
+async def ours(transport: DirectTransport, base_url: str, each: Callable[[int], None]) -> Fold:
     """One answer through everything between socket and fold; `each` gets the events so far."""
     target = Target(Provider("bench", "chat", base_url, local=True), ASKED.model)
     dialect = dialect_named("chat")
@@ -71,6 +73,16 @@ async def bare(client: httpx2.AsyncClient, url: str) -> int:
     return size
 
 
+async def raw(session: Any, url: str) -> int:
+    """The same by aiohttp, where it is installed: the client that costs least an event."""
+    body = {"model": ASKED.model, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    size = 0
+    async with session.post(url, data=json.dumps(body)) as reply:
+        async for chunk in reply.content.iter_any():
+            size += len(chunk)
+    return size
+
+
 async def microseconds(read: Callable[[], Awaitable[object]]) -> float:
     """Per event, over a batch of streams."""
     begun = time.perf_counter()
@@ -80,23 +92,31 @@ async def microseconds(read: Callable[[], Awaitable[object]]) -> float:
 
 
 async def compare(url: str, streams: int) -> None:
-    """Batches of both in turn; prints least and median microseconds per event."""
-    mine: list[float] = []
-    theirs: list[float] = []
-    async with HttpTransport("bench") as transport, httpx2.AsyncClient() as client:
+    """Batches of all in turn; prints least and median microseconds per event."""
+    found: dict[str, list[float]] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        transport = await stack.enter_async_context(DirectTransport("bench"))
+        client = await stack.enter_async_context(httpx2.AsyncClient())
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "nemocli": lambda: ours(transport, url, lambda _: None),
+            "bare httpx2": lambda: bare(client, url + "/chat/completions"),
+        }
+        with contextlib.suppress(ImportError):
+            import aiohttp
+
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            ways["bare aiohttp"] = lambda: raw(session, url + "/chat/completions")
         for number in range(-1, max(1, streams // BATCH)):
-            a = await microseconds(lambda: ours(transport, url, lambda _: None))
-            b = await microseconds(lambda: bare(client, url + "/chat/completions"))
-            if number >= 0:
-                mine.append(a)
-                theirs.append(b)
+            for name, read in ways.items():
+                took = await microseconds(read)
+                if number >= 0:
+                    found.setdefault(name, []).append(took)
+    mine = found["nemocli"]
     print(f"{EVENTS} events a stream, {len(mine) * BATCH} streams each way")
-    for name, values in (("nemocli", mine), ("bare httpx2", theirs)):
-        print(f"  {name:<12} min {min(values):7.1f}  median {median(values):7.1f} us/event")
-    ratio = median(a / b for a, b in zip(mine, theirs, strict=True))
-    print(
-        f"  ratio        median {ratio:.2f}, ours adds {median(mine) - median(theirs):.1f} us/event"
-    )
+    for name, values in found.items():
+        ratio = median(a / b for a, b in zip(mine, values, strict=True))
+        said = "" if values is mine else f"  nemocli takes {ratio:.2f} of it"
+        print(f"  {name:<12} min {min(values):6.1f}  median {median(values):6.1f} us/event{said}")
 
 
 async def grow(url: str) -> None:
@@ -108,7 +128,7 @@ async def grow(url: str) -> None:
             seen.append(_memory_kb())
 
     begun = time.perf_counter()
-    async with HttpTransport("bench") as transport:
+    async with DirectTransport("bench") as transport:
         fold = await ours(transport, url + "/big", look)
     took = time.perf_counter() - begun
     print(f"{fold.text_chars / 1e6:.0f} MB of text in {took:.1f} s")

@@ -23,14 +23,15 @@ WORLDLY_MODULES = {
 }  # fmt: skip
 PROVIDERS = {p.stem for p in (ROOT / "profiles" / "providers").glob("*.yaml")}
 HOMES = {
-    "httpx2": {"io/http/client", "io/http/exchange", "io/mcp"},
+    "httpx2": {"io/http/general", "io/http/exchange", "io/mcp"},
     "yaml": {"io/yaml"},
     "keyring": {"io/keys/oskeyring"},
     "sqlite3": {"io/sqlite"},
     "platformdirs": {"io/paths"},
     "xllamacpp": {"io/servers/llama"},
     "genai_prices": {"io/profiles/genai_prices"},
-    "httptools": {"io/http/batch_connection"},
+    "httptools": {"io/http/connection"},
+    "truststore": {"io/http/trust"},
     "uvloop": {"io/event_loop"},
     "pyarrow": {"io/batch/parquet"},
     "mcp": {"io/mcp"},

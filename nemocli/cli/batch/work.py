@@ -186,7 +186,7 @@ async def _run(
     gc.freeze()  # what is here by now stays; looking through it again and again finds nothing
     gc.set_threshold(20_000, 20, 50)
     try:
-        async with world_of(setup, many=True, fresh=plan.fresh_connections) as world:
+        async with world_of(setup, fresh=plan.fresh_connections) as world:
             asker = Asker(
                 plan.terms,
                 world,

@@ -146,7 +146,7 @@ async def _swept(
 
     cap = setup.settings.amount("max_cost_usd")
     budget = None if cap is None else RunBudget(pico_from_usd(cap))
-    async with world_of(setup, many=True) as world:
+    async with world_of(setup) as world:
         found.target = (await opened(found.target, world)).target
         plan = Plan(
             (found.target,),

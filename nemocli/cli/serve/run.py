@@ -125,7 +125,7 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
         local = wish.host in LOOPBACK
         names = frozenset(h.lower() for h in wish.hosts)
         guard = Guard(token, port, names, addresses=not local, keys=keys)
-        async with world_of(setup, many=True) as world:
+        async with world_of(setup) as world:
             headers = [a.session for a in known_agents(setup).known.values() if a.session]
             gateway = Gateway(
                 world,

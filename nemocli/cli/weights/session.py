@@ -155,7 +155,7 @@ class Desk:
     @asynccontextmanager
     async def hub(self) -> AsyncIterator[Hub]:
         """The API."""
-        from nemocli.io.http.client import HttpTransport
+        from nemocli.io.http.direct import DirectTransport
 
         if self.offline:
             raise NemoError(
@@ -169,7 +169,7 @@ class Desk:
         debug = self.setup.err.debug if self.setup.globals.debug else None
         stall = self.stall_s + 2.0
         timeouts = Timeouts(connect_s=15.0, first_byte_s=stall + 20, idle_s=stall, total_s=600.0)
-        async with HttpTransport(USER_AGENT, self.setup.offline, debug) as transport:
+        async with DirectTransport(USER_AGENT, self.setup.offline, debug) as transport:
             yield Hub(
                 transport,
                 self.clock,

@@ -17,6 +17,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.text import one_line
 from nemocli.io.http.proxy import proxy_for
+from nemocli.io.http.trust import trusted
 from nemocli.weights.ports import Ask, Hop
 
 CONNECT_S = 15.0
@@ -272,13 +273,7 @@ class _Plain(HTTPConnection):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The system's trust, or that of SSL_CERT_FILE and SSL_CERT_DIR."""
-    try:
-        return ssl.create_default_context()
-    except OSError as error:
-        message = f"the certificates cannot be loaded: {error.strerror or error}"
-        hint = "look at SSL_CERT_FILE and SSL_CERT_DIR"
-        raise NemoError(Fault(FaultKind.CONFIG, message, hint, sent=False)) from error
+    return trusted()
 
 
 def _through(url: str) -> tuple[str, int, dict[str, str]] | None:

@@ -27,7 +27,10 @@ _TLS_HINT = (
 class Exchange:
     """One call as it proceeds. Times are those of the loop's clock."""
 
-    def __init__(self, call: Call, url: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, call: Call, url: str, now: Callable[[], float], total_at: float | None = None
+    ) -> None:
+        """`total_at`: when it must be done, where that was settled before."""
         self.timeouts = call.timeouts
         self.origin = origin_of(url)
         self.near = loopback(url)
@@ -35,7 +38,7 @@ class Exchange:
         self.proxy: str | None = None
         self._now = now
         self._redactor = Redactor(call.secrets)
-        self._total_at = now() + self.timeouts.total_s
+        self._total_at = now() + self.timeouts.total_s if total_at is None else total_at
         self._phase_at = 0.0
         self._host, self._port = "", 0
         self._stream: object = None
@@ -148,7 +151,7 @@ def config_fault(message: str, hint: str | None = None) -> Fault:
 
 def fault_of(error: Exception, exchange: Exchange) -> Fault:
     """What the HTTP client's exception means. Classes are told apart by name, because only
-    transport.py knows the client."""
+    general.py knows the client."""
     kind = type(error).__name__
     if kind == "ProxyError":
         return _proxy_fault(error, exchange)

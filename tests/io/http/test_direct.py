@@ -1,4 +1,4 @@
-"""HTTP for very many calls: byte for byte what the general client gives, and its failures too."""
+"""HTTP straight to its server: byte for byte what the general client gives, failures included."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
-from nemocli.io.http.batch_client import Volley
-from nemocli.io.http.client import HttpTransport
+from nemocli.io.http.direct import DirectTransport
+from nemocli.io.http.general import GeneralTransport
 from tests.servers.certificate import self_signed
 from tests.servers.raw import Handler, Peer, RawServer, refused_port, response, saying
 
@@ -39,11 +39,8 @@ def post(url: str, timeouts: Timeouts = TIMES, body: bytes = b'{"a":1}') -> Call
 
 
 async def fetched(call: Call, *, many: bool) -> tuple[int, str | None, bytes]:
-    async with (
-        HttpTransport("nemocli/test") as http,
-        Volley(http, "nemocli/test") as volley,
-        (volley if many else http).send(call) as reply,
-    ):
+    kind = DirectTransport if many else GeneralTransport
+    async with kind("nemocli/test") as http, http.send(call) as reply:
         body = b"".join([part async for part in reply.chunks])
         return reply.status, reply.headers.get("content-type"), body
 
@@ -131,9 +128,9 @@ def test_a_connection_is_used_again() -> None:
             await peer.say(response(b"{}"))
 
     async def five(url: str) -> None:
-        async with HttpTransport("t") as http, Volley(http, "t") as volley:
+        async with DirectTransport("t") as http:
             for _ in range(5):
-                async with volley.send(post(url)) as reply:
+                async with http.send(post(url)) as reply:
                     assert [part async for part in reply.chunks] == [b"{}"]
 
     with RawServer(handler) as server:
@@ -141,11 +138,54 @@ def test_a_connection_is_used_again() -> None:
         assert server.connections == 1
 
 
+def test_paths_of_one_server_share_a_connection_and_a_get_has_no_body() -> None:
+    async def handler(peer: Peer) -> None:
+        for _ in range(3):
+            heads.append((await peer.request()).decode("latin-1").lower())
+            await peer.say(response(b"{}"))
+
+    heads: list[str] = []
+
+    async def three(url: str) -> None:
+        async with DirectTransport("t") as http:
+            for method, path in (("POST", "/a"), ("GET", "/b?c=d%20e"), ("POST", "/f")):
+                async with http.send(Call(method, url + path, timeouts=TIMES)) as reply:
+                    assert [part async for part in reply.chunks] == [b"{}"]
+
+    with RawServer(handler) as server:
+        asyncio.run(three(server.url))
+        assert server.connections == 1
+    assert [head.split(" http/1.1")[0] for head in heads] == [
+        "post /a",
+        "get /b?c=d%20e",
+        "post /f",
+    ]
+    assert ["content-length: 0" in head for head in heads] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:{port}/a b", "http://127.0.0.1:{port}/ü", "http://127.0.0.1:{port}?a=b"],
+)
+def test_odd_addresses_are_written_as_the_general_client_writes_them(url: str) -> None:
+    seen: list[bytes] = []
+
+    async def handler(peer: Peer) -> None:
+        head = await peer.request()
+        seen.append(head.split(b"\r\n")[0])
+        await peer.say(response(b"{}"))
+
+    with RawServer(handler) as server:
+        call = Call("GET", url.format(port=server.url.rpartition(":")[2]), timeouts=TIMES)
+        assert asked(call, many=True) == asked(call, many=False)
+    assert seen[0] == seen[1]
+
+
 def test_one_that_ended_while_it_was_idle_is_not_used_again() -> None:
     async def three(url: str) -> None:
-        async with HttpTransport("t") as http, Volley(http, "t") as volley:
+        async with DirectTransport("t") as http:
             for _ in range(3):
-                async with volley.send(post(url)) as reply:
+                async with http.send(post(url)) as reply:
                     assert [part async for part in reply.chunks] == [b"{}"]
                 await asyncio.sleep(0.05)
 
@@ -228,10 +268,10 @@ async def in_turn(
 ) -> list[bytes]:
     """The bodies of calls one after another; `b""` for one that failed."""
     got = []
-    async with HttpTransport("t") as http, Volley(http, "t", fresh=fresh) as volley:
+    async with DirectTransport("t", fresh=fresh) as http:
         for number in range(count):
             try:
-                async with volley.send(post(url, body=b'{"n":%d}' % number)) as reply:
+                async with http.send(post(url, body=b'{"n":%d}' % number)) as reply:
                     got.append(b"".join([part async for part in reply.chunks]))
             except NemoError:
                 got.append(b"")
@@ -274,7 +314,7 @@ def test_a_reply_before_its_request_was_written_is_none() -> None:
 
     async def main(url: str) -> object:
         call = post(url, body=b"x" * 30_000_000)
-        async with HttpTransport("t") as http, Volley(http, "t") as volley, volley.send(call) as r:
+        async with DirectTransport("t") as http, http.send(call) as r:
             return [part async for part in r.chunks]
 
     with RawServer(handler) as server, pytest.raises(NemoError) as caught:
@@ -296,15 +336,15 @@ def test_a_slow_reader_holds_the_server_back_and_gets_every_byte() -> None:
         await peer.say(response(b"{}"))
 
     async def main(url: str) -> None:
-        async with HttpTransport("t") as http, Volley(http, "t") as volley:
-            async with volley.send(post(url)) as reply:
+        async with DirectTransport("t") as http:
+            async with http.send(post(url)) as reply:
                 got = len(await anext(reply.chunks))
                 await asyncio.sleep(0.5)
                 assert sent < len(piece) * count / 2  # what the system's own buffers take
                 async for part in reply.chunks:
                     got += len(part)
                 assert got == len(piece) * count
-            async with volley.send(post(url)) as reply:
+            async with http.send(post(url)) as reply:
                 assert [part async for part in reply.chunks] == [b"{}"]
 
     with RawServer(handler) as server:

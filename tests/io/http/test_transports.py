@@ -1,4 +1,7 @@
-"""HTTP: what arrives arrives at once, what fails fails as a fault that says what and why."""
+"""HTTP: what arrives arrives at once, what fails fails as a fault that says what and why.
+
+Every test is held by both transports.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,14 +24,30 @@ import pytest
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
-from nemocli.io.http.client import HttpTransport
-from tests.servers.certificate import self_signed
+from nemocli.io.http.direct import DirectTransport
+from nemocli.io.http.general import GeneralTransport
+from tests.servers.certificate import chained, self_signed
 from tests.servers.raw import Handler, Peer, RawServer, refused_port, response, saying
 
 KEY = "nvapi-0123456789abcdefghijklmnop"
 SHORT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+KIND: list[type[GeneralTransport | DirectTransport]] = []
+
+
+@pytest.fixture(autouse=True, params=[GeneralTransport, DirectTransport], ids=["general", "direct"])
+def _kind(request: pytest.FixtureRequest) -> Iterator[None]:
+    KIND.append(request.param)
+    yield
+    KIND.pop()
+
+
+def transport(**options: object) -> GeneralTransport | DirectTransport:
+    """One of the kind under test."""
+    return KIND[-1]("nemocli/test", **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +72,7 @@ def get(url: str, timeouts: Timeouts = SHORT) -> Call:
 
 async def fetched(call: Call, **options: object) -> tuple[int, dict[str, str], bytes]:
     async with (
-        HttpTransport("nemocli/test", **options) as http,  # type: ignore[arg-type]
+        transport(**options) as http,
         http.send(call) as reply,
     ):
         body = b"".join([part async for part in reply.chunks])
@@ -82,7 +102,8 @@ def test_method_headers_body_and_user_agent_go_out_as_given() -> None:
     assert head.startswith("post /v1/chat http/1.1\r\n")
     assert f"authorization: bearer {KEY}" in head
     assert "user-agent: nemocli/test" in head
-    assert "accept-encoding: gzip, deflate\r\n" in head
+    coding = "identity" if KIND[-1] is DirectTransport else "gzip, deflate"
+    assert f"accept-encoding: {coding}\r\n" in head
 
 
 def test_an_error_status_is_a_reply_not_a_fault() -> None:
@@ -100,7 +121,7 @@ def test_a_chunk_is_there_before_the_next_one_is_sent() -> None:
 
     async def main(url: str) -> list[bytes]:
         got = []
-        async with HttpTransport("t") as http, http.send(post(url)) as reply:
+        async with transport() as http, http.send(post(url)) as reply:
             async for part in reply.chunks:
                 got.append(part)
                 server.client_spoke.set()
@@ -117,7 +138,7 @@ def test_calls_share_a_connection() -> None:
             await peer.say(response(b"ok"))
 
     async def main(url: str) -> None:
-        async with HttpTransport("t") as http:
+        async with transport() as http:
             for _ in range(5):
                 async with http.send(post(url)) as reply:
                     assert [c async for c in reply.chunks] == [b"ok"]
@@ -140,12 +161,12 @@ def test_a_hundred_calls_run_at_once() -> None:
         await event.wait()
         await peer.say(response(b"ok"))
 
-    async def one(http: HttpTransport, url: str) -> int:
+    async def one(http: GeneralTransport | DirectTransport, url: str) -> int:
         async with http.send(post(url)) as reply:
             return len([c async for c in reply.chunks])
 
     async def main(url: str) -> list[int]:
-        async with HttpTransport("t") as http:
+        async with transport() as http:
             return await asyncio.gather(*(one(http, url) for _ in range(100)))
 
     with RawServer(handler) as server:
@@ -160,7 +181,7 @@ def test_cookies_are_not_kept() -> None:
             await peer.say(response(b"ok", "200 OK", "set-cookie: who=you; path=/"))
 
     async def main(url: str) -> None:
-        async with HttpTransport("t") as http:
+        async with transport() as http:
             for _ in range(2):
                 async with http.send(post(url)):
                     pass
@@ -202,7 +223,7 @@ def test_a_decompression_bomb_comes_in_bounded_pieces() -> None:
     bomb = gzip.compress(bytes(64 * 2**20))
 
     async def largest(call: Call) -> tuple[int, int]:
-        async with HttpTransport("t") as http, http.send(call) as reply:
+        async with transport() as http, http.send(call) as reply:
             sizes = [len(part) async for part in reply.chunks]
             return max(sizes), sum(sizes)
 
@@ -268,7 +289,7 @@ def test_a_reset_in_mid_body_is_a_cut() -> None:
         peer.reset()
 
     async def consume(url: str) -> None:
-        async with HttpTransport("t") as http, http.send(post(url)) as reply:
+        async with transport() as http, http.send(post(url)) as reply:
             async for _ in reply.chunks:
                 server.client_spoke.set()
 
@@ -348,6 +369,55 @@ def test_a_certificate_file_that_is_not_there_is_a_config_fault(
     assert "SSL_CERT_FILE" in (fault.hint or "")
 
 
+def _over_tls(cert: Path, key: Path) -> RawServer:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return RawServer(saying(response(b"ok")), context)
+
+
+@pytest.mark.parametrize(
+    ("address", "ends", "said"),
+    [("127.0.0.2", timedelta(days=1), "127.0.0.1"), ("127.0.0.1", -timedelta(hours=1), "expired")],
+    ids=["for another host", "expired"],
+)
+def test_a_certificate_of_another_host_or_time_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, ends: timedelta, said: str
+) -> None:
+    made = self_signed(tmp_path, address, ends)
+    if made is None:
+        pytest.skip("nothing here makes certificates")
+    monkeypatch.setenv("SSL_CERT_FILE", str(made[0]))
+    with _over_tls(*made) as server:
+        fault = failing(post(server.url))
+        assert server.heads == []
+    assert (fault.kind, fault.sent) == (FaultKind.TLS, False)
+    assert said in fault.message
+
+
+def test_a_chain_is_trusted_by_its_authority_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = chained(tmp_path)
+    if made is None:
+        pytest.skip("nothing here makes certificates")
+    cert, key, authority = made
+    with _over_tls(cert, key) as server:
+        fault = failing(post(server.url))
+        assert (fault.kind, fault.sent, server.heads) == (FaultKind.TLS, False, [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert asked(post(server.url))[2] == b"ok"
+
+
+def test_a_server_that_leaves_in_the_handshake_is_named() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.reader.read(100)
+
+    with RawServer(handler) as server:
+        fault = failing(post(server.url.replace("http://", "https://")))
+    assert (fault.kind, fault.sent) == (FaultKind.NETWORK, False)
+    assert "during the TLS handshake" in fault.message
+
+
 def test_plain_http_behind_an_https_url_is_named() -> None:
     async def handler(peer: Peer) -> None:
         await peer.reader.read(100)
@@ -420,7 +490,7 @@ def test_a_slow_reader_is_not_an_idle_server() -> None:
     async def main(url: str) -> bytes:
         got = b""
         call = post(url, Timeouts(5, 5, 0.1, 10))
-        async with HttpTransport("t") as http, http.send(call) as reply:
+        async with transport() as http, http.send(call) as reply:
             async for part in reply.chunks:
                 got += part
                 await asyncio.sleep(0.3)
@@ -469,7 +539,7 @@ def test_cancelling_closes_the_connection_at_once(when: str) -> None:
         server.client_spoke.set()
 
     async def consume(url: str) -> None:
-        async with HttpTransport("t") as http, http.send(post(url)) as reply:
+        async with transport() as http, http.send(post(url)) as reply:
             async for _ in reply.chunks:
                 pass
 
@@ -492,7 +562,7 @@ def test_leaving_early_closes_the_connection() -> None:
         server.handler_spoke.set()
 
     async def main(url: str) -> None:
-        async with HttpTransport("t") as http:
+        async with transport() as http:
             async with http.send(post(url)) as reply:
                 async for _ in reply.chunks:
                     break
@@ -678,7 +748,7 @@ def test_debug_shows_the_talk_without_the_key() -> None:
 
 
 def test_importing_the_transport_does_not_import_the_client() -> None:
-    code = "import sys, nemocli.io.http.client as t; t.HttpTransport('x');"
+    code = "import sys, nemocli.io.http.direct as t; t.DirectTransport('x');"
     code += "print('httpx2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,19 +11,23 @@ servers that do that.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
 import select
 import ssl
 from collections import deque
-from typing import cast
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 from nemocli.core.faults import NemoError
 from nemocli.core.ports import Call
-from nemocli.core.provider import origin_of
 from nemocli.io.http.exchange import Exchange, config_fault, fault_of, timeout_fault
 
 SWEEP_S = 0.1
 """How exact a deadline is."""
+HAPPY_S = 0.25
+"""How long an address may take to accept before the next one of the same name is tried beside it;
+RFC 8305."""
 IDLE_S = 15.0
 """A connection is not used again after so long: its server may be about to close it."""
 MOST_HEAD = 64 * 1024
@@ -38,47 +42,48 @@ class Lane:
     """The connections to one address."""
 
     def __init__(
-        self, url: str, tls: ssl.SSLContext | None, user_agent: str, *, fresh: bool = False
+        self, origin: str, host: str, port: int, tls: ssl.SSLContext | None, *, fresh: bool = False
     ) -> None:
         """`fresh`: no connection is used twice."""
-        self.fresh = fresh
-        parts = urlsplit(url)
-        self.origin = origin_of(url)
+        self.origin = origin
+        self.host = host
+        self.port = port
         self.tls = tls
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if tls else 80)
+        self.fresh = fresh
         self.idle: deque[Connection] = deque()
         self.busy: set[Connection] = set()
         self.loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        netloc = parts.netloc.rpartition("@")[2]
-        self._begin = (
-            f"POST {path} HTTP/1.1\r\nhost: {netloc}\r\nuser-agent: {user_agent}\r\n"
-            "accept-encoding: identity\r\n"
-        ).encode("ascii")
 
-    def head(self, call: Call) -> bytes:
-        """All of the head but the length of the body."""
-        lines = [self._begin]
+    def head(self, call: Call, begin: bytes) -> bytes:
+        """All of the head but the length of the body. Raises NemoError where a header is none."""
+        lines = [begin]
         for name, value in call.headers.items():
-            line = f"{name}: {value}\r\n"
             if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
                 raise NemoError(config_fault(f"the request to {self.origin} cannot be written"))
             try:
-                lines.append(line.encode("latin-1"))
+                lines.append(f"{name}: {value}\r\n".encode("latin-1"))
             except UnicodeEncodeError as error:
                 message = f"the request to {self.origin} cannot be written as HTTP"
                 raise NemoError(config_fault(message)) from error
         return b"".join(lines)
 
-    async def take(self, exchange: Exchange) -> Connection:
-        """A connection that is open as far as anyone knows."""
+    def kept(self) -> Connection | None:
+        """A connection from before that is open as far as anyone knows; None where there is none.
+
+        The last used is the first asked: the others may rest until they are too old.
+        """
         while self.idle:
             kept = self.idle.pop()
             if not kept.gone and not self.stale(kept) and not kept.unread():
                 return kept
             kept.end()
+        return None
+
+    async def opened(self, exchange: Exchange) -> Connection:
+        """A new one. Raises NemoError."""
+        known = isinstance(self.loop, asyncio.BaseEventLoop)  # uvloop does not know it
+        options: dict[str, Any] = {"happy_eyeballs_delay": HAPPY_S} if known else {}
         try:
             async with asyncio.timeout_at(exchange.deadline()):
                 _, made = await self.loop.create_connection(
@@ -87,11 +92,14 @@ class Lane:
                     self.port,
                     ssl=self.tls,
                     server_hostname=self.host if self.tls is not None else None,
+                    **options,
                 )
         except TimeoutError as error:
             raise NemoError(timeout_fault(exchange)) from error
         except (OSError, ValueError) as error:
-            raise NemoError(fault_of(error, exchange)) from error
+            if isinstance(error, ConnectionResetError | BrokenPipeError | ssl.SSLEOFError):
+                exchange.phase = "tls" if self.tls is not None else exchange.phase
+            raise NemoError(fault_of(_one(error), exchange)) from error
         return made
 
     def stale(self, kept: Connection) -> bool:
@@ -144,6 +152,7 @@ class Connection(asyncio.Protocol):
         self.chunks: deque[bytes] = deque()
         self.complete = False
         self.begun = False  # whether the whole head came
+        self.flowing = False  # whether any of the body came
         self.timed_out = False
         self.error: Exception | None = None
         self._head = 0
@@ -153,8 +162,9 @@ class Connection(asyncio.Protocol):
         self._news: asyncio.Future[None] | None = None
         self.total = float("inf")
 
-    def ask(self, call: Call, total: float) -> None:
-        """Send it."""
+    def ask(self, call: Call, begin: bytes, total: float) -> None:
+        """Send it. `begin` is the head up to the call's own headers; `total` is when it must be
+        done."""
         transport, lane = self._transport, self._lane
         if self.complete:
             self._begin()
@@ -166,8 +176,11 @@ class Connection(asyncio.Protocol):
         lane.busy.add(self)
         lane.watch()
         if transport is not None:
-            body = call.body
-            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (lane.head(call), len(body), body))
+            head, body = lane.head(call, begin), call.body
+            if body or call.method == "POST":
+                transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            else:
+                transport.write(head + b"\r\n")
 
     def taken(self) -> bytes:
         """The next piece of the body that is here."""
@@ -175,14 +188,16 @@ class Connection(asyncio.Protocol):
         self._unread -= len(chunk)
         if self._paused and self._unread <= MOST_UNREAD // 2:
             self._paused = False
-            self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
             if self._transport is not None and not self.gone:
                 self._transport.resume_reading()
         return chunk
 
     async def news(self) -> None:
         """Something came, or nothing more will."""
-        self._news = self._lane.loop.create_future()
+        loop = self._lane.loop
+        if self.flowing:
+            self.deadline = min(loop.time() + self._idle_s, self.total)
+        self._news = loop.create_future()
         await self._news
 
     def unread(self) -> bool:
@@ -192,9 +207,12 @@ class Connection(asyncio.Protocol):
         return bool(self._poll.poll(0))
 
     def late(self) -> None:
-        """A deadline passed."""
-        self.timed_out = True
-        self._tell()
+        """A deadline passed. But for the last one it does not count while nobody waits: a reader
+        that is slow itself has not been kept waiting."""
+        waited = self._news is not None and not self._news.done()
+        if waited or self.deadline >= self.total:
+            self.timed_out = True
+            self._tell()
 
     def release(self) -> None:
         """The call is over: keep the connection if it can be used again."""
@@ -232,7 +250,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.begun:
             self._head += len(data)
-        self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
         try:
             if self.complete or not self._asked:
                 raise ConnectionError(_UNASKED)
@@ -245,7 +262,6 @@ class Connection(asyncio.Protocol):
         over = self._unread > MOST_UNREAD and not self.complete
         if over and not self._paused and not self.gone:
             self._paused = True
-            self.deadline = self.total  # it is not the server that is slow
             if self._transport is not None:
                 self._transport.pause_reading()
         self._tell()
@@ -285,6 +301,7 @@ class Connection(asyncio.Protocol):
         self.begun = True
 
     def on_body(self, body: bytes) -> None:
+        self.flowing = True
         self.chunks.append(body)
         self._unread += len(body)
 
@@ -293,3 +310,13 @@ class Connection(asyncio.Protocol):
             self.headers.clear()
             return
         self.complete = True
+
+
+def _one(error: Exception) -> Exception:
+    """What several addresses of a name have in common, where all refused; else the error itself.
+    (asyncio joins their words into one OSError without a number.)"""
+    said = set(re.findall(r"\[Errno (\d+)\]", str(error)))
+    refused = {str(errno.ECONNREFUSED)}
+    if isinstance(error, OSError) and error.errno is None and said == refused:
+        return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return error
