@@ -1,7 +1,8 @@
-"""`nemocli` and `python -m nemocli`: three answers need no program, the rest is `cli.app`."""
+"""`nemocli` and `python -m nemocli`: four answers need no program, the rest is `cli.app`."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +10,9 @@ from contextlib import suppress
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    ended: list[int] = []
+    if not atexit._ncallbacks():
+        atexit.register(_leave, ended)
     _leave_working_folder()
     args = sys.argv[1:]
     if args == ["--version"]:
@@ -16,6 +20,12 @@ def main() -> None:
 
         with suppress(OSError):  # the program says in words what is wrong with stdout
             os.write(1, f"nemocli {__version__}\n".encode())
+            return
+    if args in (["--help"], ["-h"]):
+        from nemocli.cli.help.text import root_help
+
+        with suppress(OSError):
+            os.write(1, root_help().encode())
             return
     if args[:1] == ["__complete"]:
         from nemocli.complete import complete
@@ -29,7 +39,19 @@ def main() -> None:
             return
     from nemocli.cli.app import main as run
 
-    sys.exit(run(args))
+    ended.append(run(args))
+    sys.exit(ended[0])
+
+
+def _leave(ended: list[int]) -> None:
+    """Called last of all: memory that goes with the process need not be taken apart, which is a
+    tenth of a short command's time. What cannot be written is left to the interpreter to say."""
+    with suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        if ended:
+            os._exit(ended[0])
 
 
 def _leave_working_folder() -> None:

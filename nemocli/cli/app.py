@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from nemocli.cli.commands import BY_NAME, COMMANDS
 from nemocli.cli.context import Globals, Setup
 from nemocli.cli.help.text import root_help
+from nemocli.cli.late_commands import command_of
 from nemocli.cli.terminal.output import ReaderGone, Unwritable
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, usage_error
 
@@ -50,7 +51,7 @@ class Root(TyperGroup):
 
 def command_in(module: str) -> Any:
     """The command a module of this package holds."""
-    return typer.main.get_command(import_module(f"nemocli.cli.{module}").app)
+    return command_of(import_module(f"nemocli.cli.{module}").app)
 
 
 root = typer.Typer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -303,7 +302,9 @@ def _wrong(what: str, error: ValueError) -> NemoError:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, [s.name for s in SETTINGS], n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [s.name for s in SETTINGS], n=1)
     return f"unknown setting `{name}`" + (f"; did you mean `{near[0]}`?" if near else "")
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from nemocli.cost.calls import CallRow, Dimension, Total
-from nemocli.cost.leases import Lease
+
+if TYPE_CHECKING:
+    from nemocli.cost.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)

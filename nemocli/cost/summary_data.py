@@ -11,7 +11,6 @@ from nemocli.core.money import usd_text
 from nemocli.core.text import spreadsheet_safe
 from nemocli.core.values import Json
 from nemocli.cost.calls import Dimension
-from nemocli.cost.leases import lease_json
 from nemocli.cost.summary import Summary, SummaryLine
 
 SCHEMA = "nemocli.cost/1"
@@ -29,13 +28,21 @@ def summary_json(summary: Summary) -> dict[str, Json]:
         "by": list(summary.by or ("provider", "model")),
         "gpu": {
             "idle_usd": usd_text(summary.idle),
-            "leases": [lease_json(lease) for lease in summary.leases],
+            "leases": _leases(summary),
         },
         "usd_with_idle": None
         if summary.total.pico is None
         else usd_text(summary.total.pico + summary.idle),
         "pruned_calls": summary.pruned,
     }
+
+
+def _leases(summary: Summary) -> list[Json]:
+    if not summary.leases:
+        return []
+    from nemocli.cost.leases import lease_json
+
+    return [lease_json(lease) for lease in summary.leases]
 
 
 def _named(line: SummaryLine, by: tuple[Dimension, ...] | None) -> dict[str, Json]:

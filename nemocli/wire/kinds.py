@@ -55,44 +55,44 @@ _SHARPER = {
 }
 """Words that know more than a 4xx they come with."""
 
-_PAY = re.compile(
+_PAY = (
     r"insufficient[_ ]quota|exceeded your current quota|\bcredits?\b|\bbilling\b|\bbalance\b"
-    r"|payment",
-    re.IGNORECASE,
+    r"|payment"
+)
+
+# What people's words say where a server gave no code. Looked for in this order, and seldom: they
+# are compiled when they are.
+_SAID: tuple[tuple[FaultKind, str], ...] = (
+    (FaultKind.QUOTA, _PAY),
+    (
+        FaultKind.RATE,
+        r"rate[ -]?limit|too many requests|slow down|\bthrottl|requests per (?:minute|second)",
+    ),
+    (
+        FaultKind.AUTH,
+        r"not authenticated|unauthenticated|unauthori[sz]ed|authentication (?:failed|required)"
+        r"|(?:invalid|incorrect|missing|no|expired|wrong) (?:api[ -_]?key|token|credentials)"
+        r"|api[ -_]?key (?:is )?(?:invalid|missing|required|expired|not valid)|access denied",
+    ),
+    (
+        FaultKind.UNAVAILABLE,
+        r"model\b.{0,80}\b(?:not found|does not exist|is not (?:available|supported))"
+        r"|(?:no such|unknown) model",
+    ),
+    (
+        FaultKind.REQUEST,
+        r"(?:token|context|length) limit|context (?:length|window)|too long",
+    ),
 )
 
 
-# What people's words say where a server gave no code. Looked for in this order.
-_SAID: tuple[tuple[FaultKind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(words, re.IGNORECASE))
-    for kind, words in (
-        (FaultKind.QUOTA, _PAY.pattern),
-        (
-            FaultKind.RATE,
-            r"rate[ -]?limit|too many requests|slow down|\bthrottl|requests per (?:minute|second)",
-        ),
-        (
-            FaultKind.AUTH,
-            r"not authenticated|unauthenticated|unauthori[sz]ed|authentication (?:failed|required)"
-            r"|(?:invalid|incorrect|missing|no|expired|wrong) (?:api[ -_]?key|token|credentials)"
-            r"|api[ -_]?key (?:is )?(?:invalid|missing|required|expired|not valid)|access denied",
-        ),
-        (
-            FaultKind.UNAVAILABLE,
-            r"model\b.{0,80}\b(?:not found|does not exist|is not (?:available|supported))"
-            r"|(?:no such|unknown) model",
-        ),
-        (
-            FaultKind.REQUEST,
-            r"(?:token|context|length) limit|context (?:length|window)|too long",
-        ),
-    )
-)
+def _found(words: str, text: str) -> bool:
+    return re.search(words, text, re.IGNORECASE) is not None
 
 
 def kind_said(text: str) -> FaultKind | None:
     """The kind that the words of an error without a code come to; None where they say nothing."""
-    return next((kind for kind, words in _SAID if words.search(text)), None)
+    return next((kind for kind, words in _SAID if _found(words, text)), None)
 
 
 def kind_of(code: int | str | None) -> FaultKind | None:
@@ -113,7 +113,7 @@ def kind_among(codes: Iterable[int | str], text: str) -> FaultKind | None:
     if any(isinstance(c, int) and 400 <= c <= 499 for c in codes):
         words = (_SHARPER.get(_bare(c)) for c in codes if isinstance(c, str))
         kind = next((k for k in words if k is not None), kind)
-    if kind is FaultKind.RATE and _PAY.search(text):
+    if kind is FaultKind.RATE and _found(_PAY, text):
         return FaultKind.QUOTA
     return kind
 

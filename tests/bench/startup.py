@@ -22,11 +22,11 @@ from tests.run import Home, argv
 from tests.servers.process import launched
 
 BARS: dict[tuple[str, ...], int] = {
-    ("--version",): 4,
-    ("__complete", "--", "ask", "-p", ""): 4,
-    ("--help",): 10,
-    ("cost",): 12,
-    ("ask", "-p", "stub", "-m", "x/anything", "hi"): 25,
+    ("--version",): 2,
+    ("__complete", "--", "ask", "-p", ""): 2,
+    ("--help",): 5,
+    ("cost",): 9,
+    ("ask", "-p", "stub", "-m", "x/anything", "hi"): 16,
 }
 """Commands, and the ratio each should stay under."""
 

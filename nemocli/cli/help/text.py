@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemocli.cli.commands import COMMANDS
-from nemocli.core.faults import NemoError
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -67,6 +66,7 @@ def short_help(setup: Setup) -> str:
 
 def _next_step(setup: Setup) -> str:
     from nemocli.cli.choice import default_card, keyed, say_broken
+    from nemocli.core.faults import NemoError
 
     say_broken(setup)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,17 +11,13 @@ from typing import Literal
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Key
 from nemocli.core.provider import Provider
-from nemocli.core.redact import Redactor
-from nemocli.core.text import one_line
 from nemocli.io.keys import keyfile, oskeyring
 from nemocli.io.paths import Paths
-from nemocli.io.programs import NEUTRAL_FOLDER, find_program, without_keys
 
 Storage = Literal["keyring", "file"]
 CommandFor = Callable[[str], tuple[str, ...] | None]
 Tell = Callable[[str], None]
 
-COMMAND_S = 10.0
 _ASSIGNED = re.compile(r"(?:export\s+)?[A-Z][A-Z0-9_]*=")
 LONG_ENOUGH = 20
 """Keys of at least this many characters may show their last four."""
@@ -202,7 +197,10 @@ class KeyStore:
         argv = self._command_for(provider.name)
         if not argv:
             return None
-        line = _first_line(provider.name, argv, without_keys(self._env, self._key_names()))
+        from nemocli.io.keys.command import first_line
+        from nemocli.io.programs import without_keys
+
+        line = first_line(provider.name, argv, without_keys(self._env, self._key_names()))
         return Key(checked(line, f"what the key command of {provider.name} printed"), "command")
 
     def _from_file(self, provider: Provider) -> Key | None:
@@ -293,35 +291,3 @@ def _user(provider: str, origin: str) -> str:
 
 def _first_variable(provider: Provider) -> str:
     return provider.auth.env[0] if provider.auth.env else variable(provider.name)
-
-
-def _first_line(provider: str, argv: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """The first line a key command prints; it is run without a shell and may not ask anything."""
-    said = f"the key command of {provider} ({one_line(argv[0], 60)})"
-    hint = "see `keys.*.command` in `nemocli config show`"
-    program = find_program(argv[0], env)
-    if program is None:
-        raise _no_key(f"{said} cannot be run: No such file, or not an absolute path", hint)
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, as an argument list
-            [program, *argv[1:]],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=dict(env),
-            cwd=NEUTRAL_FOLDER,
-            timeout=COMMAND_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _no_key(f"{said} did not end within {COMMAND_S:g} s", hint) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _no_key(f"{said} cannot be run: {reason}", hint) from error
-    lines = done.stdout.decode("utf-8", "replace").splitlines() or [""]
-    if done.returncode:
-        complaint = Redactor(lines).text(done.stderr.decode("utf-8", "replace"))
-        first = one_line(complaint.strip().partition("\n")[0])
-        raise _no_key(
-            f"{said} ended with {done.returncode}" + (f": {first}" if first else ""), hint
-        )
-    return lines[0]
