@@ -20,4 +20,6 @@ def moment_of(at_us: int) -> datetime:
 
 def utc_text(at: datetime, to: Literal["auto", "seconds", "microseconds"] = "microseconds") -> str:
     """ISO 8601 in UTC with a `Z`; `auto` leaves out a fraction of nothing."""
-    return at.astimezone(UTC).isoformat(timespec=to).replace("+00:00", "Z")
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec=to).replace("+00:00", "Z")

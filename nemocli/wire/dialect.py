@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -62,6 +63,7 @@ class Dialect(Protocol):
         """A decoder for the one reply to this request."""
 
 
+@cache
 def dialect_named(name: str) -> Dialect:
     """The dialect of that name. Raises NemoError (config) when there is none."""
     if name not in DIALECTS:

@@ -57,15 +57,23 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, seconds)
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 def transforming(value: str) -> frozenset[str]:
     """The codings in a Content-Encoding that change bytes. Servers also write `none`, a character
     set or a transfer coding there, over a body that is plain."""
+    if not value:
+        return _NONE
     return frozenset(c.strip().lower() for c in value.split(",")) & _TRANSFORMING
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The server's own name for the request, for its support desk."""
-    return next((one_line(v, 100) for n in _REQUEST_IDS if (v := headers.get(n, "").strip())), None)
+    for name in _REQUEST_IDS:
+        if name in headers and (value := headers[name].strip()):
+            return one_line(value, 100)
+    return None
 
 
 def deprecation_of(headers: Mapping[str, str]) -> str | None:

@@ -24,6 +24,7 @@ COUNTS = (
     "reasoning_tokens",
 )
 
+_Keys = tuple[str, ...]
 _NONE = [None] * len(COUNTS)
 _MOST_DIGITS = 15
 
@@ -47,7 +48,7 @@ class UsageMeter:
                 break
         else:
             return None
-        usage = counted(data, self._paths, disjoint=self._wire.disjoint, cached=self._cached)
+        usage = _counted(data, self._paths, disjoint=self._wire.disjoint, cached=self._cached)
         cost = self._cost(data)
         if usage is None and cost is None:
             return None
@@ -69,11 +70,12 @@ class UsageMeter:
 
 
 @lru_cache(maxsize=64)
-def _places(wire: UsageWire) -> tuple[Mapping[str, str], tuple[str, ...]]:
+def _places(wire: UsageWire) -> tuple[tuple[_Keys, ...], tuple[str, ...]]:
     """Where the counts are, and the fields at the top that hold them."""
-    paths = {name: str(getattr(wire, name)) for name in COUNTS}
-    places = [*paths.values(), *((wire.cost,) if wire.cost else ())]
-    return paths, tuple({path.partition(".")[0] for path in places})
+    paths = [str(getattr(wire, name)) for name in COUNTS]
+    places = [*paths, *((wire.cost,) if wire.cost else ())]
+    roots = tuple({path.partition(".")[0] for path in places})
+    return tuple(tuple(path.split(".")) for path in paths), roots
 
 
 def counted(
@@ -81,7 +83,14 @@ def counted(
 ) -> Usage | None:
     """The token classes at the paths, as supersets; None when none of them is there. `cached` are
     paths for the cached input, asked where the first has none."""
-    counts = [_count(dig(data, paths[name])) if name in paths else None for name in COUNTS]
+    places = tuple(tuple(paths[name].split(".")) if name in paths else () for name in COUNTS)
+    return _counted(data, places, disjoint=disjoint, cached=cached)
+
+
+def _counted(
+    data: Json, places: tuple[_Keys, ...], *, disjoint: bool, cached: tuple[str, ...]
+) -> Usage | None:
+    counts = [_count(_reached(data, keys)) for keys in places]
     if counts[1] is None:
         counts[1] = next((n for path in cached if (n := _count(dig(data, path)))), None)
     if counts == _NONE:
@@ -91,8 +100,21 @@ def counted(
     return superset(from_disjoint(usage) if disjoint else usage)
 
 
+def _reached(data: Json, keys: _Keys) -> Json:
+    """The value under the keys; None for no keys, and where any is missing."""
+    if not keys:
+        return None
+    for key in keys:
+        if type(data) is not dict:
+            return None
+        data = data.get(key)
+    return data
+
+
 def _count(value: Json) -> int | None:
     """A count, which some servers write as a string of digits."""
+    if value is None:
+        return None
     if isinstance(value, str):
         digits = value.strip()
         return (

@@ -44,6 +44,9 @@ class Reader(Protocol):
     def recognised(self) -> bool:
         """Whether any payload so far was of the dialect."""
 
+    def piece(self, payload: JsonObject) -> Event | None:
+        """The one event of a payload of a stream where it is short work; else None, and `take`."""
+
     def take(self, payload: JsonObject) -> Iterator[Event]:
         """One payload of a stream."""
 
@@ -202,7 +205,13 @@ class ReplyDecoder:
             if isinstance(payload, dict) and event.event != "error":
                 if not self._began:
                     self._began, self._first = True, payload
-                yield from self._pass(self._reader.take(payload), halves="\\u" in event.data)
+                halves = "\\u" in event.data
+                if not halves and not self._halves.waiting:
+                    piece = self._reader.piece(payload)
+                    if piece is not None:
+                        yield piece
+                        return
+                yield from self._pass(self._reader.take(payload), halves=halves)
             else:
                 yield from self._payload(payload, event)
 

@@ -32,6 +32,11 @@ class ThinkTags:
         self._blank = ""
         self._held = ""  # what may become a tag
 
+    @property
+    def answering(self) -> bool:
+        """Whether the answer has begun: from here on text is text."""
+        return self._answering
+
     def feed(self, text: str) -> Iterator[tuple[bool, str]]:
         """The pieces that are certain now."""
         if self._answering:

@@ -1,7 +1,8 @@
-"""A whole chat completion of the usual kind, read at once.
+"""What is of the usual kind, read at once: a whole chat completion, and a piece of a stream.
 
-Nine replies in ten hold one message of text, a finish reason and counts. What they mean is what
-`chat_reply` says they mean; whatever is not quite so is left to it.
+Nine replies in ten hold one message of text, a finish reason and counts, and nearly every piece of
+a stream a few letters. What they mean is what `chat.reply` says they mean; whatever is not quite so
+is left to it.
 """
 
 from __future__ import annotations
@@ -29,12 +30,38 @@ _TOP = frozenset(
     }
 )
 _CHOICE = frozenset({"index", "finish_reason", "native_finish_reason", "logprobs", "message"})
+_PIECE = frozenset({"index", "finish_reason", "native_finish_reason", "logprobs", "delta"})
+_TEXTS = frozenset({"content", "reasoning", "reasoning_content"})
 _MESSAGE = frozenset({"role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls"})
 _BESIDE = ("refusal", "reasoning", "reasoning_content", "tool_calls")
 _EMPTY: tuple[object, ...] = (None, "", [])
 
 
-def plain_events(payload: JsonObject, provider: Provider) -> list[Event] | None:
+def plain_piece(payload: JsonObject) -> tuple[str, str] | None:
+    """The field of the delta and its text, where a piece of a stream holds one text and nothing
+    beside it but names and nulls; else None."""
+    if not payload.keys() <= _TOP or payload.get("usage"):
+        return None
+    choices = payload.get("choices")
+    if type(choices) is not list or len(choices) != 1:
+        return None
+    choice = choices[0]
+    if type(choice) is not dict or not choice.keys() <= _PIECE or choice.get("index"):
+        return None
+    delta = choice.get("delta")
+    if type(delta) is not dict or choice.get("finish_reason") is not None:
+        return None
+    found = None
+    for name, value in delta.items():
+        if value is None or value == "" or name == "role":
+            continue
+        if found is not None or type(value) is not str or name not in _TEXTS:
+            return None
+        found = name, value
+    return found
+
+
+def plain_events(payload: JsonObject, provider: Provider, meter: UsageMeter) -> list[Event] | None:
     """All its events, or None where it is not of the usual kind."""
     content = _content(payload)
     if not content or "<" in content or "[TOOL_CALLS]" in content:
@@ -42,7 +69,7 @@ def plain_events(payload: JsonObject, provider: Provider) -> list[Event] | None:
     upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
     started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
     events: list[Event] = [Text(content)] if started == Started() else [started, Text(content)]
-    metered: Metered | None = UsageMeter(provider.usage, CACHED).read(payload)
+    metered: Metered | None = meter.read(payload)
     if metered is not None:
         events.append(metered)
     events.append(Finished("stop"))

@@ -18,7 +18,7 @@ from nemocli.core.events import (
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
 from nemocli.core.values import Json, JsonObject, dig, mappings
-from nemocli.wire.chat.fast import CACHED, plain_events
+from nemocli.wire.chat.fast import CACHED, plain_events, plain_piece
 from nemocli.wire.chat.finish import BROKEN, FINISH, NOTHING, unknown_finish
 from nemocli.wire.chat.tool_calls import ToolCallPieces
 from nemocli.wire.http import complains, fault_inside, unexpected
@@ -110,6 +110,24 @@ class ChatReader:
         if (metered := self._metered(payload)) is not None:
             yield metered
 
+    def piece(self, payload: JsonObject) -> Event | None:
+        """The one event of a piece of the usual kind; None where `take` has to look."""
+        if self._awaiting or self._off:
+            return None
+        found = plain_piece(payload)
+        if found is None:
+            return None
+        name, text = found
+        if name == "content":
+            if self._think is not None and not self._think.answering:
+                return None
+            self.recognised = self._said = self._by_delta = True
+            return self._answer(text)
+        if name not in self._provider.reasoning.fields:
+            return None
+        self.recognised = self._said = self._by_delta = True
+        return Reasoning(text)
+
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """A completion that was not streamed."""
         if not payload.get("error") and not isinstance(payload.get("choices"), list):
@@ -125,7 +143,7 @@ class ChatReader:
 
     def usual(self, payload: JsonObject) -> list[Event] | None:
         """A completion of the usual kind, read at once."""
-        return plain_events(payload, self._provider)
+        return plain_events(payload, self._provider, self._meter)
 
     def done(self) -> Iterator[Event]:
         """`[DONE]`. Without a finish reason it still ends an answer that was begun."""

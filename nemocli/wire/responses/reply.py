@@ -103,6 +103,10 @@ class ResponsesReader:
         else:
             yield from self._part(name, payload)
 
+    def piece(self, payload: JsonObject) -> Event | None:
+        """No payload of this dialect is short work: what a part said is remembered."""
+        return None
+
     def usual(self, payload: JsonObject) -> list[Event] | None:
         """No reply of this dialect is short work."""
         return None
