@@ -55,6 +55,12 @@ class BlobWork:
         full = sum(end - first for first, end in (segment_span(i, size) for i in known))
         return min(size, full + sum(p.at % SEGMENT for p in list(self.live) if p.at < p.end))
 
+    @property
+    def behind(self) -> bool:
+        """Whether bytes on the disk wait for the digest."""
+        with self._lock:
+            return self._filled() > self._hashed
+
     def check(self, claims: Claims, stop: StopFlag) -> list[Span]:
         """Look at what an earlier run says it wrote; the stretches that are to be fetched."""
         view, size = memoryview(bytearray(CHUNK)), self.blob.size

@@ -20,7 +20,7 @@ from nemocli.weights.pace import Watchdog
 from nemocli.weights.ports import Ask, Body, Connections
 from nemocli.weights.repository import Blob, Listing
 from nemocli.weights.retry import ENOUGH, again
-from nemocli.weights.segments import Board, Piece
+from nemocli.weights.segments import SMALL, Board, Piece
 from nemocli.weights.stream import Streamer
 
 _OF_ONE_FILE = frozenset(
@@ -39,6 +39,9 @@ FORBIDDEN = 403
 """Of one file: an owner may withhold it and give the others."""
 
 NO_SUCH_RANGE = 416
+
+FILES_A_HELPER = 4
+"""Small files for each further stream: a new connection has to pay."""
 
 MOST_RESTARTS = 1
 """A file whose bytes were not the announced ones is fetched so many times more."""
@@ -70,6 +73,7 @@ class _Track:
 class _Worker:
     connections: Connections
     streamer: Streamer
+    small: bool = False
     piece: Piece | None = None
     reason: str | None = None
 
@@ -121,9 +125,12 @@ class Fetching:
         mirrors = max(1, len(self._sources) - 1)
         self._tracks = {b.name: _Track(n % mirrors) for n, b in enumerate(blobs)}
         count = max(1, min(self._terms.workers, sum(1 + b.size // (1 << 26) for b in blobs)))
-        for _ in range(count):
+        small = sum(b.size <= SMALL for b in blobs)
+        helpers = min(self._terms.helpers, small // FILES_A_HELPER)
+        for number in range(count + helpers):
             streamer = Streamer(self._terms.pace, self._world.clock.monotonic, self._stop)
-            self._workers.append(_Worker(self._world.connect(), streamer))
+            worker = _Worker(self._world.connect(), streamer, small=number >= count)
+            self._workers.append(worker)
         try:
             await abreast(self._work(worker) for worker in self._workers)
         finally:
@@ -161,7 +168,7 @@ class Fetching:
     async def _work(self, worker: _Worker) -> None:
         while True:
             await self._open.wait()
-            task = self._board.take()
+            task = self._board.take(small=worker.small)
             if task is None:
                 if self._board.idle:
                     self._wake()
@@ -193,7 +200,10 @@ class Fetching:
         self.works[blob.name] = work
         claims = {} if known is not None else self._claims.get(blob.name, {})
         spans: list[tuple[int, int]] = []
-        await self._in_thread(worker, lambda: spans.extend(work.check(claims, self._stop)))
+        if claims or work.behind:
+            await self._in_thread(worker, lambda: spans.extend(work.check(claims, self._stop)))
+        else:  # nothing has to be read for it
+            spans = work.check(claims, self._stop)
         self._board.opened(blob, spans)
         self._wake()
         if work.complete:
@@ -224,6 +234,8 @@ class Fetching:
             await self._close(worker, work)
 
     async def _catch_up(self, worker: _Worker, work: BlobWork) -> None:
+        if not work.behind:
+            return
         bad: list[tuple[int, int]] = []
         await self._in_thread(worker, lambda: bad.extend(work.catch_up(self._stop)))
         if bad:

@@ -30,11 +30,13 @@ class PullWorld:
 
 @dataclass(frozen=True, slots=True)
 class PullTerms:
-    """How a pull is to be done. `reserve` False writes sparse files without asking for room;
+    """How a pull is to be done. `helpers` are further streams for small files, whose time is the
+    way to the server and back; `reserve` False writes sparse files without asking for room;
     `recheck` reads every file that is here, whatever is remembered of it; `stall_s` seconds without
     a byte end a stream; `tool` signs the manifest."""
 
     workers: int = 4
+    helpers: int = 0
     patience: Patience = field(default_factory=Patience)
     pace: BytePace = field(default_factory=lambda: BytePace(None))
     window: HoursWindow | None = None

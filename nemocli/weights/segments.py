@@ -11,6 +11,9 @@ from nemocli.weights.repository import Blob
 SEGMENT = 16 * 1024 * 1024
 """Bytes between two checks that a later run can rely on."""
 
+SMALL = 1024 * 1024
+"""A file of at most so many bytes takes less time to send than to ask for."""
+
 LEAST_SHARED = 2 * SEGMENT
 """Below twice this a stretch is left to whoever is on it: a new request would not pay."""
 
@@ -76,8 +79,11 @@ class Board:
     whole_only: set[str] = field(default_factory=set)
     """Files whose server does not know ranges: never shared."""
 
-    def take(self) -> Blob | Piece | None:
-        """The next thing to do: a stretch, a file to open, or nothing now."""
+    def take(self, *, small: bool = False) -> Blob | Piece | None:
+        """The next thing to do: a stretch, a file to open, or nothing now. `small`: of the small
+        files alone, the smallest first, while others take the largest."""
+        if small:
+            return self._small()
         if self.pieces:
             piece = self.pieces.popleft()
             self.active.append(piece)
@@ -86,6 +92,17 @@ class Board:
             self.opening += 1
             return self.queue.popleft()
         return self._share()
+
+    def _small(self) -> Blob | Piece | None:
+        piece = next((p for p in self.pieces if p.blob.size <= SMALL), None)
+        if piece is not None:
+            self.pieces.remove(piece)
+            self.active.append(piece)
+            return piece
+        if self.queue and self.queue[-1].size <= SMALL:
+            self.opening += 1
+            return self.queue.pop()
+        return None
 
     def opened(self, blob: Blob, spans: Sequence[tuple[int, int]]) -> None:
         """What a file that was opened still lacks; comes before files not begun."""

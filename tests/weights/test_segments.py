@@ -12,6 +12,7 @@ from nemocli.weights.repository import Blob
 from nemocli.weights.segments import (
     LEAST_SHARED,
     SEGMENT,
+    SMALL,
     Board,
     Piece,
     missing,
@@ -39,24 +40,30 @@ def test_good_and_missing_are_the_whole_file(size: int, data: st.DataObject) -> 
 
 
 @given(
-    st.lists(st.integers(1, 12 * SEGMENT), min_size=1, max_size=6),
+    st.lists(st.integers(1, 12 * SEGMENT) | st.integers(1, SMALL), min_size=1, max_size=8),
     st.integers(1, 6),
+    st.integers(0, 3),
     st.randoms(use_true_random=False),
 )
-def test_every_byte_is_fetched_once_however_the_work_is_shared(sizes, workers, chance) -> None:
+def test_every_byte_is_fetched_once_however_the_work_is_shared(
+    sizes, workers, helpers, chance
+) -> None:
+    sizes.sort(reverse=True)
     blobs = [Blob(f"{n:064x}", size, None, (f"{n}",)) for n, size in enumerate(sizes)]
     board = Board(deque(blobs))
-    held: list[Piece | None] = [None] * workers
+    held: list[Piece | None] = [None] * (workers + helpers)
     fetched: dict[str, list[tuple[int, int]]] = {blob.name: [] for blob in blobs}
     while not board.idle:
-        number = chance.randrange(workers)
+        number = chance.randrange(workers + helpers)
         piece = held[number]
         if piece is None:
-            task = board.take()
+            task = board.take(small=number >= workers)
             if isinstance(task, Blob):
                 board.opened(task, [(0, task.size)])
             else:
                 held[number] = task
+            blob = task.blob if isinstance(task, Piece) else task
+            assert blob is None or number < workers or blob.size <= SMALL
             continue
         step = min(piece.left, chance.randrange(1, SEGMENT))
         fetched[piece.blob.name].append((piece.at, piece.at + step))
@@ -82,3 +89,16 @@ def test_a_file_of_a_server_without_ranges_is_one_workers() -> None:
     assert board.take() is None
     board.whole_only.clear()
     assert isinstance(board.take(), Piece)
+
+
+def test_helpers_take_the_smallest_while_others_take_the_largest() -> None:
+    sizes = (5 * SEGMENT, SEGMENT, SMALL, 10, 1)
+    blobs = [Blob(f"{n:064x}", size, None, (f"{n}",)) for n, size in enumerate(sizes)]
+    board = Board(deque(blobs))
+    assert [board.take(small=True), board.take(), board.take(small=True)] == [
+        blobs[4],
+        blobs[0],
+        blobs[3],
+    ]
+    assert board.take(small=True) is blobs[2]
+    assert board.take(small=True) is None

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STALL_S = 20.0
 DEFAULT_MOST_WORKERS = 8
+HELPERS = 12
+"""Further streams for small files, unless the number of streams was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Desk:
         workers = given.max_workers or min(DEFAULT_MOST_WORKERS, 2 * (os.cpu_count() or 1))
         return PullTerms(
             workers,
+            0 if given.max_workers else HELPERS,
             self.patience,
             BytePace(parse_rate(given.limit_rate) if given.limit_rate else None),
             parse_window(given.window) if given.window else None,
