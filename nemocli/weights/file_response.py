@@ -99,7 +99,7 @@ def refusal(
 def _kind(status: int, code: str, redirected: bool) -> tuple[FaultKind, str | None]:
     later = "the same command goes on from here"
     if status == 429:
-        hint = f"wait a little, then {later}; HF_TOKEN raises the limit"
+        hint = f"{later}; HF_TOKEN raises the limit"
         return FaultKind.RATE, hint
     if status in (408, 425) or status >= 500:
         return FaultKind.SERVER, later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nemocli.core.card import ModelCard, Weights
@@ -19,8 +20,36 @@ class Meant:
     weights: Weights | None = None
 
 
+_PLACE = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?|hf://(?:models/)?",
+    re.IGNORECASE,
+)
+"""What stands before a repository's name in a browser, and in file systems for the Hub."""
+
+
+def repository_name(name: str) -> str:
+    """A name as it was copied from a browser or a script, without what stands around it. Raises a
+    usage fault for one that means something else than a model's repository at its main branch."""
+    place = _PLACE.match(name)
+    if place is None:
+        return name
+    rest = name[place.end() :].partition("?")[0].partition("#")[0].strip("/")
+    if rest.startswith(("datasets/", "spaces/", "buckets/")):
+        raise usage_error(f"{name!r} is no repository of a model", "write ORG/NAME of a model")
+    parts = rest.split("/")
+    repo, revision = "/".join(parts[:2]), "main"
+    if len(parts) > 3 and parts[2] in ("tree", "blob", "resolve"):
+        revision = parts[3]
+    repo, at, named = repo.partition("@")
+    revision = named if at else revision
+    if revision != "main":
+        raise usage_error(f"{name!r} names a revision", f"write {repo} and `--revision {revision}`")
+    return repo
+
+
 def meant(catalogue: Catalogue, name: str, precision: str | None) -> Meant:
     """Raises a usage fault for a name that is neither, or a precision the card has not."""
+    name = repository_name(name)
     for card in catalogue.cards.values():
         if said := {k.lower(): v for k, v in card.misnomers.items()}.get(name.lower()):
             raise usage_error(f"{name}: {said}")
@@ -36,10 +65,14 @@ def meant(catalogue: Catalogue, name: str, precision: str | None) -> Meant:
             "write ORG/NAME; `nemocli models ls` lists the cards",
         )
     rows = [w for w in found.weights if precision in (None, w.precision.lower())]
+    if not found.weights:
+        raise usage_error(
+            f"where the weights of {found.name} are is not known here",
+            "write its repository as ORG/NAME, where there is one",
+        )
     if not rows:
         known = ", ".join(dict.fromkeys(w.precision.lower() for w in found.weights))
         raise usage_error(
-            f"{found.name} has no weights" + (f" as {precision}" if precision else ""),
-            f"--precision is one of {known}" if known else None,
+            f"{found.name} has no weights as {precision}", f"--precision is one of {known}"
         )
     return Meant(rows[0].repo, found, rows[0])

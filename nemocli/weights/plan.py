@@ -171,6 +171,10 @@ def _hardware(gpus: Gpus | None, fits: Sequence[Fit]) -> list[str]:
         return []
     seen = "detected" if gpus.detected else "as given"
     lines = [f"  hardware  {gpus.count} x {gpus.kind} ({gpus.memory_mib:,} MiB each, {seen})"]
+    if not fits:
+        lines.append(
+            "    whether it fits is not known: the size of these weights is not known here"
+        )
     for fit in fits:
         ranks = f"TP{fit.tensor}" + (f" PP{fit.pipeline}" if fit.pipeline > 1 else "")
         lines.append(f"    {fit.precision:<5} {ranks}: {fit.verdict}; {fit.why}")

@@ -13,6 +13,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.io.servers.command import CommandRuntime, HeldFile
 from nemocli.io.weights.find import size_and_sum
 from nemocli.io.weights.store import FolderStore
+from nemocli.weights.names import repository_name
 from nemocli.weights.program import (
     ProgramPlan,
     ProgramReport,
@@ -43,7 +44,7 @@ class HeldModel:
 
 def held_by_program(setup: Setup, name: str) -> HeldModel | None:
     """The model that PROVIDER:MODEL/QUANT means; None for the name of a repository or card."""
-    provider_name, colon, model = name.partition(":")
+    provider_name, colon, model = repository_name(name).partition(":")
     if not colon:
         return None
     provider = setup.catalogue.provider(provider_name)

@@ -162,3 +162,33 @@ def test_without_a_network_the_verdict_is_said_all_the_same(home: Home) -> None:
     found = run(*line, "--json", home=home, env={"HF_ENDPOINT": "http://127.0.0.1:1"})
     assert (found.code, found.json()["files"]) == (7, None)
     assert found.json()["hardware"][0]["verdict"] == "fits"
+
+
+def test_a_size_that_is_not_known_gives_no_verdict(home: Home) -> None:
+    done = run("weights", "plan", "nemotron-3-super", "--gpus", "8xH100", "--offline", home=home)
+    assert "whether it fits is not known" in done.text
+    done = run("weights", "plan", "nemotron-3.5-super-vl", "--offline", home=home)
+    assert (done.code, "is not known here" in done.err) == (2, True)
+
+
+def test_names_as_they_are_copied_from_a_browser(home: Home) -> None:
+    with Hub(small()) as hub:
+        for name in (f"https://huggingface.co/{NAME}", f"hf://{NAME}", f"hf.co/{NAME}/tree/main"):
+            assert_said(plan(home, hub, name=name), 0)
+        assert {s.path for s in hub.asked("info")} == {NAME}
+        for name, said in (
+            (f"https://huggingface.co/{NAME}/tree/v2", "--revision v2"),
+            (f"hf://{NAME}@v2", "--revision v2"),
+            ("https://huggingface.co/datasets/a/b", "no repository of a model"),
+        ):
+            done = plan(home, hub, name=name)
+            assert done.code == 2
+            assert said in done.err
+
+
+def test_a_wait_of_an_hour_is_said_as_one(home: Home) -> None:
+    with Hub(small()) as hub:
+        hub.rule(Refuse(429, retry_after=3600), "info", "*", times=None)
+        done = plan(home, hub)
+    assert "left alone for 60 min" in done.err
+    assert "HF_TOKEN raises the limit" in done.err
