@@ -131,6 +131,7 @@ cli/setup/ `nemocli config`, `doctor`, `completion` and `version`: this installa
 cli/terminal/ The terminal: the only writers to stdout and stderr, and plain tables.
   cli/terminal/diagnostics     The only writer to stderr: what happened, to whom, and what to type n
   cli/terminal/output          The only writer to stdout: the answer or the data, and nothing else
+  cli/terminal/secret          A secret that is typed or pasted
   cli/terminal/side_by_side    Several answers beside one another
   cli/terminal/streams         What the three standard streams are: terminals or not, coloured or no
   cli/terminal/tables          Plain tables: aligned columns, cut only where a terminal would wrap t

@@ -69,7 +69,13 @@ class Speller:
         each = (b',"%b":%b' % (name.encode(), dumps(body[name])) for name in own if name in body)
         parts = (call.body[:-1], *each, b"}")
         return Call(
-            call.method, call.url, call.headers, b"".join(parts), call.timeouts, call.secrets
+            call.method,
+            call.url,
+            call.headers,
+            b"".join(parts),
+            call.timeouts,
+            call.secrets,
+            call.ca,
         )
 
     def _slowly(self, row: Row) -> Call:

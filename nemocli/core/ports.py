@@ -27,7 +27,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP call as a value; the key never shows in its repr."""
+    """An HTTP call as a value; the key never shows in its repr. `ca` is a file of certificates
+    (PEM) to trust beside the system's."""
 
     method: str
     url: str
@@ -35,6 +36,7 @@ class Call:
     body: bytes = field(repr=False, default=b"")
     timeouts: Timeouts = field(repr=False, default=Timeouts())
     secrets: tuple[str, ...] = field(repr=False, default=())
+    ca: str | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

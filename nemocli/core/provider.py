@@ -175,7 +175,8 @@ class Provider:
     """One access path. `base_url` has no trailing slash and may be empty when `runtime` finds it.
 
     `body` is a merge patch applied last, `drop` and `rename` act on body fields before it;
-    `query` is merged into every URL; `queued` is where a call in a queue (202) is answered, with
+    `query` is merged into every URL; `ca` is a file of certificates (PEM) that are trusted here
+    beside the system's; `queued` is where a call in a queue (202) is answered, with
     `{id}`. `lineage` are the names it extends, nearest first: model ids are inherited through it,
     keys and prices never. `discover` says model ids come from the server itself; `lists_prices`
     that its listing has prices, and `paths` may name `endpoints`, the hosts of one model.
@@ -192,6 +193,7 @@ class Provider:
     auth: Auth = Auth()
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    ca: str | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
     body: JsonObject = field(default_factory=dict)
     drop: frozenset[str] = frozenset()

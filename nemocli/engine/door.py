@@ -29,9 +29,10 @@ class Door:
 
 
 def authorised(call: Call, provider: Provider, key: Key | None) -> Call:
-    """The call with the provider's query, and with the key in the header it wants it in."""
-    if provider.query:
-        call = replace(call, url=provider.addressed(call.url))
+    """The call with the provider's query and certificates, and with the key in the header it wants
+    it in."""
+    if provider.query or provider.ca:
+        call = replace(call, url=provider.addressed(call.url), ca=provider.ca)
     if key is None:
         return call
     value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value

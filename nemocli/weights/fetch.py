@@ -19,24 +19,9 @@ from nemocli.weights.options import PullTerms, PullWorld
 from nemocli.weights.pace import Watchdog
 from nemocli.weights.ports import Ask, Body, Connections
 from nemocli.weights.repository import Blob, Listing
-from nemocli.weights.retry import ENOUGH, again
+from nemocli.weights.retry import ENOUGH, again, of_one_file
 from nemocli.weights.segments import SMALL, Board, Piece
 from nemocli.weights.stream import Streamer
-
-_OF_ONE_FILE = frozenset(
-    {
-        FaultKind.CORRUPT,
-        FaultKind.UNAVAILABLE,
-        FaultKind.PROTOCOL,
-        FaultKind.SERVER,
-        FaultKind.CUT,
-        FaultKind.REQUEST,
-    }
-)
-"""Failures that say nothing about other files; any other ends the run."""
-
-FORBIDDEN = 403
-"""Of one file: an owner may withhold it and give the others."""
 
 NO_SUCH_RANGE = 416
 
@@ -218,7 +203,7 @@ class Fetching:
                 await self._open.wait()
                 await self._try(worker, work, piece)
         except NemoError as error:
-            if error.fault.kind not in _OF_ONE_FILE and error.fault.status != FORBIDDEN:
+            if not of_one_file(error.fault):
                 raise
             self._give_up(work, error.fault)
         finally:

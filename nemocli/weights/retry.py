@@ -28,6 +28,20 @@ _ELSEWHERE = _PASSING | {
 }
 
 
+_OF_ONE_FILE = frozenset(
+    {
+        FaultKind.CORRUPT,
+        FaultKind.UNAVAILABLE,
+        FaultKind.PROTOCOL,
+        FaultKind.SERVER,
+        FaultKind.CUT,
+        FaultKind.REQUEST,
+    }
+)
+FORBIDDEN = 403
+"""Of one file: an owner may withhold it and give the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """`tries` in a row without progress, waits doubling from `base_s` up to `longest_s`, a server's
@@ -65,3 +79,8 @@ def again(
     if wait is None:
         wait = min(patience.longest_s, patience.base_s * 2 ** (failures - 1)) * (0.5 + jitter / 2)
     return Wait(wait, elsewhere) if wait <= patience.obeyed_s else None
+
+
+def of_one_file(fault: Fault) -> bool:
+    """Whether a failure says nothing about other files; any other ends the run."""
+    return fault.kind in _OF_ONE_FILE or fault.status == FORBIDDEN

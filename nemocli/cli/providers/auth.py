@@ -198,11 +198,11 @@ def _read_key(setup: Setup, provider: Provider, *, with_token: bool) -> str:
         raise usage_error(
             "there is no terminal to ask for the key on", "pipe it in with `--with-token`"
         )
-    from getpass import getpass
+    from nemocli.cli.terminal.secret import typed_secret
 
     if provider.auth.setup_url:
         setup.err.dim(f"keys are made at {provider.auth.setup_url}")
-    return getpass(f"Key for {provider.name} (not shown): ", stream=sys.stderr).strip()
+    return typed_secret(f"Key for {provider.name} (shown as stars): ").strip()
 
 
 @app.command(epilog=examples("nemocli auth status", "nemocli auth status openrouter --json"))

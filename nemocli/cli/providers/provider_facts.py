@@ -156,6 +156,7 @@ def _quirks(provider: Provider) -> dict[str, Json]:
         "paths": dict(provider.paths),
         "headers": Redactor().headers(provider.headers),
         "query": Redactor().headers(provider.query),
+        "ca": provider.ca,
         "rename": dict(provider.rename),
         "drop": sorted(provider.drop),
         "body": provider.body,

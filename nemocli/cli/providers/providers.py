@@ -158,6 +158,10 @@ def add(
         str | None,
         typer.Option("--key-command", metavar="CMD", help="Prints the key; run without a shell."),
     ] = None,
+    ca: Annotated[
+        str | None,
+        typer.Option("--ca", metavar="FILE", help="Certificates (PEM) to trust there as well."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", help="What people call it.")] = None,
     local: Annotated[
         bool, typer.Option("--local", help="A server of yours: no key, models are asked for.")
@@ -181,7 +185,14 @@ def add(
         # Not repeated: it may be the key itself.
         raise usage_error("`--env` takes the name of a variable, such as MINE_API_KEY")
     auth = {"env": env or None, "header": header, "scheme": scheme}
-    new = _New(name, base_url, extends, title, {k: v for k, v in auth.items() if v is not None})
+    new = _New(
+        name,
+        base_url,
+        extends,
+        title,
+        {k: v for k, v in auth.items() if v is not None},
+        _certificates(ca),
+    )
     text = _yaml(new, _models_of(model or []), local=local)
     _check(setup, name, text)
     write_private(file, text)
@@ -220,6 +231,20 @@ class _New:
     extends: str | None
     title: str | None
     auth: Mapping[str, object]
+    ca: str | None
+
+
+def _certificates(ca: str | None) -> str | None:
+    """The file from any folder, once it has been read. Raises NemoError."""
+    if ca is None:
+        return None
+    from pathlib import Path
+
+    from nemocli.io.http.trust import trusted
+
+    file = str(Path(ca).expanduser().absolute())
+    trusted(file)
+    return file
 
 
 def _models_of(given: list[str]) -> dict[str, str]:
@@ -255,6 +280,8 @@ def _yaml(new: _New, models: Mapping[str, str], *, local: bool) -> str:
     row["base_url"] = new.base_url.rstrip("/")
     if new.title:
         row["title"] = new.title
+    if new.ca:
+        row["ca"] = new.ca
     if local:
         row |= {"local": True, "discover": True, "free": True}
     if new.auth:

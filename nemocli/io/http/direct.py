@@ -69,9 +69,9 @@ class DirectTransport:
         self._fresh = fresh
         self._offline = offline
         self._user_agent = user_agent
-        self._lanes: dict[str, Lane] = {}
-        self._routes: dict[str, _Route | None] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._lanes: dict[tuple[str, str | None], Lane] = {}
+        self._routes: dict[tuple[str, str | None], _Route | None] = {}
+        self._tls: dict[str | None, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,12 +103,13 @@ class DirectTransport:
         certificates cannot be read."""
         if call.method != "POST":
             return self._way(call)  # each may be to an address of its own
+        place = call.url, call.ca
         try:
-            return self._routes[call.url]
+            return self._routes[place]
         except KeyError:
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
-            way = self._routes[call.url] = self._way(call)
+            way = self._routes[place] = self._way(call)
             return way
 
     def _way(self, call: Call) -> _Route | None:
@@ -125,13 +126,11 @@ class DirectTransport:
             return None
         secure = parts.scheme == "https"
         usual = 443 if secure else 80
-        lane = self._lanes.get(origin)
+        lane = self._lanes.get((origin, call.ca))
         if lane is None:
-            if secure and self._tls is None:
-                self._tls = trusted()
-            tls = self._tls if secure else None
+            tls = self._trusted(call.ca) if secure else None
             lane = Lane(origin, host, port or usual, tls, fresh=self._fresh)
-            self._lanes[origin] = lane
+            self._lanes[origin, call.ca] = lane
         named = f"[{host}]" if ":" in host else host
         named = named if port in (None, usual) else f"{named}:{port}"
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -141,6 +140,11 @@ class DirectTransport:
             f"accept: */*\r\naccept-encoding: {codings}\r\n"
         )
         return _Route(lane, begin.encode("ascii"))
+
+    def _trusted(self, ca: str | None) -> ssl.SSLContext:
+        if ca not in self._tls:
+            self._tls[ca] = trusted(ca)
+        return self._tls[ca]
 
 
 class _Sending:

@@ -40,8 +40,8 @@ class GeneralTransport:
         self._user_agent = user_agent
         self.offline = offline
         self._debug = debug
-        self._clients: dict[tuple[bool, bool, Proxy | None], httpx2.AsyncClient] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._clients: dict[tuple[bool, bool, Proxy | None, str | None], httpx2.AsyncClient] = {}
+        self._tls: dict[str | None, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +95,7 @@ class GeneralTransport:
     ) -> httpx2.Response:
         import httpx2
 
-        client = self._client(url)
+        client = self._client(url, call.ca)
         if log is not None:
             log.request(method, str(url), call)
         exchange.begin(url.host, url.port or (443 if url.scheme == "https" else 80))
@@ -140,27 +140,27 @@ class GeneralTransport:
         if self.offline and not loopback(str(url)):
             raise NemoError(offline_fault(origin_of(str(url))))
 
-    def _trusted(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = trusted()
-        return self._tls
+    def _trusted(self, ca: str | None) -> ssl.SSLContext:
+        if ca not in self._tls:
+            self._tls[ca] = trusted(ca)
+        return self._tls[ca]
 
-    def _client(self, url: httpx2.URL) -> httpx2.AsyncClient:
+    def _client(self, url: httpx2.URL, ca: str | None) -> httpx2.AsyncClient:
         near = loopback(str(url))
         proxy = None if near else proxy_for(str(url))
-        kind = (near, near and url.scheme == "http", proxy)
+        kind = (near, near and url.scheme == "http", proxy, ca)
         if kind not in self._clients:
-            self._clients[kind] = self._made(proxy, tls=not kind[1])
+            self._clients[kind] = self._made(proxy, ca, tls=not kind[1])
         return self._clients[kind]
 
-    def _made(self, proxy: Proxy | None, *, tls: bool) -> httpx2.AsyncClient:
+    def _made(self, proxy: Proxy | None, ca: str | None, *, tls: bool) -> httpx2.AsyncClient:
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx2
 
         # Reading the certificate store takes longer than a local call; a context that trusts
         # nobody stands in where no TLS is spoken.
-        context = self._trusted() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = self._trusted(ca) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.AsyncClient(
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip, deflate"},

@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+from pathlib import Path
 
 from nemocli.core.faults import NemoError
 from nemocli.io.http.exchange import config_fault
 
 
-def trusted() -> ssl.SSLContext:
+def trusted(ca: str | None = None) -> ssl.SSLContext:
     """A context for clients: certificates and host names are checked.
 
     SSL_CERT_FILE or SSL_CERT_DIR where one is set, and nothing beside it; else the system's own
-    store, on macOS and Windows by its own judgement. Raises NemoError where it cannot be read.
+    store, on macOS and Windows by its own judgement. `ca`: a provider's own certificates too, a PEM
+    file. Raises NemoError where any cannot be read.
     """
+    context = _usual()
+    if ca is not None:
+        try:
+            context.load_verify_locations(Path(ca).expanduser())
+        except OSError as error:
+            message = f"the certificates in {ca} cannot be loaded: {error.strerror or error}"
+            hint = "look at `ca` in the provider's file; it is a PEM file"
+            raise NemoError(config_fault(message, hint)) from error
+    return context
+
+
+def _usual() -> ssl.SSLContext:
     named, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     try:
         if named or folder:

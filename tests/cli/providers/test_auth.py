@@ -106,10 +106,11 @@ def test_nobody_is_asked_where_nobody_is(home: Home) -> None:
 
 def test_a_typed_key_is_not_shown(home: Home) -> None:
     home.provider("stub", "https://stub.invalid/v1", key=None)
-    keys = [("not shown", KEY.encode() + b"\r")]
+    keys = [("stars", KEY.encode() + b"\r")]
     seen = run_pty("auth", "login", "stub", "--storage", "file", home=home, keys=keys, timeout=20)
     assert seen.code == 0, seen.text
     assert KEY not in seen.text
+    assert seen.text.count("*") >= len(KEY)
     assert run("auth", "token", "stub", home=home).text == KEY + "\n"
 
 
@@ -129,7 +130,7 @@ def test_without_a_name_a_person_is_asked_and_a_script_is_told(home: Home) -> No
     home.provider("stub", "https://stub.invalid/v1", key=None)
     script = run("auth", "login", "--with-token", home=home, input=KEY)
     assert (script.code, "openrouter" in script.err) == (2, True)
-    keys = [("Which provider?", b"stub\r"), ("not shown", KEY.encode() + b"\r")]
+    keys = [("Which provider?", b"stub\r"), ("stars", KEY.encode() + b"\r")]
     person = run_pty("auth", "login", "--storage", "file", home=home, keys=keys, timeout=20)
     assert person.code == 0, person.text
     assert run("auth", "token", "stub", home=home).text == KEY + "\n"
@@ -137,7 +138,7 @@ def test_without_a_name_a_person_is_asked_and_a_script_is_told(home: Home) -> No
 
 def test_ctrl_d_at_the_prompt_stores_nothing(home: Home) -> None:
     home.provider("stub", "https://stub.invalid/v1", key=None)
-    seen = run_pty("auth", "login", "stub", home=home, keys=[("not shown", b"\x04")], timeout=20)
+    seen = run_pty("auth", "login", "stub", home=home, keys=[("stars", b"\x04")], timeout=20)
     assert (seen.code, "Traceback" in seen.text, "bug" in seen.text) == (130, False, False)
     assert run("auth", "token", "stub", home=home).code == 4
 

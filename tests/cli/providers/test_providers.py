@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.run import KEY, Home, run, run_pty
 from tests.servers.answer import Answer, length
 from tests.servers.behaviours import Status
+from tests.servers.certificate import self_signed
 from tests.servers.stub import Stub
 
 
@@ -105,6 +109,21 @@ def test_a_test_does_not_pay_for_reasoning(home: Home) -> None:
     body = stub.asked()[0].json
     assert body["reasoning"] == {"enabled": False}
     assert body["model"] == "nvidia/nemotron-3-ultra-550b-a55b"
+
+
+def test_certificates_of_its_own_are_read_before_they_are_written_down(
+    home: Home, tmp_path: Path
+) -> None:
+    made = self_signed(tmp_path)
+    if made is None:
+        pytest.skip("nothing here makes certificates")
+    line = ("providers", "add", "near", "--base-url", "https://near.invalid/v1", "--local", "--ca")
+    done = run(*line, "nowhere.pem", home=home)
+    assert (done.code, "nowhere.pem cannot be loaded" in done.err) == (3, True)
+    (home.cwd / "ca.pem").write_bytes(made[0].read_bytes())
+    assert run(*line, "ca.pem", home=home).code == 0
+    said = run("providers", "info", "near", "--json", home=home).json()
+    assert said["quirks"]["ca"] == str(home.cwd / "ca.pem")
 
 
 def test_a_provider_is_added_used_and_removed(home: Home) -> None:

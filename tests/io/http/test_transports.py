@@ -16,6 +16,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -372,7 +373,7 @@ def test_a_certificate_file_that_is_not_there_is_a_config_fault(
 def _over_tls(cert: Path, key: Path) -> RawServer:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    return RawServer(saying(response(b"ok")), context)
+    return RawServer(saying(response(b"ok", "200 OK", "connection: close")), context)
 
 
 @pytest.mark.parametrize(
@@ -406,6 +407,32 @@ def test_a_chain_is_trusted_by_its_authority_alone(
         assert (fault.kind, fault.sent, server.heads) == (FaultKind.TLS, False, [])
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         assert asked(post(server.url))[2] == b"ok"
+
+
+def test_a_providers_own_certificates_are_trusted_for_it_beside_the_systems(
+    tmp_path: Path,
+) -> None:
+    made = chained(tmp_path)
+    if made is None:
+        pytest.skip("nothing here makes certificates")
+    cert, key, authority = made
+
+    async def both(url: str) -> None:
+        async with transport() as http:
+            for ca in (str(authority), None, str(authority)):
+                call = replace(post(url), ca=ca)
+                if ca is None:
+                    with pytest.raises(NemoError) as caught:
+                        await http.send(call).__aenter__()
+                    assert caught.value.fault.kind is FaultKind.TLS
+                else:
+                    async with http.send(call) as reply:
+                        assert b"".join([part async for part in reply.chunks]) == b"ok"
+
+    with _over_tls(cert, key) as server:
+        asyncio.run(both(server.url))
+    fault = failing(replace(post("https://127.0.0.1:1"), ca=str(tmp_path / "none.pem")))
+    assert (fault.kind, "none.pem" in fault.message) == (FaultKind.CONFIG, True)
 
 
 def test_a_server_that_leaves_in_the_handshake_is_named() -> None:
