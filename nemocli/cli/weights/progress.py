@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 15.0
 JSON_EVERY_S = 0.5
 MOST_BARS = 8
+NARROW = 60
+"""Columns below which there is no bar."""
+LEAST_BAR = 12
+"""Columns of a bar and of what stands between the parts of a line."""
 
 _PHASES = {
     "waiting": "waiting",
@@ -45,6 +49,7 @@ class ShownPull:
         self._next = 0.0
         self._last_phase = ""
         self._bars: Bars | None = None
+        self._width = 80
         self._total: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
 
@@ -91,14 +96,19 @@ class ShownPull:
 
     def _open_bars(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
+        from rich.progress import BarColumn, ProgressColumn, TextColumn
         from rich.progress import Progress as Bars
 
+        self._width = self._setup.terminal.width or 80
         console = Console(stderr=True, width=self._setup.terminal.width)
-        self._bars = Bars(
+        columns: list[ProgressColumn] = [
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
             TextColumn("{task.fields[said]}", markup=False),
+        ]
+        if self._width >= NARROW:  # what is left and how fast goes before a picture of it
+            columns.insert(1, BarColumn(bar_width=None))
+        self._bars = Bars(
+            *columns,
             console=console,
             transient=True,
             refresh_per_second=4,
@@ -109,19 +119,23 @@ class ShownPull:
     def _draw(self, now: Progress) -> None:
         if self._bars is None or self._total is None:
             return
+        files = f"{now.files_done}/{now.files} files"
+        room = self._width - (LEAST_BAR if self._width >= NARROW else 2)
         self._bars.update(
             self._total,
-            description=f"{now.files_done}/{now.files} files",
+            description=files,
             total=now.size or None,
             completed=now.done,
-            said=_beside(now),
+            said=_beside(now, room - len(files)),
         )
+        name_width = max(12, min(36, room - 24))
         doing = {d.path: d for d in now.doing[:MOST_BARS]}
         for path in [p for p in self._tasks if p not in doing]:
             self._bars.remove_task(self._tasks.pop(path))
         for path, file in doing.items():
             if path not in self._tasks:
-                name = path if len(path) <= 36 else "…" + path[-35:]
+                long = len(path) > name_width
+                name = "…" + path[1 - name_width :] if long else path
                 self._tasks[path] = self._bars.add_task(name, total=file.size, said="")
             said = f"{size_text(file.done)} of {size_text(file.size)}"
             self._bars.update(self._tasks[path], completed=file.done, said=said)
@@ -134,8 +148,16 @@ def line_of(now: Progress) -> str:
     return f"{part}, {files}, {_beside(now)}"
 
 
-def _beside(now: Progress) -> str:
+def _beside(now: Progress, width: int = 1000) -> str:
+    """Time left and speed; how much, where there is room for it."""
     if now.phase != "fetching":
         return _PHASES[now.phase] + (f" {now.note}" if now.note else "")
-    rate = f"{size_text(now.rate)}/s, {time_text(now.eta_s)} left" if now.rate else "connecting"
-    return f"{size_text(now.done)} of {size_text(now.size)}, {rate}"
+    if not now.rate:
+        return f"{size_text(now.done)} of {size_text(now.size)}, connecting"
+    left, speed = f"{time_text(now.eta_s)} left", f"{size_text(now.rate)}/s"
+    forms = (
+        f"{size_text(now.done)} of {size_text(now.size)}, {speed}, {left}",
+        f"{100 * now.done / max(now.size, 1):.0f} %, {speed}, {left}",
+        f"{speed}, {left}",
+    )
+    return next((form for form in forms if len(form) <= width), left)

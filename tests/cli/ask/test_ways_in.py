@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.ask.test_ask_basics import ASK
 from tests.run import KEY, Home, argv, run, spawn
+from tests.screen import Terminal
 from tests.servers.answer import Answer
 from tests.servers.behaviours import Status
 from tests.servers.stub import Stub
@@ -300,3 +301,16 @@ def test_a_misspelt_model_is_named_before_a_call(home: Home) -> None:
         assert stub.requests == []
     assert done.code == 2
     assert done.error()["hint"] == "did you mean `nemotron-3-ultra`?"
+
+
+def test_shown_reasoning_is_not_drawn_over(home: Home) -> None:
+    """A second passes between its pieces, in which the waiting line would be drawn."""
+    answer = Answer("The answer.", reasoning="one two three four", piece=10, delay_s=1.1, gap_s=0.6)
+    with Stub(answer) as stub:
+        home.provider("stub", stub.url)
+        line = ("ask", "-p", "stub", "-m", "x/any", "--show-reasoning", "hi")
+        with Terminal(*line, home=home) as terminal:
+            terminal.until("to first token")
+            text = "\n".join(terminal.lines())
+    assert "one two three four" in text
+    assert "The answer." in text
