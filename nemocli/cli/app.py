@@ -127,6 +127,9 @@ def _failed(setup: Setup, error: Exception) -> int:
     match error:
         case NemoError(fault=fault) | Unwritable(fault=fault):
             pass
+        case typer.TyperException() if type(error).__name__ == "NoArgsIsHelpError":
+            setup.err.text(error.format_message())  # which of them was not said: here they are
+            return ExitCode.USAGE
         case typer.TyperException():
             fault = _usage_fault(error)
         case typer.Abort():

@@ -17,6 +17,7 @@ def command_of(app: typer.Typer) -> Any:
     bare = copy(app)
     bare.registered_commands, bare.registered_groups = [], []
     group = typer.main.get_group(bare)
+    group.no_args_is_help = not group.invoke_without_command
     group.commands = cast(Any, _Late(app))  # it is only read
     return group
 
@@ -36,7 +37,10 @@ class _Late(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
-            self._made[name] = self._make(self._infos[name])
+            made = self._make(self._infos[name])
+            # In the list of commands it stands whole, on as many lines as it takes.
+            made.short_help = made.short_help or _sentence(made.help or "")
+            self._made[name] = made
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -54,3 +58,10 @@ class _Late(Mapping[str, Any]):
             return typer.main.get_command(only)
         only.registered_groups.append(info)
         return next(iter(typer.main.get_group(only).commands.values()))
+
+
+def _sentence(text: str) -> str:
+    """The first one."""
+    words = text.partition("\n\n")[0].split()
+    ends = (n for n, word in enumerate(words, 1) if word.endswith("."))
+    return " ".join(words[: next(ends, len(words))])

@@ -53,6 +53,12 @@ class Diagnostics:
         if fault.request_id:
             self._line(self._styled("dim", f"request id {neutral(fault.request_id)}"))
 
+    def text(self, text: str) -> None:
+        """Lines that stand as they are: a help page that nobody asked for."""
+        self.failed = True
+        for line in text.splitlines():
+            self._line(line)
+
     def warn(self, text: str) -> None:
         """Something that should be known, and did not stop anything."""
         if not self.quiet:
