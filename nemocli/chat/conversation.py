@@ -11,7 +11,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nemocli.chat.ports import Sessions
-from nemocli.chat.session import Session, Status, Turn, last_question, messages_of
+from nemocli.chat.session import (
+    Session,
+    Status,
+    Turn,
+    cost_of,
+    last_question,
+    messages_of,
+    total_of,
+)
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Finished, Reasoning, Text
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -198,7 +206,11 @@ class Conversation:
     def drop(self, place: int) -> Sequence[Turn]:
         """Take the turns from a place on out of the conversation."""
         gone = self.session.turns[place:]
-        self.session = replace(self.session, turns=self.session.turns[:place])
+        self.session = replace(
+            self.session,
+            turns=self.session.turns[:place],
+            undone_pico=total_of((self.session.undone_pico, cost_of(gone))),
+        )
         if self._sessions is not None and self._begun:
             self._sessions.undo(self.session.session_id, [turn.turn_id for turn in gone])
         return gone
@@ -232,6 +244,7 @@ class Conversation:
             updated_at=now,
             forked_from=old.session_id,
             turns=copies,
+            undone_pico=0,
         )
         if self._sessions is not None:
             try:
@@ -251,12 +264,24 @@ class Conversation:
         )
         self._begun = False
 
-    def summarise(self, summary: str, kept: Sequence[Turn]) -> None:
-        """Put a summary in the place of all turns but the last ones."""
+    def summarise(self, summary: str, kept: Sequence[Turn], entries: Sequence[Entry] = ()) -> None:
+        """Put a summary in the place of all turns but the last ones. `entries` are the calls that
+        made it."""
         clock = self._world.clock
+        before, old = self.session.undone_pico, self.session.turns[: -len(kept) or None]
         self.drop(0)
+        # Those that are kept stand there again.
+        self.session = replace(self.session, undone_pico=total_of((before, cost_of(old))))
         words = f"Summary of the conversation so far:\n\n{summary}"
-        self._add(Turn(clock.new_id(), "user", words, clock.now()))
+        turn = Turn(clock.new_id(), "user", words, clock.now())
+        if entries:
+            turn = replace(
+                turn,
+                cost_pico=_cost(entries),
+                cost_source=entries[-1].cost.source,
+                attempts=tuple(entry.attempt_id for entry in entries),
+            )
+        self._add(turn)
         for turn in kept:
             self._add(replace(turn, turn_id=clock.new_id()))
 

@@ -6,7 +6,7 @@ was stopped keeps what had arrived, and the model is shown it as its own words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -65,6 +65,8 @@ class Session:
     forked_from: str | None = None
     tags: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+    undone_pico: int | None = 0
+    """What turns cost that were taken back, in pico-USD; None unknown."""
 
     @property
     def status(self) -> Status:
@@ -73,10 +75,24 @@ class Session:
 
     @property
     def cost_pico(self) -> int | None:
-        """Sum over the answers in force, in pico-USD; None where one of them is unknown."""
-        costs = [turn.cost_pico for turn in self.turns if turn.role == "assistant"]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known) if len(known) == len(costs) else None
+        """What all of it cost, with what was taken back, in pico-USD; None where one of the sums
+        is unknown."""
+        return total_of((cost_of(self.turns), self.undone_pico))
+
+
+def cost_of(turns: Sequence[Turn]) -> int | None:
+    """Sum over the turns that calls were made for, in pico-USD; None where one is unknown."""
+    return total_of(t.cost_pico for t in turns if t.role == "assistant" or t.attempts)
+
+
+def total_of(costs: Iterable[int | None]) -> int | None:
+    """A sum of which one part may be unknown."""
+    total = 0
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
 def messages_of(

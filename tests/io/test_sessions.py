@@ -73,6 +73,25 @@ def test_what_is_undone_is_out_of_it_and_found_no_more_there(store: SqliteSessio
     assert [t.turn_id for t in store.load(session().session_id).turns] == ["t0"]
 
 
+def test_what_was_taken_back_was_paid_all_the_same(store: SqliteSessions) -> None:
+    def paid(number: int, pico: int | None, *attempts: str) -> Turn:
+        return turn(number, "assistant", cost_pico=pico, attempts=attempts)
+
+    key = session().session_id
+    store.begin(session())
+    for each in (turn(0), paid(1, 100, "a"), paid(2, 20, "b"), paid(3, 20, "b"), paid(4, 3, "c")):
+        store.keep(key, each)
+    store.undo(key, ["t1", "t2"])
+    found = store.load(key)
+    assert (found.undone_pico, found.cost_pico) == (100, 123), "b stands there again"
+    store.undo(key, ["t3"])
+    assert (store.load(key).undone_pico, store.load(key).cost_pico) == (120, 123)
+    store.keep(key, paid(5, None, "d"))
+    store.undo(key, ["t5"])
+    assert store.load(key).undone_pico is None
+    assert store.load(key).cost_pico is None
+
+
 def test_names_prefixes_and_last(store: SqliteSessions) -> None:
     for number in (1, 2):
         store.begin(session(number, name=f"n{number}"))

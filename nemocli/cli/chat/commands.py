@@ -17,6 +17,7 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.faults import usage_error
 from nemocli.core.money import pico_from_usd, usd_text
 from nemocli.core.request import EFFORTS
+from nemocli.core.text import one_line
 from nemocli.core.values import amount
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ async def _edit(talk: Talk, slash: Slash) -> None:
         if new.strip() and new.strip() != text.strip():
             talk.conversation.drop(place)
             await make_room(talk)
+            talk.say(f"> {one_line(new, 2000)}")
             await talk.message(new.rstrip("\n"))
         return
     talk.draft = new.rstrip("\n")
@@ -171,7 +173,7 @@ async def _copy(talk: Talk, slash: Slash) -> None:
     if slash.rest == "code":
         from nemocli.core.prompt import first_code_block
 
-        text = first_code_block(text) or ""
+        text = (first_code_block(text) or "").rstrip("\n")  # pasted into a shell, it waits
     if not text:
         raise usage_error("there is nothing to copy yet")
     from nemocli.io.clipboard import copy
@@ -209,7 +211,11 @@ async def _cost(talk: Talk, slash: Slash) -> None:
             tokens = f"{turn.usage.input_tokens} in, {turn.usage.output_tokens} out"
             cost = "unknown" if turn.cost_pico is None else usd(turn.cost_pico)
             talk.say(f"{turn.provider} {turn.model}: {tokens}, {cost} ({turn.cost_source})")
-    total = talk.conversation.session.cost_pico
+    session = talk.conversation.session
+    if session.undone_pico != 0:
+        back = "unknown" if session.undone_pico is None else usd(session.undone_pico)
+        talk.say(f"taken back: {back}")
+    total = session.cost_pico
     talk.say(f"in all: {'unknown' if total is None else usd(total)}; `nemocli cost` has every call")
 
 

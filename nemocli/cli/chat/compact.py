@@ -50,9 +50,9 @@ async def compact(talk: Talk, *, ask: bool) -> None:
         how.plan, run_id=talk.world.clock.new_id(), session=session.session_id, keep=True
     )
     answer = await run(plan, request, talk.world, lambda event: None, budget=conversation.budget)
-    if answer.fault is not None and not answer.fold.text_chars:
+    if answer.fault is not None:  # a summary that is cut stands for nothing
         raise NemoError(answer.fault)
-    conversation.summarise(answer.fold.text, kept)
+    conversation.summarise(answer.fold.text, kept, answer.entries)
     now, _ = talk.context()
     talk.say(f"{len(old)} turns are summarised: about {now:,} tokens instead of {used:,}")
 

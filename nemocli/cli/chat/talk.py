@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nemocli.chat.session import Turn, context_tokens
+from nemocli.chat.session import context_tokens
 from nemocli.cli.ask.receipt import receipt, usd
 from nemocli.cli.chat.input import InputLine, TabNames
 from nemocli.cli.chat.render import Painter
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
     from nemocli.engine.agent import LoopOutcome
+    from nemocli.engine.run import Answer
 
 TICK_S = 0.5
 FULL = 0.85
@@ -46,7 +47,7 @@ class Talk:
         self.piped: str | None = None
         self.show_reasoning = wish.show_reasoning
         self.draft = ""
-        self.last_line = ""
+        self.pace = ""
         self.approvals: dict[str, str] = {}
         self._rich = setup.env.get("TERM") not in (None, "", "dumb")
         names = TabNames(
@@ -144,8 +145,8 @@ class Talk:
             last = outcome.answers[-1]
             for line in last.warnings:
                 self.setup.err.warn(line)
-            self.last_line = receipt(last, total_s)
-            self.say(self.last_line)
+            self.pace = _pace(last)
+            self.say(receipt(last, total_s))
             fault = outcome.fault
         if fault is not None:
             self.fail(fault)
@@ -178,10 +179,12 @@ class Talk:
         how, session = self.conversation.asking_how, self.conversation.session
         target = how.plan.targets[0]
         used, limit = self.context()
-        room = f"{used:,} tokens" if limit is None else f"{used:,} of {limit:,} tokens"
+        room = f"{used:,} tokens of context"
+        if limit is not None:
+            room = f"{used:,} of {limit:,} tokens of context"
         cost = session.cost_pico
         money = "cost unknown" if cost is None else usd(cost)
-        parts = [target.provider.name, target.name, room, money, _speed(session.turns, self)]
+        parts = [target.provider.name, target.name, room, money, self.pace]
         return " " + " · ".join(one_line(part, 60) for part in parts if part)
 
     def recap(self) -> None:
@@ -195,9 +198,14 @@ class Talk:
             self.setup.out.line(neutral(mark + one_line(turn.text, 2000) + ended))
 
 
-def _speed(turns: tuple[Turn, ...], talk: Talk) -> str:
-    """The last answer's time to first token and tokens a second, as its receipt had them."""
-    return talk.last_line.split(" · ")[3] if talk.last_line.count(" · ") >= 4 else ""
+def _pace(answer: Answer) -> str:
+    """The last answer's time to first token, and how fast it came after that."""
+    last = answer.last
+    if last is None or last.ttft_s is None:
+        return ""
+    out, writing_s = last.usage.output_tokens or 0, (last.total_s or 0.0) - last.ttft_s
+    rate = f", {out / writing_s:,.0f} tokens/s" if out and writing_s > 0 else ""
+    return f"{last.ttft_s:.2f} s to first token{rate}"
 
 
 def _sized(text: str) -> str:

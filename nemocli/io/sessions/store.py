@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from nemocli.chat.ports import FoundTurn
-from nemocli.chat.session import Session, Turn
+from nemocli.chat.session import Session, Turn, total_of
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.request import Role, ToolCall
 from nemocli.core.usage import Usage
@@ -158,7 +158,12 @@ class SqliteSessions:
                 "SELECT * FROM turns WHERE session_id = ? AND undone_at IS NULL ORDER BY id",
                 (session_id,),
             ).fetchall()
-        return _session(row, [_turn(each) for each in turns])
+            undone = db.execute(
+                "SELECT role, attempts, cost_pico FROM turns"
+                " WHERE session_id = ? AND undone_at IS NOT NULL ORDER BY id",
+                (session_id,),
+            ).fetchall()
+        return _session(row, [_turn(each) for each in turns], _undone(undone, turns))
 
     def listed(
         self, limit: int | None = None, tag: str | None = None, before: datetime | None = None
@@ -282,6 +287,20 @@ def _turn(row: Record) -> Turn:
     )
 
 
+def _undone(rows: list[Record], turns: list[Record]) -> int | None:
+    """What taken back turns cost; those that stand in the conversation again count there."""
+    seen = {turn["attempts"] for turn in turns}
+    costs: list[int | None] = []
+    for row in rows:
+        if row["attempts"] == "[]":
+            if row["role"] == "assistant":
+                costs.append(row["cost_pico"])
+        elif row["attempts"] not in seen:
+            seen.add(row["attempts"])
+            costs.append(row["cost_pico"])
+    return total_of(costs)
+
+
 def _is_gone(owner: str | None) -> bool:
     if owner is None:
         return True
@@ -289,7 +308,7 @@ def _is_gone(owner: str | None) -> bool:
     return bool(gone(int(pid), birth))
 
 
-def _session(row: Record, turns: list[Turn]) -> Session:
+def _session(row: Record, turns: list[Turn], undone_pico: int | None) -> Session:
     given: dict[str, Any] = {name: row[name] for name in ("name", "provider", "model", "system")}
     return Session(
         row["session_id"],
@@ -299,6 +318,7 @@ def _session(row: Record, turns: list[Turn]) -> Session:
         forked_from=row["forked_from"],
         tags=tuple(json.loads(row["tags"])),
         turns=tuple(turns),
+        undone_pico=undone_pico,
         **given,
     )
 

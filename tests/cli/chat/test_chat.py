@@ -7,19 +7,18 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.chat.talking import CHAT, contents, left, ready, say, turns
 from tests.run import KEY, Home, run
 from tests.screen import Terminal
 from tests.servers.answer import HOSTILE, Answer
 from tests.servers.behaviours import Cut, Status
 from tests.servers.stub import Stub
 
-CHAT = ("chat", "-p", "stub", "-m", "x/anything")
 MARKDOWN = """# Title
 
 Some *text* with `code` and **much** more.
@@ -38,47 +37,6 @@ def f(x):
 
 The end.
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Stub]:
-    with Stub(Answer("Hello.", cost=0.0001)) as stub:
-        yield stub
-
-
-@pytest.fixture
-def stub(server: Stub, home: Home) -> Stub:
-    server.requests.clear()
-    server.script(Answer("Hello.", cost=0.0001))
-    home.provider("stub", server.url)
-    return server
-
-
-def ready(terminal: Terminal) -> None:
-    """The line can be typed into."""
-    terminal.until(lambda: any(line.startswith(">") for line in terminal.lines()))
-    terminal.settle(0.15)
-
-
-def say(terminal: Terminal, text: str, wanted: str | Callable[[], bool]) -> None:
-    terminal.type(text + "\r")
-    terminal.until(wanted)
-    terminal.settle(0.15)
-
-
-def left(terminal: Terminal) -> int:
-    terminal.settle(0.15)
-    terminal.type("\x04")
-    return terminal.end()
-
-
-def turns(home: Home, name: str = "last") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = run("sessions", "show", name, "--json", home=home).json()["turns"]
-    return found
-
-
-def contents(stub: Stub, number: int = -1) -> list[str]:
-    return [m["content"] for m in stub.requests[number].json["messages"]]
 
 
 def test_a_conversation_is_drawn_and_kept(home: Home, stub: Stub) -> None:
@@ -386,7 +344,8 @@ def test_a_cap_stops_before_the_next_call(home: Home, server: Stub) -> None:
 
 
 def test_old_turns_give_way_to_a_summary_after_a_yes(home: Home, stub: Stub) -> None:
-    stub.script(Answer("Hello."), Answer("Hello."), Answer("They greeted."), Answer("Bye."))
+    said = ("Hello.", "Hello.", "They greeted.", "Bye.")
+    stub.script(*(Answer(text, cost=0.01) for text in said))
     with Terminal(*CHAT, home=home) as terminal:
         ready(terminal)
         say(terminal, "one", lambda: len(home.attempts()) == 1)
@@ -394,7 +353,9 @@ def test_old_turns_give_way_to_a_summary_after_a_yes(home: Home, stub: Stub) -> 
         say(terminal, "/compact", "[y/N]")
         say(terminal, "y", "2 turns are summarised")
         say(terminal, "three", "Bye.")
+        say(terminal, "/cost", "in all: $0.04")
         assert left(terminal) == 0
+    assert run("sessions", "ls", "--json", home=home).json()["sessions"][0]["cost_usd"] == "0.04"
     assert contents(stub) == [
         "Summary of the conversation so far:\n\nThey greeted.", "two", "Hello.", "three"
     ]  # fmt: skip
