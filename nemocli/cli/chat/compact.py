@@ -26,12 +26,14 @@ ASK = (
 
 
 async def compact(talk: Talk, *, ask: bool) -> None:
-    """Summarise all but the last question and its answer. Raises NemoError."""
+    """Summarise all but the last question and its answer; those too where there is nothing else.
+    Raises NemoError."""
     conversation = talk.conversation
     session, how = conversation.session, conversation.asking_how
     place = last_question(session.turns)
-    if place is None or place == 0:
+    if place is None:
         raise usage_error("there is nothing to summarise yet")
+    place = place or len(session.turns)
     old, kept = session.turns[:place], session.turns[place:]
     used, _ = talk.context()
     target = how.plan.targets[0]

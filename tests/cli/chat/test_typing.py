@@ -207,3 +207,37 @@ def _until_open(port: int) -> None:
         else:
             return
     raise AssertionError("it never listened")
+
+
+def test_the_conversation_goes_along_to_another_dialect(home: Home, stub: Stub) -> None:
+    home.provider("agent", stub.url, extends="perplexity")
+    with Terminal(*CHAT, "-s", "be brief", home=home) as terminal:
+        ready(terminal)
+        say(terminal, "first", lambda: len(home.attempts()) == 1)
+        say(terminal, "/provider agent", "from here on: agent")
+        say(terminal, "/model x/anything", "x/anything")
+        say(terminal, "second", lambda: len(home.attempts()) == 2)
+        terminal.settle(0.3)
+        assert left(terminal) == 0
+    chat, responses = (request.json for request in stub.requests)
+    assert [m["role"] for m in chat["messages"]] == ["system", "user"]
+    assert "messages" not in responses
+    assert responses["instructions"] == "be brief"
+    assert [item["content"] for item in responses["input"]] == ["first", "Hello.", "second"]
+    assert [t["text"] for t in turns(home)] == ["first", "Hello.", "second", "Hello."]
+
+
+def test_old_turns_give_way_unasked_where_that_was_said(home: Home, stub: Stub) -> None:
+    stub.script(
+        Answer("A long tale.", usage={"prompt_tokens": 990_000, "completion_tokens": 30}),
+        Answer("They told a tale."),
+        Answer("Bye."),
+    )
+    home.provider("stub", stub.url, models={"nemotron-3-ultra": "x/anything"})
+    line = ("chat", "-p", "stub", "-m", "nemotron-3-ultra", "--auto-compact")
+    with Terminal(*line, home=home) as terminal:
+        ready(terminal)
+        say(terminal, "one", lambda: len(home.attempts()) == 1)
+        say(terminal, "two", "Bye.")
+        assert left(terminal) == 0
+    assert contents(stub)[0].startswith("Summary of the conversation so far:")
