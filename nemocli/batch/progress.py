@@ -74,24 +74,38 @@ class Tally:
 _SUMMED = tuple(f.name for f in fields(Tally) if f.name not in ("at", "size", "rows", "skipped"))
 
 
+MOST_MARKS = 128
+"""Moments of a run that are remembered."""
+
+
 @dataclass(slots=True)
 class RowPace:
     """Rates over the last seconds, and the time that is left.
 
-    What is left is judged by the whole run so far: a server that counts minutes answers in bursts,
-    and the last seconds say little of the next.
+    What is left is judged by the second half of the run so far: a server that counts minutes
+    answers in bursts, so the last seconds say little of the next; and a pace that is still being
+    found says nothing at its start.
     """
 
     _seen: deque[tuple[float, int, int, int]] = field(default_factory=deque)
-    _first: tuple[float, int] | None = None
+    _marks: list[tuple[float, int]] = field(default_factory=list)
 
     def look(self, now: float, tally: Tally) -> None:
         """Take the counts as they are now."""
         row = (now, tally.attempts, tally.output_tokens, tally.ended)
-        self._first = self._first or (now, tally.ended)
+        self._mark(now, tally.ended)
         self._seen.append(row)
         while len(self._seen) > 2 and now - self._seen[0][0] > RECENT_S:
             self._seen.popleft()
+
+    def _mark(self, now: float, ended: int) -> None:
+        """A moment of the run; of many every other is kept."""
+        if len(self._marks) == MOST_MARKS:
+            self._marks = self._marks[::2]
+        if len(self._marks) < 2 or now - self._marks[-1][0] >= (
+            self._marks[-1][0] - self._marks[0][0]
+        ) / (MOST_MARKS / 2):
+            self._marks.append((now, ended))
 
     def rate(self, column: int) -> float | None:
         """A second: 1 attempts, 2 output tokens, 3 rows. None: too early to say."""
@@ -103,9 +117,11 @@ class RowPace:
 
     def eta_s(self, tally: Tally) -> float | None:
         """Seconds until every row is over; None while too little is known."""
-        if tally.rows is None or self._first is None or not self._seen:
+        if tally.rows is None or not self._seen:
             return None
-        spent, ended = self._seen[-1][0] - self._first[0], tally.ended - self._first[1]
+        now, first = self._seen[-1][0], self._marks[0][0]
+        at, then = next(m for m in reversed(self._marks) if m[0] - first <= (now - first) / 2)
+        spent, ended = now - at, tally.ended - then
         if spent <= 0 or ended <= 0:
             return None
         return max(0.0, (tally.rows - tally.over) * spent / ended)

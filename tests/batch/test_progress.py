@@ -50,6 +50,7 @@ LIMITS = {
     "48 slots": lambda n: (n // 48) * 2.0,
     "2 s latency": lambda n: 2.0 + n * 0.01,
     "a slow start": lambda n: min(n, 20) * 0.5 + max(0, n - 20) * 0.1,
+    "a pace that grows": lambda n: 2.0 * n**0.5,
     "random": lambda n: n * 0.2 + random.Random(n).random(),
 }
 

@@ -4,15 +4,18 @@
 
 Six servers, their minutes shortened, no settings, over whole runs: start and finding included.
 Bars: at least 0.85 of the limit (0.65 at 2 s latency, where the start weighs), at most 0.04
-refused. Nothing fails here.
+refused; what is said at half-way of the cost and of the time left within a fifth of what it
+becomes. Nothing fails here.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from tests.bench.batch import write_rows
@@ -40,12 +43,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What a whole run came to. `share` is of the limit's rate."""
+    """What a whole run came to. `share` is of the limit's rate; `money` and `time` are what was
+    said at half-way of its cost and of the rest of its time, as shares of what they became."""
 
     good: int
     asked: int
     refused: int
     share: float
+    money: float
+    time: float
 
 
 LIMITS = (
@@ -67,13 +73,33 @@ def measure(home: Home, limit: Limit) -> Flow:
         home.provider("stub", server.url)
         line = argv("batch", "run", "in.jsonl", "-o", "out.jsonl", "-p", "stub", "-m", "x/anything")
         began = time.monotonic()
-        subprocess.run(
-            line, check=True, env=home.environment(), cwd=home.cwd, capture_output=True, text=True
-        )
-        took = time.monotonic() - began
+        with subprocess.Popen(
+            [*line, "--progress", "json"],
+            env=home.environment(),
+            cwd=home.cwd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as running:
+            assert running.stderr is not None
+            said = [
+                (time.monotonic(), json.loads(each))
+                for each in running.stderr
+                if each.startswith(b"{")
+            ]
+        ended = time.monotonic()
+        if running.returncode:
+            raise RuntimeError(f"exit {running.returncode}: {said[-1]}")
         seen = server.seen()
-    share = limit.rows / took / limit.rate
-    return Flow(int(seen["good"]), int(seen["asked"]), int(seen["refused"]), share)
+    told = [(at, each) for at, each in said if each.get("projected_usd")]
+    at, half = next(each for each in told if each[1]["over"] >= limit.rows / 2)
+    return Flow(
+        int(seen["good"]),
+        int(seen["asked"]),
+        int(seen["refused"]),
+        limit.rows / (ended - began) / limit.rate,
+        float(Decimal(half["projected_usd"]) / Decimal(told[-1][1]["usd"])),
+        half["eta_s"] / (ended - at),
+    )
 
 
 def main() -> None:
@@ -82,7 +108,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seen = measure(Home(Path(folder)), limit)
         refused = seen.refused / seen.asked
-        print(f"{limit.rule:16} {seen.share:.2f} of the limit, {refused:.3f} refused")
+        print(
+            f"{limit.rule:16} {seen.share:.2f} of the limit, {refused:.3f} refused;"
+            f" said at half-way: {seen.money:.2f} of the cost, {seen.time:.2f} of the time left"
+        )
 
 
 if __name__ == "__main__":

@@ -20,3 +20,4 @@ def test_a_limit_is_found_and_kept(home: Home, limit: Limit) -> None:
     seen = measure(home, limit)
     assert seen.good == limit.rows
     assert seen.refused <= 0.2 * seen.asked, "peers' defaults have up to 0.9 refused; ours 0.04"
+    assert 0.8 <= seen.money <= 1.2, "what it would cost, said at half-way"

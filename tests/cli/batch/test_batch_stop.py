@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.batch import write_rows
-from tests.run import Done, Home, Running, spawn
+from tests.run import Done, Home, Running, argv, run, spawn
 from tests.servers.quick import Quick
 from tests.servers.raw import Peer, RawServer, response
 
@@ -119,6 +120,37 @@ def test_ctrl_c_in_the_middle_of_a_reply(home: Home) -> None:
             done, took = stopped(running)
     assert (done.code, took < 5) == (130, True), done.err
     assert {row["status"] for row in home.attempts()} == {"aborted"}
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_disk_takes_its_time(home: Home, tmp_path: Path) -> None:
+    """Every write to the disk takes 0.4 s here: a signal comes in the middle of one. It is obeyed
+    as soon as that is over, and what was paid for is there."""
+    strace, log = shutil.which("strace"), tmp_path / "calls"
+    if strace is None:
+        pytest.skip("strace is not installed")
+    slow = ("-D", "-f", "-qq", "-o", str(log), "-e", "trace=fsync,fdatasync", "-e")
+    line = [strace, *slow, "inject=fsync,fdatasync:delay_enter=400000", *argv(*RUN)]
+    write_rows(home.cwd / "in.jsonl", 20_000, words=10)
+    with Quick(latency_s=0.05) as server:
+        home.provider("stub", server.url)
+        with spawn(home=home, line=line) as running:
+            out = home.cwd / "out.jsonl"
+            end = time.monotonic() + 60
+            while not (out.exists() and out.stat().st_size):
+                assert time.monotonic() < end, running.process.poll()
+                time.sleep(0.05)
+            time.sleep(0.4)
+            done, took = stopped(running)
+        if "Operation not permitted" in done.err:
+            pytest.skip("nobody may be traced here")
+        answered = server.seen()["good"]
+    assert (done.code, took < 15) == (130, True), (took, done.err)
+    assert_whole(home)
+    booked = sum(row["status"] == "ok" for row in home.attempts())
+    assert booked == len(out.read_text().splitlines())
+    assert booked >= answered - 200, "calls under way may be lost, answers may not"
+    assert run(*RUN, "--dry-run", home=home).code == 0
 
 
 @pytest.mark.parametrize("command", ["estimate", "run"])
