@@ -15,7 +15,7 @@ Word = Literal["ok", "refused", "overloaded", "lost", "other"]
 """What became of a call, for its server's limits: answered; turned away for coming too often (429);
 too busy (503, 529); no answer in time; anything that says nothing about limits."""
 
-START = 8
+START = 16
 CEILING = 512
 FEWEST_SLOTS = 4
 "Refused with fewer under way, a call came too soon after another: servers of so few slots queue."
@@ -211,12 +211,13 @@ class Pacer:
             self.cap = self._slots + 1
 
     def _flat(self, now: float) -> bool:
-        """Whether twice the calls at once brought no more answers: its server only queues them."""
-        if self.cap < 2 * self._mark[0]:
+        """Whether half as many calls again at once brought no more answers: its server only queues
+        them."""
+        if self.cap < 1.5 * self._mark[0]:
             return False
         _, at, answers, speed = self._mark
         now_speed = (self._answers - answers) / (now - at) if now > at else float("inf")
-        if speed and now_speed < 1.25 * speed:
+        if speed and now_speed < 1.15 * speed:
             if self.why == "finding the limit":
                 self.why = "more at once brings no more"
             return True
