@@ -432,6 +432,7 @@ wire/responses/ The responses dialect: requests out, typed events in.
   wire/responses/tool_calls    Function calls of the responses dialect
 
 core/ PURE, standard library only: the values that flow and the decisions about them.
+  core/backoff                 When to ask again
   core/budget                  Caps on spending, of a run or over a period: reserve before the call
   core/card                    What a model is, wherever it is served: one card, many offers
   core/events                  What a reply is made of: any number of parts, then exactly one end

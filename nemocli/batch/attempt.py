@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from nemocli.batch.lines import answered_line, attempt_line, failed_line
 from nemocli.batch.options import (
-    STOPPING,
     Admitted,
     Halt,
     JobTerms,
@@ -24,6 +23,7 @@ from nemocli.batch.progress import Tally
 from nemocli.batch.request import RowReply, Speller, completion_of, reply_to
 from nemocli.batch.reuse import Recall
 from nemocli.batch.rows import Row, limit_in
+from nemocli.core.backoff import STOPPING_THERE, backoff_s
 from nemocli.core.budget import bound
 from nemocli.core.events import Failed, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -182,7 +182,7 @@ class Asker:
         """No call was made: nothing can have been billed."""
         target = self.terms.targets[index]
         fault = fault.at(target.provider.name)
-        if fault.kind in STOPPING:
+        if fault.kind in STOPPING_THERE:
             return Halt(fault)
         fold = Fold()
         fold.add(Failed(fault))
@@ -266,7 +266,7 @@ class Asker:
             work.refusals += 1
             self._tally.refused += 1
             return self._again(work, 0.0)
-        if fault.kind in STOPPING:
+        if fault.kind in STOPPING_THERE:
             if others and not self.terms.spread:
                 work.targets = others[:1]
                 return self._again(work, 0.0)
@@ -274,11 +274,13 @@ class Asker:
             return Halt(fault)
         work.failures += 1
         if fault.retryable and work.failures < self.terms.tries:
-            wait = fault.retry_after_s  # never asked earlier than the server says
-            if wait is None:
-                wait = self.terms.base_s * 2 ** (work.failures - 1)
-                wait *= 0.5 + self._world.clock.jitter() / 2
-                wait = min(wait, self.terms.longest_s)
+            wait = backoff_s(
+                work.failures,
+                base_s=self.terms.base_s,
+                longest_s=self.terms.longest_s,
+                jitter=self._world.clock.jitter(),
+                asked_s=fault.retry_after_s,
+            )
             return self._again(work, wait)
         if others and not self.terms.spread and fault.kind is not FaultKind.REQUEST:
             work.targets, work.failures = others[:1], 0

@@ -9,23 +9,9 @@ from nemocli.batch.lines import Told
 from nemocli.batch.ports import Grant
 from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
-from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.faults import Fault
 from nemocli.core.plan import Target
 from nemocli.core.ports import Entry
-
-STOPPING = frozenset(
-    {
-        FaultKind.QUOTA,
-        FaultKind.AUTH,
-        FaultKind.OFFLINE,
-        FaultKind.CONFIG,
-        FaultKind.UNAVAILABLE,
-        FaultKind.TLS,
-        FaultKind.REFUSED,
-        FaultKind.BUDGET,
-    }
-)
-"""Kinds that every other row would meet too: the job stops, to be gone on with later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nemocli.core.faults import PASSING, Fault, FaultKind
-
-ELSEWHERE = PASSING | {
-    FaultKind.AUTH,
-    FaultKind.UNAVAILABLE,
-    FaultKind.QUOTA,
-    FaultKind.REFUSED,
-    FaultKind.TLS,
-    FaultKind.PROTOCOL,
-}
-"""Kinds that another provider may not have."""
+from nemocli.core.backoff import ELSEWHERE, backoff_s
+from nemocli.core.faults import Fault, FaultKind
 
 AT_ONCE = frozenset({FaultKind.RATE, FaultKind.QUOTA})
 """Kinds for which waiting is worse than asking someone else."""
@@ -75,9 +66,13 @@ def decide(policy: Policy, history: tuple[FailedAttempt, ...], targets: int, jit
         return Next()
     here = sum(a.target == last.target for a in history)
     if last.fault.retryable and here < policy.tries and len(history) <= policy.budget:
-        wait = last.fault.retry_after_s
-        if wait is None:
-            wait = policy.base_s * 2 ** (here - 1) * (0.5 + jitter / 2)
+        wait = backoff_s(
+            here,
+            base_s=policy.base_s,
+            longest_s=policy.longest_s,
+            jitter=jitter,
+            asked_s=last.fault.retry_after_s,
+        )
         if wait <= policy.longest_s:
             return Again(wait)
     return Next() if elsewhere else Stop()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from nemocli.core.backoff import STOPPING
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Finished
-from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.faults import Fault
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World as Outside
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
@@ -112,7 +113,7 @@ class Attempt:
         self._messages = (*self._messages, *outcome.messages)
         if outcome.ending == "failed":
             fault = last.fault
-            return True, fault if fault is not None and fault.kind in _STOPPING else None
+            return True, fault if fault is not None and fault.kind in STOPPING else None
         if outcome.ending != "answered":
             return self._over(outcome.ending), None
         self._messages = (*self._messages, replace(last.fold.message(), reasoning=None))
@@ -213,10 +214,6 @@ class Attempt:
                 "failed": result.failed,
             }
         )
-
-
-_STOPPING = frozenset({FaultKind.BUDGET, FaultKind.AUTH, FaultKind.QUOTA, FaultKind.OFFLINE})
-"""Kinds that every other attempt would meet too: the run stops, to be gone on with later."""
 
 
 def _fault_json(fault: Fault | None) -> dict[str, Any] | None:

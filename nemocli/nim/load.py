@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nemocli.core.backoff import STOPPING
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
 from nemocli.core.faults import Fault, FaultKind
@@ -17,9 +18,7 @@ from nemocli.nim.bench import Shot
 
 Session = Sequence[Request]
 """Requests that follow one another, as the turns of a conversation do."""
-STOPPING = frozenset({FaultKind.AUTH, FaultKind.QUOTA, FaultKind.BUDGET, FaultKind.OFFLINE,
-                      FaultKind.CONFIG, FaultKind.USAGE})  # fmt: skip
-"""What every further request would meet too."""
+_STOPPING = STOPPING | {FaultKind.USAGE}
 
 
 @dataclass(slots=True)
@@ -82,7 +81,7 @@ class Load:
         fault = answer.fault
         if fault is not None and fault.kind is FaultKind.TRUNCATED:
             fault = None  # the limit that was set is the length that was asked for
-        if fault is not None and fault.kind in STOPPING:
+        if fault is not None and fault.kind in _STOPPING:
             self.stopped = fault
         return Shot(
             sent,

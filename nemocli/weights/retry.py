@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nemocli.core.backoff import ELSEWHERE, backoff_s
 from nemocli.core.faults import Fault, FaultKind
 
 ENOUGH = 1024 * 1024
 """Bytes that came through make the next failure a first one."""
-
-_PASSING = frozenset(
-    {
-        FaultKind.RATE,
-        FaultKind.NETWORK,
-        FaultKind.REFUSED,
-        FaultKind.TIMEOUT,
-        FaultKind.SERVER,
-        FaultKind.CUT,
-    }
-)
-_ELSEWHERE = _PASSING | {
-    FaultKind.PROTOCOL,
-    FaultKind.UNAVAILABLE,
-    FaultKind.AUTH,
-    FaultKind.CORRUPT,
-    FaultKind.TLS,
-}
-
 
 _OF_ONE_FILE = frozenset(
     {
@@ -68,16 +50,21 @@ def again(
 
     A refusal that would only be repeated is worth a try with each other source, and no more.
     """
-    passing = fault.retryable if fault.retry is not None else fault.kind in _PASSING
-    elsewhere = sources > 1 and fault.kind in _ELSEWHERE
+    refused = fault.kind is FaultKind.REFUSED and fault.retry is None  # hubs start again
+    passing = fault.retryable or refused
+    elsewhere = sources > 1 and fault.kind in ELSEWHERE
     most = patience.tries if passing else min(sources, patience.tries) - 1
     if failures > most or not (passing or elsewhere):
         return None
     if elsewhere and failures < sources:
         return Wait(0.0, elsewhere=True)
-    wait = fault.retry_after_s
-    if wait is None:
-        wait = min(patience.longest_s, patience.base_s * 2 ** (failures - 1)) * (0.5 + jitter / 2)
+    wait = backoff_s(
+        failures,
+        base_s=patience.base_s,
+        longest_s=patience.longest_s,
+        jitter=jitter,
+        asked_s=fault.retry_after_s,
+    )
     return Wait(wait, elsewhere) if wait <= patience.obeyed_s else None
 
 

@@ -18,7 +18,7 @@ from nemocli.cli.batch.table import lines_beside
 from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.choice import chosen
 from nemocli.cli.context import Setup
-from nemocli.cli.request_options import effort_of, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
 from nemocli.core.pacing import Pinned
@@ -141,7 +141,7 @@ def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
         told,
         spread=wish.spread is not None,
         tries=wish.tries,
-        base_s=_base_s(setup),
+        base_s=retry_base_s(setup),
         timeout_s=float(timeout) if timeout is not None else None,
         capped=cap is not None or budget is not None,
         cap_name="`--max-cost`" if cap is not None else f"the budget {budget!r}",
@@ -208,14 +208,6 @@ def check_keys(setup: Setup, plan: BatchPlan) -> None:
         raise NemoError(next(iter(faults.values())))
     for name, fault in faults.items():
         setup.err.warn(f"{name} cannot be asked: {fault.message}")
-
-
-def _base_s(setup: Setup) -> float:
-    raw = setup.env.get("NEMOCLI_RETRY_BASE_S")
-    try:
-        return float(raw) if raw else 0.5
-    except ValueError:
-        raise usage_error(f"NEMOCLI_RETRY_BASE_S: not a number of seconds: {raw!r}") from None
 
 
 def _budget(setup: Setup) -> str | None:
