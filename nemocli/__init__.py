@@ -358,6 +358,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/lint                    What can be wrong with a task before a model sees it
   eval/machine                 Tools of a task that are no data
   eval/metrics                 What the attempts of an arm come to
+  eval/nel_results             Attempts as results of NeMo Evaluator
   eval/page                    A run as one page
   eval/plan                    Which attempts a run makes
   eval/plots                   Plots of an evaluation as SVG

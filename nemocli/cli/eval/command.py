@@ -262,12 +262,16 @@ def run(
 def export(
     ctx: typer.Context,
     run: RunArg,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the logs go.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")],
+    form: Annotated[
+        str,
+        typer.Option("--to", metavar="FORMAT", help="inspect (logs), or nel (NeMo Evaluator)."),
+    ] = "inspect",
 ) -> None:
-    """A log of Inspect for each arm, for its viewer and for others' tools."""
+    """Each arm for others' tools: logs of Inspect, or results of NeMo Evaluator."""
     from nemocli.cli.eval.exchange import export_run
 
-    export_run(ctx.obj, run, out)
+    export_run(ctx.obj, run, out, form)
 
 
 @app.command("import", epilog=examples("nemocli eval import old log.json --arm before || true"))

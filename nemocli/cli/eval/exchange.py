@@ -1,44 +1,84 @@
-"""`eval export` and `import`: a run for Inspect's viewer, and a log of Inspect as an arm."""
+"""`eval export` and `import`: a run for the tools of others, and a log of Inspect as an arm."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.eval.record import DIGEST, keep_attempt, recorded_run
 from nemocli.core.faults import config_error, usage_error
 from nemocli.eval.inspect_log import LogError, Sample, attempts_in, log_of
+from nemocli.eval.nel_results import bundle_of, numbered, rows_of
 from nemocli.eval.plan import Slot
-from nemocli.io.eval.runs import run_at
+from nemocli.io.eval.runs import Run, run_at
 from nemocli.io.files import file_error, read_text
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 
-def export_run(setup: Setup, folder: Path, out: Path) -> None:
-    """A log for each arm of a run. Raises NemoError."""
+FORMATS = ("inspect", "nel")
+
+
+def export_run(setup: Setup, folder: Path, out: Path, form: str) -> None:
+    """Files for each arm of a run. Raises NemoError."""
+    if form not in FORMATS:
+        raise usage_error(f"unknown format {form!r}", f"one of {', '.join(FORMATS)}")
     run = run_at(folder)
-    manifest = run.manifest
     found = run.finished()
     if not found:
         raise usage_error(f"{run.folder}: no attempt has ended", "`nemocli eval status` shows it")
-    out.mkdir(parents=True, exist_ok=True)
-    for arm in manifest["arms"]:
-        samples = [
+    by_arm = {
+        str(arm["name"]): [
             Sample(each.slot.task, each.slot.epoch, run.events(each.slot), each.measures)
             for each in sorted(found, key=lambda f: (f.slot.task, f.slot.epoch))
             if each.slot.arm == arm["name"]
         ]
+        for arm in run.manifest["arms"]
+    }
+    written = _as_inspect if form == "inspect" else _as_nel
+    for line in written(run, by_arm, out):
+        setup.out.line(line)
+    if form == "inspect":
+        setup.err.dim(f"`inspect view --log-dir {out}` shows them")
+    else:
+        base, other, *_ = [*by_arm, "ARM", "ARM"]
+        setup.err.dim(f"`nel compare {out / base} {out / other}` compares them")
+
+
+def _as_inspect(run: Run, by_arm: dict[str, list[Sample]], out: Path) -> Iterator[str]:
+    """A log for each arm."""
+    manifest = run.manifest
+    for arm in manifest["arms"]:
+        samples = by_arm[str(arm["name"])]
         file = out / f"{run.name}_{arm['name']}.json"
-        text = json.dumps(log_of(run.name, arm, manifest, samples), indent=1, default=str)
-        try:
-            file.write_text(text + "\n", "utf-8")
-        except OSError as error:
-            raise file_error("cannot write", file, error) from error
-        setup.out.line(f"{file}: {len(samples)} samples")
-    setup.err.dim(f"`inspect view --log-dir {out}` shows them")
+        _write(file, json.dumps(log_of(run.name, arm, manifest, samples), indent=1, default=str))
+        yield f"{file}: {len(samples)} samples"
+
+
+def _as_nel(run: Run, by_arm: dict[str, list[Sample]], out: Path) -> Iterator[str]:
+    """A folder for each arm, with a bundle and its rows."""
+    manifest = run.manifest
+    numbers = numbered([sample for samples in by_arm.values() for sample in samples])
+    for arm in manifest["arms"]:
+        samples = by_arm[str(arm["name"])]
+        rows = list(rows_of(samples, numbers))
+        folder = out / str(arm["name"])
+        _write(folder / "results.jsonl", "\n".join(map(json.dumps, rows)))
+        bundle = bundle_of(run.name, arm, manifest, rows)
+        _write(folder / f"{bundle['run_id']}.json", json.dumps(bundle, indent=1))
+        left = len(samples) - len(rows)
+        yield f"{folder}: {len(rows)} results" + (f", {left} not scored left out" if left else "")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise file_error("cannot write", file, error) from error
 
 
 def import_log(setup: Setup, folder: Path, file: Path, arm: str, *, anew: bool) -> None:

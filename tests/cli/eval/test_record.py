@@ -85,6 +85,11 @@ def test_attempts_are_counted_graded_and_compared(home: Home, stub: Stub, tmp_pa
     assert run("eval", "export", "e", "-o", "logs", home=home).code == 0
     logs = sorted((home.cwd / "logs").iterdir())
     assert [f.stem.rpartition("_")[2] for f in logs] == ["new", "old"]
+    assert run("eval", "export", "e", "-o", "nel", "--to", "nel", home=home).code == 0
+    for arm, reward in (("new", 1.0), ("old", 0.0)):
+        text = (home.cwd / "nel" / arm / "results.jsonl").read_text()
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert {(row["problem_idx"], row["reward"]) for row in rows} == {(0, reward)}
     for arm, log in (("before", logs[1]), ("now", logs[0])):
         done = run("eval", "import", "other", str(log), "--arm", arm, home=home)
         assert done.code == 0, done.err
