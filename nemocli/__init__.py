@@ -75,6 +75,8 @@ cli/eval/ `nemocli eval`: should this model be adopted? Suites, runs, verdicts.
   cli/eval/exchange            `eval export` and `import`
   cli/eval/fit                 `nemocli fit`
   cli/eval/options             From what was typed to arms
+  cli/eval/outside_command     `nemocli eval` and the world outside
+  cli/eval/public              `eval suite`
   cli/eval/record              `eval record`
   cli/eval/run                 `eval run`
   cli/eval/selfcheck           `eval selfcheck`
@@ -190,6 +192,8 @@ io/batch/ A batch job on the disk: inputs, output, index, spool, and the process
   io/batch/writer_process      A keeper in a process of its own
 
 io/eval/ Suites and runs of evaluations on the disk.
+  io/eval/bfcl                 BFCL's multi-turn tasks
+  io/eval/bfcl_child           BFCL's simulated machines
   io/eval/machine              The machine of an attempt
   io/eval/runs                 A run on the disk
   io/eval/suite                A suite
@@ -362,6 +366,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/page                    A run as one page
   eval/plan                    Which attempts a run makes
   eval/plots                   Plots of an evaluation as SVG
+  eval/public_suite            A public benchmark as attempts
   eval/report                  A run in words and numbers
   eval/retries                 What kind of retry a tool call is
   eval/selfcheck               The machine checked against what is known

@@ -161,38 +161,10 @@ class Attempt:
 
     def answered(self, answer: Answer) -> None:
         """It is over: everything known of it goes on record."""
-        fold, last = answer.fold, answer.last
-        costs = [entry.cost for entry in answer.entries]
-        picos = [cost.pico for cost in costs]
-        lists = [c.list_pico if c.list_pico is not None else c.pico for c in costs]
-        known = [p for p in picos if p is not None]
-        usage = asdict(fold.metered.usage) if fold.metered is not None else None
-        if usage is None and last is not None:
-            usage = asdict(last.usage)
-        self._spent += sum(known)
-        self._tokens += int((usage or {}).get("output_tokens") or 0)
-        self._record(
-            {
-                "type": "model",
-                "turn": self._turn,
-                "text": fold.text,
-                "reasoning": fold.reasoning or None,
-                "calls": [[c.call_id, c.name, c.arguments] for c in fold.tool_calls],
-                "finish": fold.end.reason if isinstance(fold.end, Finished) else None,
-                "usage": usage,
-                "cost_pico": sum(known) if len(known) == len(picos) else None,
-                "cost_source": last.cost.source if last is not None else None,
-                "list_pico": None if None in lists else sum(p or 0 for p in lists),
-                "ttft_s": last.ttft_s if last is not None else None,
-                "total_s": last.total_s if last is not None else None,
-                "transport_retries": max(0, len(answer.entries) - 1),
-                "attempts": [entry.attempt_id for entry in answer.entries],
-                "provider": answer.target.provider.name,
-                "upstream": last.upstream if last is not None else None,
-                "served_model": fold.started.model,
-                "fault": _fault_json(answer.fault),
-            }
-        )
+        event, known = model_event(answer, self._turn)
+        self._spent += known
+        self._tokens += int((event["usage"] or {}).get("output_tokens") or 0)
+        self._record(event)
 
     async def refusal(self, call: ToolCall) -> str | None:
         """Never: the world itself says what is wrong with a call."""
@@ -214,6 +186,39 @@ class Attempt:
                 "failed": result.failed,
             }
         )
+
+
+def model_event(answer: Answer, turn: int) -> tuple[dict[str, Any], int]:
+    """What goes on record of one call of the model, and what is known of its cost (pico-USD)."""
+    fold, last = answer.fold, answer.last
+    costs = [entry.cost for entry in answer.entries]
+    picos = [cost.pico for cost in costs]
+    lists = [c.list_pico if c.list_pico is not None else c.pico for c in costs]
+    known = [p for p in picos if p is not None]
+    usage = asdict(fold.metered.usage) if fold.metered is not None else None
+    if usage is None and last is not None:
+        usage = asdict(last.usage)
+    event = {
+        "type": "model",
+        "turn": turn,
+        "text": fold.text,
+        "reasoning": fold.reasoning or None,
+        "calls": [[c.call_id, c.name, c.arguments] for c in fold.tool_calls],
+        "finish": fold.end.reason if isinstance(fold.end, Finished) else None,
+        "usage": usage,
+        "cost_pico": sum(known) if len(known) == len(picos) else None,
+        "cost_source": last.cost.source if last is not None else None,
+        "list_pico": None if None in lists else sum(p or 0 for p in lists),
+        "ttft_s": last.ttft_s if last is not None else None,
+        "total_s": last.total_s if last is not None else None,
+        "transport_retries": max(0, len(answer.entries) - 1),
+        "attempts": [entry.attempt_id for entry in answer.entries],
+        "provider": answer.target.provider.name,
+        "upstream": last.upstream if last is not None else None,
+        "served_model": fold.started.model,
+        "fault": _fault_json(answer.fault),
+    }
+    return event, sum(known)
 
 
 def _fault_json(fault: Fault | None) -> dict[str, Any] | None:

@@ -191,50 +191,35 @@ class _Replay:
         self._ask_probes()
         right, apart = finished(self._world, self._gold)
         cls, why = self._class(right, apart)
-        usage = [m.get("usage") or {} for m in self._models]
-        costs = [m.get("cost_pico") for m in self._models]
-        shadows = [m.get("list_pico") for m in self._models]
         met, survived = met_and_survived(self._made)
         breaks = [p.turn for p in self._probes if not p.right]
         breaks += [turn for turn, _ in self._world.broken]
         return Measures(
             cls,
             why,
-            self._user_turns,
-            len(self._models),
-            len(self._made),
-            self._nudges,
-            self._right_since if right else None,
-            None if None in costs else sum(cast("list[int]", costs)),
-            None if None in shadows else sum(cast("list[int]", shadows)),
-            sum(u.get("input_tokens") or 0 for u in usage),
-            sum(u.get("cached_input_tokens") or 0 for u in usage),
-            sum(u.get("output_tokens") or 0 for u in usage),
-            sum(u.get("reasoning_tokens") or 0 for u in usage),
-            self._wall,
-            self._waiting,
-            tuple(m["ttft_s"] for m in self._models if m.get("ttft_s") is not None),
-            sum(int(m.get("transport_retries") or 0) for m in self._models),
-            {**self._codes, **({"R7": self._nudges} if self._nudges else {})},
-            sum(m.kind in ("ok", "error", "transient") for m in self._made),
-            met,
-            survived,
-            tuple(asdict(p) for p in self._probes),
-            tuple(self._world.broken),
-            apart.missing,
-            apart.wrong,
-            apart.collateral,
-            min(breaks, default=None),
-            sum(self._leaks(m) for m in self._models),
-            tuple(sorted({str(m["upstream"]) for m in self._models if m.get("upstream")})),
+            user_turns=self._user_turns,
+            tool_calls=len(self._made),
+            nudges=self._nudges,
+            completed_at=self._right_since if right else None,
+            wall_s=self._wall,
+            waiting_s=self._waiting,
+            retries={**self._codes, **({"R7": self._nudges} if self._nudges else {})},
+            first_try_valid=sum(m.kind in ("ok", "error", "transient") for m in self._made),
+            faults_met=met,
+            faults_survived=survived,
+            probes=tuple(asdict(p) for p in self._probes),
+            broken=tuple(self._world.broken),
+            missing=apart.missing,
+            wrong=apart.wrong,
+            collateral=apart.collateral,
+            first_break=min(breaks, default=None),
+            leaks=sum(map(leaks, self._models)),
+            **sums_of(self._models),
         )
-
-    def _leaks(self, model: Event) -> bool:
-        return bool(LEAK.search(str(model.get("text") or "")))
 
     def _class(self, right: bool, apart: Difference) -> tuple[AttemptClass, str]:
         if self._fault is not None:
-            return self._failed(self._fault)
+            return class_of(self._fault)
         if self._limit is not None:
             return "fail.limit", self._limit
         wrong = [p for p in self._probes if p.kind in BINDING and not p.right]
@@ -243,23 +228,11 @@ class _Replay:
         empty = [
             m for m in self._models if not (m.get("text") or "").strip() and not m.get("calls")
         ]
-        if any(self._leaks(m) and not m.get("calls") for m in self._models):
+        if any(leaks(m) and not m.get("calls") for m in self._models):
             return "fail.serving", "tool or reasoning markup arrived as text"
         if len(empty) >= 2:
             return "fail.serving", "two replies were empty"
         return "fail.model", self._reason(apart, wrong)
-
-    def _failed(self, fault: Event) -> tuple[AttemptClass, str]:
-        kind, message = FaultKind(fault["code"]), str(fault["message"])
-        if kind is FaultKind.TRUNCATED or (kind is FaultKind.REQUEST and "context" in message):
-            return "fail.limit", message
-        if kind in (FaultKind.NO_ANSWER, FaultKind.PROTOCOL):
-            return "fail.serving", message
-        if kind is FaultKind.FILTERED:
-            return "fail.model", message
-        if kind in _OURS:
-            return "harness", message
-        return "infra", message
 
     def _reason(self, apart: Difference, wrong: Sequence[ProbeResult]) -> str:
         parts = []
@@ -271,3 +244,41 @@ class _Replay:
         parts += [f"turn {p.turn}: {p.kind} of {p.fact or 'a fact'} wrong" for p in wrong[:3]]
         parts += [f"turn {turn}: invariant broken: {text}" for turn, text in self._world.broken[:2]]
         return "; ".join(parts) or "the end state is not right"
+
+
+def leaks(model: Event) -> bool:
+    """Whether markup of a tool call or of reasoning came as text."""
+    return bool(LEAK.search(str(model.get("text") or "")))
+
+
+def class_of(fault: Event) -> tuple[AttemptClass, str]:
+    """What an attempt is that ended with this fault of a call, and why."""
+    kind, message = FaultKind(fault["code"]), str(fault["message"])
+    if kind is FaultKind.TRUNCATED or (kind is FaultKind.REQUEST and "context" in message):
+        return "fail.limit", message
+    if kind in (FaultKind.NO_ANSWER, FaultKind.PROTOCOL):
+        return "fail.serving", message
+    if kind is FaultKind.FILTERED:
+        return "fail.model", message
+    if kind in _OURS:
+        return "harness", message
+    return "infra", message
+
+
+def sums_of(models: Sequence[Event]) -> dict[str, Any]:
+    """What the calls of a model came to, as fields of `Measures`."""
+    usage = [m.get("usage") or {} for m in models]
+    costs = [m.get("cost_pico") for m in models]
+    shadows = [m.get("list_pico") for m in models]
+    return {
+        "model_turns": len(models),
+        "cost_pico": None if None in costs else sum(cast("list[int]", costs)),
+        "shadow_pico": None if None in shadows else sum(cast("list[int]", shadows)),
+        "input_tokens": sum(u.get("input_tokens") or 0 for u in usage),
+        "cached_tokens": sum(u.get("cached_input_tokens") or 0 for u in usage),
+        "output_tokens": sum(u.get("output_tokens") or 0 for u in usage),
+        "reasoning_tokens": sum(u.get("reasoning_tokens") or 0 for u in usage),
+        "ttft_s": tuple(m["ttft_s"] for m in models if m.get("ttft_s") is not None),
+        "transport_retries": sum(int(m.get("transport_retries") or 0) for m in models),
+        "providers": tuple(sorted({str(m["upstream"]) for m in models if m.get("upstream")})),
+    }

