@@ -9,7 +9,7 @@ for by a server that refuses now and then.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Agent:
         self._cost = cost
 
     def __call__(self, body: dict[str, Any]) -> Answer:
-        messages = body["messages"]
+        messages = body["messages"] if "messages" in body else list(_messages(body))
         task = self._meant(messages)
         world, turn, done = self._replayed(task, messages)
         due = [g for g in task.gold if g.turn == turn]
@@ -90,3 +90,25 @@ class Agent:
             old = [w for p in probes for w in p.reject_any[:1]]
             return "; ".join(old) or "I do not remember."
         return "; ".join(p.expect_any[0] for p in probes) or "Done."
+
+
+def _messages(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The items of a Responses request as messages of a chat completion."""
+    if body.get("instructions"):
+        yield {"role": "system", "content": body["instructions"]}
+    items = body["input"]
+    for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
+        match item.get("type", "message"):
+            case "function_call":
+                call = {"name": item["name"], "arguments": item["arguments"]}
+                yield {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"id": item["call_id"], "type": "function", "function": call}],
+                }
+            case "function_call_output":
+                yield {"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]}
+            case "message":
+                yield {"role": item["role"], "content": item["content"]}
+            case _:
+                pass

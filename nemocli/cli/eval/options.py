@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TRIES = 6
 """Times a request is sent before an attempt is lost to infrastructure."""
-_ARM = re.compile(r"([A-Za-z0-9][\w.-]{0,40})=([^:]+)(?::(.+))?")
+_ARM = re.compile(r"([A-Za-z0-9][\w.-]{0,40})=([^:]+)(?::(.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
                 "for example `--arm new=openrouter:nemotron-3-ultra`",
             )
         name, provider, model = found.groups()
-        target = chosen(setup, [provider], model).targets[0]
+        target = chosen(setup, [provider], model or None).targets[0]
         if name in [arm.name for arm in arms]:
             raise usage_error(f"two arms are called {name!r}")
         plan = Plan(

@@ -32,8 +32,11 @@ def suite(home: Home) -> Path:
 class Both:
     """Two servers, each playing a style."""
 
-    def __init__(self, home: Home, suite: Path, new: str, old: str, **cost: float) -> None:
+    def __init__(
+        self, home: Home, suite: Path, new: str, old: str, like: str = "openrouter", **cost: float
+    ) -> None:
         self.stubs = []
+        self._like = like
         for name, style in (("new", new), ("old", old)):
             agent = Agent(suite, style, cost.get(f"{name}_cost", 0.001))
             stub = Stub(Each(lambda request, agent=agent: agent(request.json)))
@@ -45,7 +48,7 @@ class Both:
     def __enter__(self) -> Both:
         for name, stub in zip(("new", "old"), self.stubs, strict=True):
             stub.__enter__()
-            self._home.provider(name, stub.url)
+            self._home.provider(name, stub.url, extends=self._like)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -94,9 +97,10 @@ STYLES = {
 
 
 @pytest.mark.slow
-def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
+@pytest.mark.parametrize("like", ["openrouter", "perplexity"], ids=["chat", "responses"])
+def test_each_agent_lands_in_its_own_class(home: Home, suite: Path, like: str) -> None:
     for style, (cls, codes) in STYLES.items():
-        with Both(home, suite, "gold", style):
+        with Both(home, suite, "gold", style, like):
             done = evaluated(home, "--task", "orders-hold", epochs=1)
         assert done.code == 0, done.err
         found = run("eval", "show", done.json()["run"], "old/orders-hold.1", "--json", home=home)
@@ -105,6 +109,25 @@ def test_each_agent_lands_in_its_own_class(home: Home, suite: Path) -> None:
             assert measures["cls"] == cls, (style, measures)
         for code, count in codes.items():
             assert measures["retries"].get(code, 0) >= min(1, count), (style, measures["retries"])
+
+
+@pytest.mark.slow
+def test_a_small_real_model_is_tried_beside_a_stub(home: Home, suite: Path) -> None:
+    """The embedded model, for what it is: it is asked, judged and not adopted."""
+    agent = Agent(suite, "gold")
+    with Stub(Each(lambda request: agent(request.json))) as stub:
+        home.provider("old", stub.url)
+        line = ("eval", "run", "e", "--arm", "new=embedded", "--arm", "old=old:x/m")
+        few = ("--epochs", "3", "--max-tokens", "40", "-j", "2", "--json")
+        done = run(*line, *few, home=home, timeout=280)
+    assert done.code == 0, done.err
+    classes = done.json()["classes"]
+    assert classes["old"] == {"success": 15}
+    assert sum(classes["new"].values()) == 15
+    assert not {"infra", "harness"} & classes["new"].keys()
+    code, verdict = decided(home)
+    assert (code, verdict["verdict"]) == (11, "REJECT"), verdict["reasons"]
+    assert verdict["success"]["candidate"] < 0.5
 
 
 @pytest.mark.slow
