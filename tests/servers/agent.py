@@ -25,12 +25,14 @@ STYLES = ("gold", "lazy", "forgetful", "repeating", "broken", "leaking")
 class Agent:
     """Answers requests for a chat completion as one style would."""
 
-    def __init__(self, suite: Path, style: str = "gold", cost: float = 0.001, *more: Path) -> None:
+    def __init__(
+        self, suite: Path, style: str = "gold", cost: float = 0.001, *more: Path, epochs: int = 7
+    ) -> None:
         tasks = [task for folder in (suite, *more) for task in load_suite(folder).tasks]
         self._known = {
             one.turns[0].user: one
             for task in tasks
-            for one in (instance(task, epoch) for epoch in range(1, 8))
+            for one in (instance(task, epoch) for epoch in range(1, epochs + 1))
         }
         self._style = style
         self._cost = cost

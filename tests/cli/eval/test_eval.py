@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.batch.batch_case import Each
-from tests.run import Done, Home, run, spawn
+from tests.run import Done, Home, argv, run, spawn
 from tests.servers.agent import Agent
 from tests.servers.behaviours import Status
 from tests.servers.stub import Stub
@@ -33,12 +33,19 @@ class Both:
     """Two servers, each playing a style."""
 
     def __init__(
-        self, home: Home, suite: Path, new: str, old: str, like: str = "openrouter", **cost: float
+        self,
+        home: Home,
+        suite: Path,
+        new: str,
+        old: str,
+        like: str = "openrouter",
+        epochs: int = 7,
+        **cost: float,
     ) -> None:
         self.stubs = []
         self._like = like
         for name, style in (("new", new), ("old", old)):
-            agent = Agent(suite, style, cost.get(f"{name}_cost", 0.001))
+            agent = Agent(suite, style, cost.get(f"{name}_cost", 0.001), epochs=epochs)
             stub = Stub(Each(lambda request, agent=agent: agent(request.json)))
             self.stubs.append(stub)
             self._home = home
@@ -164,12 +171,12 @@ def measures_of(folder: Path) -> dict[str, dict[str, Any]]:
 def test_a_run_that_is_killed_again_and_again_is_the_run_it_would_have_been(
     home: Home, suite: Path
 ) -> None:
-    with Both(home, suite, "gold", "forgetful") as both:
-        whole = home.cwd / evaluated(home).json()["run"]
+    with Both(home, suite, "gold", "forgetful", epochs=10) as both:
+        whole = home.cwd / evaluated(home, epochs=10).json()["run"]
         asked = sum(len(s.requests) for s in both.stubs)
-        line = ("eval", "run", "e", *ARMS, "--epochs", "3", "-j", "3")
+        line = ("eval", "run", "e", *ARMS, "--epochs", "10", "-j", "3")
         resume: tuple[str, ...] = ()
-        for calls in (3, 9, 5):
+        for calls in (3, 9, 5, 12, 7, 20, 1, 15, 8, 11):
             before = set((suite / "runs").iterdir())
             had = len(both.stubs[0].requests)
             with spawn(*line, *resume, home=home) as running:
@@ -183,8 +190,11 @@ def test_a_run_that_is_killed_again_and_again_is_the_run_it_would_have_been(
         assert done.code == 0, done.err
         asked = sum(len(s.requests) for s in both.stubs) - asked
     assert measures_of(Path(resume[1])) == measures_of(whole)
+    one, other = (decided(home, str(r))[1] for r in (whole, resume[1]))
+    kept = ("verdict", "success", "cost_per_completed", "retry_rate", "reasons")
+    assert [one[k] for k in kept] == [other[k] for k in kept]
     booked = [row for row in home.attempts() if row["run_id"] == Path(resume[1]).name]
-    assert asked - 9 <= len(booked) <= asked, "calls under way at a kill are reserved, not booked"
+    assert asked - 30 <= len(booked) <= asked, "calls under way at a kill are reserved, not booked"
 
 
 def test_another_suite_under_resume_is_refused(home: Home, suite: Path) -> None:
@@ -224,6 +234,13 @@ def test_records_are_judged_anew_without_a_call(home: Home, suite: Path) -> None
         assert sum(len(s.requests) for s in both.stubs) == asked
 
 
+BASE = "schema: nemocli.eval/v1\nid: x\nturns: [{user: hi}]\nfinal: {that: ['true']}\n"
+LAUGHS = "state:\n  a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"  {name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -237,7 +254,12 @@ def test_records_are_judged_anew_without_a_call(home: Home, suite: Path) -> None
             "tools: [{name: sh, backend: shell, settings: {argv: [ls]}}]\n",
             ("would run on this machine", "--trust"),
         ),
+        ("tasks/x.yaml", f"{BASE}state: &a {{x: 1, y: *a}}\n", ("x.yaml:5:21", "inside itself")),
+        ("tasks/x.yaml", BASE + LAUGHS, ("x.yaml:", "aliases")),
+        ("tasks/x.yaml", f"{BASE}state: {'{a: ' * 300}1{'}' * 300}\n", ("x.yaml:5:", "deep")),
+        ("tasks/x.yaml", f"{BASE}state: {{x: '{'y' * 5_000_000}'}}\n", ("x.yaml:1:1", "longer")),
     ],
+    ids=range(9),
 )
 def test_bad_input_is_one_line_with_its_place(
     home: Home, suite: Path, name: str, text: str, words: tuple[str, ...]
@@ -247,6 +269,27 @@ def test_bad_input_is_one_line_with_its_place(
     assert done.code == 3, done.err
     assert "Traceback" not in done.err
     assert all(word in done.err for word in words), done.err
+
+
+@pytest.mark.slow
+def test_a_record_cut_in_half_is_made_again_and_a_full_disk_is_one_line(
+    home: Home, suite: Path
+) -> None:
+    with Both(home, suite, "gold", "gold") as both:
+        run_ = evaluated(home, epochs=1).json()["run"]
+        file = next((home.cwd / run_ / "attempts").rglob("*.jsonl"))
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        assert run("eval", "status", "e", "--json", home=home).json()["attempts"] == 9
+        asked = sum(len(s.requests) for s in both.stubs)
+        done = evaluated(home, "--resume", run_, epochs=1)
+        assert (done.code, done.json()["attempts"]) == (0, 10)
+        again = sum(len(s.requests) for s in both.stubs) - asked
+        assert 0 < again < asked / 4
+        line = argv("eval", "run", "e", *ARMS, "--epochs", "1")
+        full = run(home=home, line=["bash", "-c", 'ulimit -f 6; exec "$@"', "bash", *line])
+    assert full.code == 3, full.err
+    assert "Traceback" not in full.err
+    assert "space" in full.err
 
 
 def test_a_task_that_fails_its_lint_is_not_run(home: Home, suite: Path) -> None:
