@@ -20,6 +20,7 @@ What comes back
 
 What is done about it
   policy        again, next or stop
+  backoff       when to ask again: one formula, and what a kind of fault means
   budget        reserve before, settle after
   money         dated prices and exact costs
 

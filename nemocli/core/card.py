@@ -65,8 +65,9 @@ class ModelCard:
     """One model. `aliases` are other names for it; `misnomers` are wrong names people were told,
     with what to say about them. `sampling` holds body fields, `sampling_off` those that replace
     them while reasoning is off. `efforts` are the reasoning modes the model really has; empty
-    for a model that does not reason. `list_seller` is the seller whose price stands for free and
-    self-hosted calls.
+    for a model that does not reason. `input_modalities` are the kinds of input it takes
+    (`text`, `image`, `audio`, `video`); empty where that is not known. `list_seller` is the seller
+    whose price stands for free and self-hosted calls.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ModelCard:
     misnomers: Mapping[str, str] = field(default_factory=dict)
     efforts: tuple[Effort, ...] = ()
     default_effort: Effort | None = None
+    input_modalities: tuple[str, ...] = ()
     sampling: JsonObject = field(default_factory=dict)
     sampling_off: JsonObject = field(default_factory=dict)
     tools: bool = False

@@ -29,6 +29,11 @@ class Target:
         """The model's house name where it has one, else the provider's id."""
         return self.card.name if self.card else self.model
 
+    def takes(self, modality: str) -> bool:
+        """Whether it takes this kind of input, as far as anybody says."""
+        known = self.card.input_modalities if self.card else ()
+        return not known or modality in known
+
     @property
     def context(self) -> int | None:
         """Context window in tokens as served here."""
@@ -102,6 +107,24 @@ class Target:
         cards = self.card.prices if self.card is not None else ()
         seller = self.provider.name
         return own + [p for p in cards if p.seller == seller and p.variant == variant]
+
+
+def taking_images(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    """The targets that take pictures, or of which that is not known. Raises NemoError (request)
+    where there is none."""
+    found = tuple(target for target in targets if target.takes("image"))
+    if found:
+        return found
+    raise NemoError(
+        Fault(
+            FaultKind.REQUEST,
+            f"{targets[0].name} takes no pictures",
+            "describe it in words, or ask a model that takes them with `-m`",
+            status=400,
+            sent=False,
+            retry=False,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

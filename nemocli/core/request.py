@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,12 +40,27 @@ class ToolCall:
         return value if isinstance(value, dict) else None
 
 
+IMAGE_CHARS = 6_000
+"""What a picture counts as in estimates of length: about 1,500 tokens, as sellers count a large
+one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a message. `url` is an address, or `data:` with the bytes in base64; `detail` is
+    how closely it is looked at, in the words of the chat dialect."""
+
+    url: str
+    detail: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn. Reasoning travels beside the text, never in it.
 
-    `reasoning_details` are a provider's own items, handed back unmodified and in order on tool
-    turns, as the providers that send them ask for.
+    `parts` are texts and pictures in their order where there are pictures, and `text` is then all
+    of their text. `reasoning_details` are a provider's own items, handed back unmodified and in
+    order on tool turns, as the providers that send them ask for.
     """
 
     role: Role
@@ -54,12 +69,25 @@ class Message:
     reasoning_details: tuple[JsonObject, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    parts: tuple[str | Image, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """How many pictures are in it."""
+        return sum(isinstance(part, Image) for part in self.parts)
 
     @property
     def chars(self) -> int:
         """Length in characters of everything that is sent, for estimates."""
         calls = sum(len(c.name) + len(c.arguments) for c in self.tool_calls)
-        return len(self.text) + len(self.reasoning or "") + calls
+        return len(self.text) + len(self.reasoning or "") + calls + IMAGE_CHARS * self.images
+
+
+def with_parts(role: Role, parts: Sequence[str | Image]) -> Message:
+    """A message of texts and pictures; a plain one where there is no picture."""
+    text = "".join(part for part in parts if isinstance(part, str))
+    pictured = any(isinstance(part, Image) for part in parts)
+    return Message(role, text, parts=tuple(parts) if pictured else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import select
 import stat
@@ -10,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nemocli.core.faults import config_error, usage_error
+from nemocli.core.request import Image
 from nemocli.core.text import one_line
 from nemocli.io.files import file_error
-from nemocli.io.text import text_of
+from nemocli.io.text import image_type, text_of
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one input: no model reads more, and a pipe without an end must not fill the memory."""
+MOST_IMAGE = 20 * 1024 * 1024
+"""Of one picture: what sellers take at the most."""
 NOTICE_S = 1.0
 """After so long a wait for stdin is said."""
 SILENT_S = 5.0
@@ -76,6 +80,20 @@ def read_attachment(path: str) -> tuple[str, str]:
 
     Raises NemoError naming what is no file, too large, or no text.
     """
+    return one_line(path, 400), text_of(_file(path), path)
+
+
+def read_text_or_image(path: str) -> tuple[str, str] | Image:
+    """The same, or the picture that a file holds. Raises NemoError as `read_attachment` does."""
+    data = _file(path)
+    if (kind := image_type(data)) is None:
+        return one_line(path, 400), text_of(data, path)
+    if len(data) > MOST_IMAGE:
+        raise config_error(f"more than {MOST_IMAGE // 2**20} MiB: {path}", "send a smaller picture")
+    return Image(f"data:{kind};base64,{base64.b64encode(data).decode()}")
+
+
+def _file(path: str) -> bytes:
     if path == "-":
         raise usage_error("`-f -`: stdin is no file", "what is piped in is sent along without it")
     file = Path(path)
@@ -84,12 +102,11 @@ def read_attachment(path: str) -> tuple[str, str]:
         if file.is_dir():
             raise usage_error(f"{path} is a folder", "attach its files one by one with `-f`")
         with file.open("rb") as source:
-            data = _whole(source.fileno(), path)
+            return _whole(source.fileno(), path)
     except OSError as error:
         raise file_error("cannot read", Path(path), error) from error
     except (ValueError, RuntimeError) as error:  # a NUL in the name; a home that is not there
         raise config_error(f"cannot read {path!r}: {error}") from error
-    return one_line(path, 400), text_of(data, path)
 
 
 def _whole(handle: int, what: str) -> bytes:

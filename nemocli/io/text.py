@@ -6,16 +6,28 @@ from nemocli.core.faults import config_error, usage_error
 
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARK = b"\xef\xbb\xbf"
-_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_IMAGES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+
+
+def image_type(data: bytes) -> str | None:
+    """The media type of a picture, by its first bytes; None for anything else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for head, kind in _IMAGES.items() if data.startswith(head)), None)
 
 
 def text_of(data: bytes, what: str) -> str:
     """UTF-8, with or without a byte order mark, or UTF-16 with one, and no NUL in it. Raises
     NemoError (config) with the place of what is no text; `what` names where it came from."""
-    if data.startswith(_IMAGES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+    if image_type(data) is not None:
         raise config_error(
-            f"{what}: an image, and images are not sent",
-            "describe it in words; `nemocli models info MODEL` says which models take images",
+            f"{what}: a picture, and text is wanted here",
+            "`nemocli ask -f FILE` sends a picture to a model that takes it",
         )
     wide = data.startswith(_WIDE)
     try:

@@ -22,7 +22,7 @@ CACHE = "/opt/nim/.cache"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ContainerImage:
     """A container of NIM: what is known of it, and from where. Bytes, None where nobody says."""
 
     image: str
@@ -49,7 +49,7 @@ class NimPlan:
     gpus: Gpus
     verdict: Verdict
     why: tuple[str, ...]
-    image: Image
+    image: ContainerImage
     profile: str | None
     tensor: int
     pipeline: int
@@ -73,10 +73,10 @@ class Launch:
     host: str = "127.0.0.1"
 
 
-def image_of(row: Mapping[str, Any]) -> Image:
+def image_of(row: Mapping[str, Any]) -> ContainerImage:
     """An image as its row says it. Raises KeyError."""
     sizes = {str(k): int(v) for k, v in (row.get("weights_bytes") or {}).items()}
-    return Image(
+    return ContainerImage(
         str(row["image"]),
         str(row["tag"]),
         str(row["source"]),
@@ -92,7 +92,7 @@ def plan_nim(
     card: ModelCard,
     precision: str,
     gpus: Gpus,
-    image: Image,
+    image: ContainerImage,
     launch: Launch,
     *,
     metadata: Sequence[Mapping[str, Any]] | None = None,
@@ -178,7 +178,7 @@ def profiles_in(answer: object) -> list[Mapping[str, Any]]:
 
 
 def run_argv(
-    model: str, image: Image, launch: Launch, gpus: Gpus, profile: str | None
+    model: str, image: ContainerImage, launch: Launch, gpus: Gpus, profile: str | None
 ) -> tuple[str, ...]:
     """The command that starts the container. Nothing secret is in it: keys travel by name."""
     argv = [launch.engine, "run", "-d", "--name", f"nemocli-nim-{model}"]
@@ -198,7 +198,7 @@ def run_argv(
     return (*argv, image.reference)
 
 
-def variables(image: Image, launch: Launch, profile: str | None) -> dict[str, str]:
+def variables(image: ContainerImage, launch: Launch, profile: str | None) -> dict[str, str]:
     """What the container is told by its environment, keys aside."""
     found: dict[str, str] = {}
     if profile is not None:

@@ -36,7 +36,8 @@ CHAT_TO_OTHERS = (
     *_rows("carried", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens"),
     *_rows("carried", "temperature", "top_p", "stop", "seed", "user"),
     *_rows("carried", "presence_penalty", "frequency_penalty"),
-    *_rows("refused", "images, audio, files", note="text is what can be carried"),
+    CarriedRow("images", "carried", "where the model's card does not say that it takes none"),
+    *_rows("refused", "audio, files", note="texts and pictures are what can be carried"),
     CarriedRow("everything else", "refused", "the path's dialect has no such field"),
 )
 MESSAGES = (
@@ -50,7 +51,10 @@ MESSAGES = (
     *_rows("dropped", "cache_control", "context_management", "metadata", note="changes no answer"),
     CarriedRow("redacted_thinking", "dropped", "only its seller can read it"),
     CarriedRow("tools of the seller's own", "dropped", "web search, code execution, …"),
-    *_rows("refused", "images, documents", note="text is what can be carried"),
+    CarriedRow("images", "carried", "where the model's card does not say that it takes none"),
+    CarriedRow("images in tool results", "carried", "in a turn after the results"),
+    CarriedRow("documents of plain text", "carried", "as text"),
+    *_rows("refused", "other documents", note="texts and pictures are what can be carried"),
 )
 RESPONSES = (
     *_rows("carried", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls"),
@@ -75,7 +79,9 @@ RESPONSES = (
     CarriedRow("items of other sellers", "dropped", "their searches, their encrypted reasoning"),
     *_rows("refused", "previous_response_id", "conversation", note="no conversation is kept here"),
     *_rows("refused", "background", "prompt", "item_reference", note="nothing is kept here"),
-    *_rows("refused", "images, files", note="text is what can be carried"),
+    CarriedRow("images", "carried", "where the model's card does not say that it takes none"),
+    CarriedRow("images in tool results", "carried", "in a turn after the results"),
+    *_rows("refused", "files", note="texts and pictures are what can be carried"),
 )
 TABLE: Mapping[str, tuple[CarriedRow, ...]] = {
     "chat completions, to a path of the same dialect": CHAT_TO_CHAT,

@@ -7,12 +7,12 @@ for another one, what both can say is translated, and what cannot be carried is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.request import Message, Request, ToolCall, ToolSpec
+from nemocli.core.request import Image, Message, Request, ToolCall, ToolSpec, with_parts
 from nemocli.core.values import Json, JsonObject
 
 MOST_BODY = 32 << 20
@@ -142,13 +142,14 @@ def _message(index: int, turn: Mapping[str, Any]) -> Message:
         role = "system"
     if role not in ("system", "user", "assistant", "tool"):
         raise refusal(f"no role {role!r} in this path's dialect", f"{where}.role")
-    text = text_of(content, f"{where}.content")
+    parts = parts_of(content, f"{where}.content")
+    if role != "user" and any(isinstance(part, Image) for part in parts):
+        raise refusal(f"a picture of {role} cannot be carried", f"{where}.content")
     calls = tuple(_calls(turn.get("tool_calls") or (), where))
     reasoning = turn.get("reasoning") or turn.get("reasoning_content")
-    return Message(
-        role,
-        text,
-        reasoning if isinstance(reasoning, str) else None,
+    return replace(
+        with_parts(role, parts),
+        reasoning=reasoning if isinstance(reasoning, str) else None,
         tool_calls=calls,
         tool_call_id=turn.get("tool_call_id"),
     )
@@ -156,18 +157,54 @@ def _message(index: int, turn: Mapping[str, Any]) -> Message:
 
 def text_of(content: object, where: str, kinds: frozenset[str] = _TEXTS) -> str:
     """The text of a content: of one, or of parts of these kinds. Raises NemoError (request) where
-    it is anything else, for text is what can be carried."""
+    it is anything else."""
+    parts = parts_of(content, where, kinds)
+    if any(isinstance(part, Image) for part in parts):
+        raise refusal("a picture cannot be carried here", where)
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def parts_of(content: object, where: str, kinds: frozenset[str] = _TEXTS) -> list[str | Image]:
+    """The texts and pictures of a content: of one, or of parts of these kinds. Raises NemoError
+    (request) where it is anything else, for no more can be carried."""
     if content is None:
-        return ""
+        return []
     if isinstance(content, str):
-        return content
-    parts = []
+        return [content]
+    parts: list[str | Image] = []
     for part in content if isinstance(content, list) else [content]:
-        if not isinstance(part, dict) or kind_of(part) not in kinds:
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise refusal(f"{kind} is not text, and text is what can be carried", where)
-        parts.append(str(part.get("text") or part.get("refusal") or ""))
-    return "".join(parts)
+        kind = kind_of(part)
+        if isinstance(part, dict) and kind in kinds:
+            parts.append(str(part.get("text") or part.get("refusal") or ""))
+        elif isinstance(part, dict) and kind in ("image_url", "input_image"):
+            parts.append(image_of(part, where))
+        else:
+            named = kind or type(part).__name__
+            raise refusal(f"{named}: texts and pictures are what can be carried", where)
+    return parts
+
+
+FOLLOWS = "(a picture follows)"
+"""Stands in a tool's result for a picture, which no path takes there: it is in the turn after the
+results."""
+
+
+def result_of(parts: Sequence[str | Image], call_id: str) -> tuple[Message, list[Image]]:
+    """A tool's result as a turn, and the pictures that were in it."""
+    images = [part for part in parts if isinstance(part, Image)]
+    text = "".join(part if isinstance(part, str) else FOLLOWS for part in parts)
+    return Message("tool", text, tool_call_id=call_id), images
+
+
+def image_of(part: Mapping[str, Any], where: str) -> Image:
+    """A picture as chat and Responses have it. Raises NemoError (request) for one that is only
+    named."""
+    given = part.get("image_url")
+    inner: Mapping[str, Any] = given if isinstance(given, dict) else {**part, "url": given}
+    url, detail = inner.get("url"), inner.get("detail")
+    if not isinstance(url, str) or not url.startswith(("data:image/", "https://", "http://")):
+        raise refusal("a picture is an address, or `data:image/…` with its bytes", where)
+    return Image(url, detail if isinstance(detail, str) else None)
 
 
 def _calls(calls: object, where: str) -> Iterator[ToolCall]:

@@ -13,9 +13,17 @@ from typing import Any
 
 from nemocli.core.events import Event, Finished, Fold, Metered, Reasoning, Text
 from nemocli.core.faults import Fault, FaultKind
-from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
+from nemocli.core.request import (
+    Effort,
+    Image,
+    Message,
+    Request,
+    ToolCall,
+    ToolSpec,
+    with_parts,
+)
 from nemocli.core.values import Json, JsonObject
-from nemocli.serve.incoming import Incoming, kind_of, opened, refusal
+from nemocli.serve.incoming import Incoming, image_of, kind_of, opened, refusal, result_of
 from nemocli.serve.outgoing import error_text, json_bytes, status_of
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -156,29 +164,59 @@ def _user(blocks: list[Any], where: str, dropped: set[str]) -> Iterator[Message]
     """Results of tools are turns of their own, before the words that follow them. A system turn in
     mid-conversation (agents send reminders so) is the user's: many templates take one at the start
     and no other."""
+    seen: list[Image] = []
     for block in blocks:
         if block.get("type") == "tool_result":
-            text = _text(block.get("content") or "", f"{where}.content", dropped)
+            parts = _parts(block.get("content") or "", f"{where}.content", dropped)
             if block.get("is_error"):
-                text = f"error: {text}"
-            yield Message("tool", text, tool_call_id=str(block.get("tool_use_id") or ""))
+                parts = ["error: ", *parts]
+            result, images = result_of(parts, str(block.get("tool_use_id") or ""))
+            seen += images
+            yield result
     words = [b for b in blocks if b.get("type") != "tool_result"]
-    if words:
-        yield Message("user", _text(words, f"{where}.content", dropped))
+    if words or seen:
+        yield with_parts("user", [*seen, *_parts(words, f"{where}.content", dropped)])
 
 
 def _text(content: object, where: str, dropped: set[str]) -> str:
+    parts = _parts(content, where, dropped)
+    if any(isinstance(part, Image) for part in parts):
+        raise refusal("a picture cannot be carried here", where)
+    texts = [part for part in parts if isinstance(part, str)]
+    return "\n".join(texts) if where == "system" else "".join(texts)
+
+
+def _parts(content: object, where: str, dropped: set[str]) -> list[str | Image]:
+    """The texts and pictures of a content. Raises NemoError (request) for anything else."""
     if isinstance(content, str):
-        return content
-    parts = []
+        return [content]
+    parts: list[str | Image] = []
     for block in content if isinstance(content, list) else [content]:
-        if not isinstance(block, dict) or block.get("type") != "text":
-            kind = block.get("type") if isinstance(block, dict) else type(block).__name__
-            raise refusal(f"{kind!r} is not text, and text is what can be carried", where)
-        if block.get("cache_control"):
+        kind = kind_of(block)
+        if isinstance(block, dict) and block.get("cache_control"):
             dropped.add("cache_control")
-        parts.append(str(block.get("text") or ""))
-    return "\n".join(parts) if where == "system" else "".join(parts)
+        if isinstance(block, dict) and kind == "text":
+            parts.append(str(block.get("text") or ""))
+        elif isinstance(block, dict) and kind in ("image", "document"):
+            parts.append(_sourced(block, where))
+        else:
+            named = kind or type(block).__name__
+            raise refusal(f"{named!r}: texts and pictures are what can be carried", where)
+    return parts
+
+
+def _sourced(block: Mapping[str, Any], where: str) -> str | Image:
+    """A picture, or the text of a document. Raises NemoError (request) for what is neither."""
+    source = block.get("source")
+    given: Mapping[str, Any] = source if isinstance(source, dict) else {}
+    kind, media, data = given.get("type"), str(given.get("media_type") or ""), given.get("data")
+    if block.get("type") == "image" and kind == "base64" and isinstance(data, str):
+        return Image(f"data:{media or 'image/png'};base64,{data}")
+    if block.get("type") == "image" and kind == "url":
+        return image_of({"image_url": given.get("url")}, where)
+    if block.get("type") == "document" and kind == "text" and isinstance(data, str):
+        return data
+    raise refusal(f"a {block.get('type')} of {kind or 'no source'} cannot be carried", where)
 
 
 def _tools(tools: object, dropped: set[str]) -> Iterator[ToolSpec]:

@@ -15,10 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
+from nemocli.core.request import Effort, Image, Message, Request, ToolCall, ToolSpec, with_parts
 from nemocli.core.values import Json, JsonObject
 from nemocli.serve.carried import QUIET, RESPONSES, names
-from nemocli.serve.incoming import Incoming, ToolName, kind_of, opened, refusal, text_of
+from nemocli.serve.incoming import (
+    Incoming,
+    ToolName,
+    kind_of,
+    opened,
+    parts_of,
+    refusal,
+    result_of,
+    text_of,
+)
 
 SEAL = "nemocli.1:"
 """What our own `encrypted_content` begins with."""
@@ -146,6 +155,7 @@ def _conversation(
     system = [words] if words else []
     begun = False
     turn = _Turn()
+    seen: list[Image] = []  # in results of tools, shown after them
     for index, item in enumerate(items):
         where = f"input[{index}]"
         if not isinstance(item, dict):
@@ -160,13 +170,29 @@ def _conversation(
             if system:
                 yield Message("system", "\n\n".join(system))
         if _of_assistant(kind, role):
+            yield from _shown(seen)
             turn.add(kind, item, where, known, dropped)
             continue
         yield from turn.taken()
+        if kind in _RESULTS:
+            parts = parts_of(item.get("output"), where, _TEXTS)
+            result, images = result_of(parts, str(item.get("call_id") or ""))
+            seen += images
+            yield result
+            continue
+        yield from _shown(seen)
         yield from _other(kind, item, where, dropped)
     if not begun and system:
         yield Message("system", "\n\n".join(system))
     yield from turn.taken()
+    yield from _shown(seen)
+
+
+def _shown(seen: list[Image]) -> Iterator[Message]:
+    """The pictures that tools gave back, as a turn of the user's."""
+    if seen:
+        yield with_parts("user", tuple(seen))
+        seen.clear()
 
 
 def _of_assistant(kind: str | None, role: object) -> bool:
@@ -249,10 +275,7 @@ def _other(
     if kind == "message":
         if item.get("role") not in ("user", "system", "developer"):
             raise refusal(f"no role {item.get('role')!r}", f"{where}.role")
-        yield Message("user", text_of(item.get("content"), where, _TEXTS))
-    elif kind in _RESULTS:
-        text = text_of(item.get("output"), where, _TEXTS)
-        yield Message("tool", text, tool_call_id=str(item.get("call_id") or ""))
+        yield with_parts("user", parts_of(item.get("content"), where, _TEXTS))
     elif kind == "item_reference":
         raise refusal("nothing is kept here between calls; send the item itself", where)
     elif isinstance(kind, str):

@@ -189,7 +189,7 @@ def test_a_pipe_that_begins_late_is_not_dropped() -> None:
         (b"a\0b", "not text (a NUL byte at 1)", "iconv -t utf-8"),
         ("hello world".encode("utf-16-le"), "NUL byte at 1", "iconv -f UTF-16LE"),
         ("hello world".encode("utf-16-be"), "NUL byte at 0", "iconv -f UTF-16BE"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(30), "images are not sent", "models info"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), "a picture", "ask -f"),
     ],
 )
 def test_what_is_no_text_is_refused_on_every_way_in(data: bytes, said: str, hint: str) -> None:

@@ -12,10 +12,12 @@ from nemocli.core.card import ModelCard
 from nemocli.core.fit import parse_gpus
 from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
-from nemocli.nim.plan import Image, Launch, NimPlan, plan_json, plan_nim
+from nemocli.nim.plan import ContainerImage, Launch, NimPlan, plan_json, plan_nim
 
 SIZES = {"NVFP4": 352_300_000_000, "BF16": 1_121_000_000_000}
-IMAGE = Image("registry.test/nim/ultra", "2.0.5", "a page", 580, True, None, SIZES, "--parser x")
+IMAGE = ContainerImage(
+    "registry.test/nim/ultra", "2.0.5", "a page", 580, True, None, SIZES, "--parser x"
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
-from nemocli.core.request import ToolCall
+from nemocli.core.request import Image, ToolCall
 from nemocli.serve.incoming import Incoming, incoming
 
 HI = [{"role": "user", "content": "hi"}]
@@ -38,6 +38,17 @@ def test_unknown_fields_go_on_as_they_are() -> None:
     assert wish.other is None
     assert wish.refused is not None
     assert "new_field" in wish.refused
+
+
+def test_pictures_are_translated() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "high"}}
+    wish = read(messages=[{"role": "user", "content": [{"type": "text", "text": "a"}, part]}])
+    assert wish.other is not None
+    [turn] = wish.other.messages
+    assert turn.parts == ("a", Image("https://x.example/a.png", "high"))
+    for role, url in (("assistant", "https://x.example/a.png"), ("user", "file-1")):
+        odd = {"type": "image_url", "image_url": {"url": url}}
+        assert read(messages=[{"role": role, "content": [odd]}]).other is None
 
 
 def test_a_conversation_with_tools_is_translated() -> None:

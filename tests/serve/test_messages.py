@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.events import Event, Finished, Fold, Metered, Reasoning, Text, ToolCallPart
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.request import ToolCall
+from nemocli.core.request import Image, ToolCall
 from nemocli.core.usage import Usage
 from nemocli.serve.incoming import Incoming
 from nemocli.serve.messages import (
@@ -81,11 +81,48 @@ def test_a_conversation_with_tools_is_translated() -> None:
     assert wish.dropped == ("cache_control", "metadata", "tools.web_search")
 
 
+PICTURE = {
+    "type": "image",
+    "source": {"type": "base64", "media_type": "image/jpeg", "data": "/9j/"},
+}
+PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf"}}
+NOTE = {
+    "type": "document",
+    "source": {"type": "text", "media_type": "text/plain", "data": "a note"},
+}
+
+
+def test_pictures_and_notes_are_carried_in_their_order() -> None:
+    linked = {"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}}
+    words = [{"type": "text", "text": "before "}, PICTURE, NOTE, linked]
+    [turn] = read(messages=[{"role": "user", "content": words}]).other.messages
+    assert turn.parts == (
+        "before ", Image("data:image/jpeg;base64,/9j/"), "a note", Image("https://x.example/a.png")
+    )  # fmt: skip
+    assert (turn.text, turn.images) == ("before a note", 2)
+
+
+def test_a_picture_that_a_tool_gave_back_follows_the_results() -> None:
+    results = [
+        {"type": "tool_result", "tool_use_id": "a", "content": [PICTURE]},
+        {"type": "tool_result", "tool_use_id": "b", "content": "two"},
+        {"type": "text", "text": "look"},
+    ]
+    turns = read(messages=[{"role": "user", "content": results}]).other.messages
+    assert [(t.role, t.text) for t in turns] == [
+        ("tool", "(a picture follows)"), ("tool", "two"), ("user", "look")
+    ]  # fmt: skip
+    assert turns[2].parts == (Image("data:image/jpeg;base64,/9j/"), "look")
+
+
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [PDF]}]}, "messages[0].content"),
+        ({"messages": [{"role": "assistant", "content": [PICTURE]}]}, "messages[0].content"),
+        ({"system": [PICTURE]}, "system"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0]"),
         ({"tool_choice": {"type": "tool", "name": "x"}}, "tool_choice"),
         ({"stream": 1}, "stream"),

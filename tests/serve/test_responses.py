@@ -24,7 +24,7 @@ from nemocli.core.events import (
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider
-from nemocli.core.request import Message, ToolCall
+from nemocli.core.request import Image, Message, ToolCall
 from nemocli.core.usage import Usage
 from nemocli.serve.incoming import Incoming, ToolName
 from nemocli.serve.responses import MOST_SEALED, responses_incoming, sealed, unsealed
@@ -288,3 +288,27 @@ def test_an_answer_at_its_limit_is_incomplete() -> None:
     whole = json.loads(ResponsesReply("id", "m", 1, {}).whole(fold))
     assert (whole["status"], whole["output"]) == ("incomplete", response["output"])
     assert usage_of(None) is None
+
+
+def test_pictures_are_carried_and_those_of_tools_follow_their_results() -> None:
+    seen = {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "low"}
+    items = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}, seen]},
+        {"type": "function_call", "name": "look", "arguments": "{}", "call_id": "c1"},
+        {"type": "function_call", "name": "look", "arguments": "{}", "call_id": "c2"},
+        {"type": "function_call_output", "call_id": "c1", "output": [seen]},
+        {"type": "function_call_output", "call_id": "c2", "output": "two"},
+        said("input_text", "go on"),
+    ]
+    asked = read(input=items).other
+    assert asked is not None
+    image = Image("data:image/png;base64,AA", "low")
+    shown = [(turn.role, turn.text, turn.parts) for turn in asked.messages]
+    assert shown == [
+        ("user", "a", ("a", image)),
+        ("assistant", "", ()),
+        ("tool", "(a picture follows)", ()),
+        ("tool", "two", ()),
+        ("user", "", (image,)),
+        ("user", "go on", ()),
+    ]

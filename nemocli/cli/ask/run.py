@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.ask.job import AskJob, AskOptions
@@ -15,9 +16,9 @@ from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
 from nemocli.core.events import Fold
 from nemocli.core.faults import Fault, FaultKind, usage_error
 from nemocli.core.money import pico_from_usd
-from nemocli.core.plan import Plan
+from nemocli.core.plan import Plan, taking_images
 from nemocli.core.policy import Policy
-from nemocli.core.request import Message, Request
+from nemocli.core.request import Image, Message, Request, with_parts
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
 from nemocli.engine.waiting import stopped
@@ -89,13 +90,15 @@ def job_of(setup: Setup, wish: AskOptions) -> AskJob:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
     options = settled_options(setup, wish, fallback=wish.fallback)
     settings = setup.settings
-    text = _prompt(setup, wish)
+    text, images = _prompt(setup, wish)
     model = settings.text("model")
     choice = chosen(setup, list(wish.providers), model)
+    if images:
+        choice = replace(choice, targets=taking_images(choice.targets))
     schema, check = _schema(wish)
     request = Request(
         model=model or choice.targets[0].name,
-        messages=_messages(settings.text("system"), text),
+        messages=_messages(settings.text("system"), text, images),
         reasoning=effort_of(settings.text("reasoning")),
         max_tokens=settings.count("max_tokens"),
         options=options,
@@ -135,9 +138,10 @@ def _plan(setup: Setup, wish: AskOptions, choice: Choice, *, keep: bool) -> Plan
     )
 
 
-def _prompt(setup: Setup, wish: AskOptions) -> str:
+def _prompt(setup: Setup, wish: AskOptions) -> tuple[str, list[Image]]:
+    """The text of what is asked, and the pictures with it."""
     from nemocli.core.prompt import assembled
-    from nemocli.io.stdin import read_attachment, read_stdin
+    from nemocli.io.stdin import read_stdin, read_text_or_image
     from nemocli.io.text import typed
 
     if wish.dash not in (None, "-"):
@@ -152,14 +156,22 @@ def _prompt(setup: Setup, wish: AskOptions) -> str:
         raise usage_error("either `-` or `-n`: one reads stdin, the other leaves it alone")
     wanted = dash or (prompt is None and not wish.files)
     piped = None if wish.no_stdin else read_stdin(wanted=wanted, say=setup.err.warn)
-    files = [read_attachment(path) for path in wish.files]
-    if not (prompt and prompt.strip()) and not (piped and piped.strip()) and not files:
+    files: list[tuple[str, str]] = []
+    images: list[Image] = []
+    for path in wish.files:
+        found = read_text_or_image(path)
+        if isinstance(found, Image):
+            images.append(found)
+        else:
+            files.append(found)
+    words = (prompt and prompt.strip()) or (piped and piped.strip())
+    if not words and not files and not images:
         raise usage_error("nothing to ask", '`nemocli ask "a question"`, or pipe one in')
-    return assembled(prompt, piped, files)
+    return assembled(prompt, piped, files), images
 
 
-def _messages(system: str | None, text: str) -> tuple[Message, ...]:
-    user = Message("user", text)
+def _messages(system: str | None, text: str, images: list[Image]) -> tuple[Message, ...]:
+    user = with_parts("user", [text, *images])
     return (Message("system", system), user) if system else (user,)
 
 

@@ -19,7 +19,7 @@ from nemocli.core.provider import Timeouts
 from nemocli.engine.door import whole
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
 from nemocli.nim.plan import (
-    Image,
+    ContainerImage,
     Launch,
     NimPlan,
     image_of,
@@ -84,7 +84,7 @@ def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
     return plan_nim(card, wish.precision.upper(), gpus, image, launch, metadata=metadata), launch
 
 
-def published(setup: Setup, address: str, image: Image) -> list[Mapping[str, Any]] | None:
+def published(setup: Setup, address: str, image: ContainerImage) -> list[Mapping[str, Any]] | None:
     """The profiles that the vendor publishes for an image; None where nobody could be asked, which
     is said."""
     if setup.offline:
@@ -127,7 +127,7 @@ def _gpus(wish: NimOptions) -> Gpus:
     return Gpus(kind, count, memory, detected=True)
 
 
-def _images() -> tuple[dict[str, Image], str]:
+def _images() -> tuple[dict[str, ContainerImage], str]:
     """The containers that are known, by model card, and where their profiles are published."""
     from nemocli.io.profiles.catalogue import shipped_folder
     from nemocli.io.yaml import read

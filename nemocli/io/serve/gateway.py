@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.plan import Plan, Target
+from nemocli.core.plan import Plan, Target, taking_images
 from nemocli.core.ports import World
 from nemocli.core.request import Effort, Request
 from nemocli.core.usage import CHARS_PER_TOKEN
@@ -154,6 +154,7 @@ class Gateway:
                 self.tally.calls["answered"] = self.tally.calls.get("answered", 0) + 1
                 return
             plan, served = self.paths.plan_of(wish.model)
+            plan = _seeing(plan, wish)
             request, dropped, alike = _request(wish, plan)
         except NemoError as error:
             self.tally.fault(error.fault.message)
@@ -256,6 +257,14 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool
     ):
         return replace(request, reasoning=None), (*dropped, "reasoning.effort"), alike
     return request, dropped, alike
+
+
+def _seeing(plan: Plan, wish: Incoming) -> Plan:
+    """The plan without targets that take no pictures, where some are in the wish. Raises NemoError
+    (request) where none is left."""
+    if wish.other is None or not any(turn.images for turn in wish.other.messages):
+        return plan
+    return replace(plan, targets=taking_images(plan.targets))
 
 
 def _has_effort(target: Target, effort: Effort) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.provider import ReasoningReturn
-from nemocli.core.request import Message, Request, ToolCall, ToolSpec
+from nemocli.core.request import Image, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
 from nemocli.wire.chat.reply import ChatReader
 from nemocli.wire.dialect import (
@@ -65,7 +65,10 @@ def _instructed(messages: list[Message], words: str) -> list[Message]:
 
 
 def _message(message: Message, returns: ReasoningReturn) -> Json:
-    out: dict[str, Json] = {"role": message.role, "content": message.text}
+    content: Json = message.text
+    if message.parts:
+        content = [_part(part) for part in message.parts]
+    out: dict[str, Json] = {"role": message.role, "content": content}
     if message.role == "tool":
         out["tool_call_id"] = message.tool_call_id
     if message.role == "assistant":
@@ -74,6 +77,13 @@ def _message(message: Message, returns: ReasoningReturn) -> Json:
             out["content"] = message.text or None
             out["tool_calls"] = [_call(call) for call in message.tool_calls]
     return out
+
+
+def _part(part: str | Image) -> Json:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    detail: dict[str, Json] = {"detail": part.detail} if part.detail else {}
+    return {"type": "image_url", "image_url": {"url": part.url, **detail}}
 
 
 def _reasoning(message: Message, returns: ReasoningReturn) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
-from nemocli.core.request import Message, Request, ToolSpec
+from nemocli.core.request import Image, Message, Request, ToolSpec
 from nemocli.core.values import Json
 from nemocli.wire.dialect import (
     Decoder,
@@ -59,8 +59,11 @@ def _items(message: Message, request: Request) -> Iterator[Json]:
     if message.role == "tool":
         yield _result(message, request)
         return
-    if message.text or not message.tool_calls:
-        yield {"type": "message", "role": message.role, "content": message.text}
+    if message.text or message.parts or not message.tool_calls:
+        content: Json = message.text
+        if message.parts:
+            content = [_part(part) for part in message.parts]
+        yield {"type": "message", "role": message.role, "content": content}
     for call in message.tool_calls:
         yield {
             "type": "function_call",
@@ -68,6 +71,13 @@ def _items(message: Message, request: Request) -> Iterator[Json]:
             "name": call.name,
             "arguments": sent_arguments(call.arguments),
         }
+
+
+def _part(part: str | Image) -> Json:
+    if isinstance(part, str):
+        return {"type": "input_text", "text": part}
+    detail: dict[str, Json] = {"detail": part.detail} if part.detail else {}
+    return {"type": "input_image", "image_url": part.url, **detail}
 
 
 def _result(message: Message, request: Request) -> Json:

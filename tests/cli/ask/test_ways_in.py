@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -70,12 +71,37 @@ def test_a_loop_is_told_what_its_first_call_took_and_how_to_prevent_it(home: Hom
     assert asked == ["say one", "say two", "say three"]
 
 
+PNG = b"\x89PNG\r\n\x1a\n1234"
+
+
+def test_a_picture_goes_along_where_the_model_may_take_it(home: Home) -> None:
+    (home.cwd / "a.png").write_bytes(PNG)
+    (home.cwd / "note.txt").write_text("a note\n")
+    with Stub() as stub:
+        for name, like in (("stub", "openrouter"), ("agent", "perplexity")):
+            home.provider(name, stub.url, extends=like)
+        files = ("-f", "a.png", "-f", "note.txt")
+        assert run(*ASK, "what is it", *files, home=home).code == 0
+        assert run("ask", "-p", "agent", "-m", "x/y", "look", "-f", "a.png", home=home).code == 0
+        refused = run("ask", "-p", "stub", "-m", "nemotron-3-ultra", "hi", *files, home=home)
+        piped = run(*ASK, "hi", home=home, input=PNG)
+    chat, responses = (request.json for request in stub.requests)
+    url = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    [text, image] = chat["messages"][-1]["content"]
+    assert text == {"type": "text", "text": "what is it\n\nnote.txt:\n```\na note\n```"}
+    assert image == {"type": "image_url", "image_url": {"url": url}}
+    assert responses["input"][-1]["content"] == [
+        {"type": "input_text", "text": "look"}, {"type": "input_image", "image_url": url}
+    ]  # fmt: skip
+    assert (refused.code, "takes no pictures" in refused.err) == (2, True)
+    assert (piped.code, "ask -f" in piped.err) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"a\0b", "NUL byte"),
         ("hello there".encode("utf-16-le"), "UTF-16LE"),
-        (b"\x89PNG1234", "image"),
     ],
 )
 def test_no_bytes_that_are_no_text_are_paid_for(home: Home, data: bytes, said: str) -> None:

@@ -517,3 +517,30 @@ def test_a_refusal_at_the_door_is_in_the_words_of_who_asks(gateway: Gateway) -> 
         assert (got, said["type"], said["error"]["type"]) == (status, "error", kind)
     status_, _, raw = stranger.ask(body=asked)
     assert (status_, json.loads(raw)["error"]["code"]) == (401, "401")
+
+
+def test_a_picture_reaches_a_path_in_its_own_dialect(gateway: Gateway) -> None:
+    url = "data:image/png;base64,iVBORw0KGgo="
+    source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    blocks = [{"type": "text", "text": "what"}, {"type": "image", "source": source}]
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": blocks}]}
+    gateway.stub.script(Answer("A cat.", cost=0.25))
+    status, _, _ = gateway.client.ask("/v1/messages", body)
+    assert status == 200
+    [turn] = gateway.stub.asked()[-1].json["messages"]
+    assert turn["content"] == [
+        {"type": "text", "text": "what"},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+    part = {"type": "image_url", "image_url": {"url": url}}
+    status, _, _ = gateway.client.chat(
+        model="search:m", messages=[{"role": "user", "content": [part]}]
+    )
+    assert status == 200
+    assert gateway.stub.asked()[-1].json["input"][0]["content"] == [
+        {"type": "input_image", "image_url": url}
+    ]
+    before = len(gateway.stub.asked())
+    status, _, said = gateway.client.ask("/v1/messages", {**body, "model": "nemotron-3-ultra"})
+    assert (status, len(gateway.stub.asked())) == (400, before)
+    assert b"takes no pictures" in said
