@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from nemocli.batch.spec import Spec
 from nemocli.core.records import Record
-from nemocli.core.request import EFFORTS, Effort
+from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort
 from nemocli.core.text import one_line
 from nemocli.core.values import Json
 from nemocli.wire.bulk import dumps, loads
@@ -158,13 +158,10 @@ def _question(
         raise _Unfit("bad_body", "model is a text")
     if spec.system and kind == "chat":
         body = _with_system(body, spec.system)
-    if spec.max_tokens is not None and not any(n in body for n in _LIMITS):
+    if spec.max_tokens is not None and not any(n in body for n in LIMIT_FIELDS):
         body = {**body, "max_tokens": spec.max_tokens}
     body = {**spec.options, **body} if spec.options else body
     return kind, body, effort or spec.reasoning, None if spec.forced else model or None
-
-
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def _item(values: Mapping[str, Json]) -> tuple[Kind, Mapping[str, Json]]:
@@ -297,7 +294,7 @@ def _with_system(body: Mapping[str, Json], system: str) -> Mapping[str, Json]:
 
 def limit_in(body: Mapping[str, Json]) -> int | None:
     """A row's own limit of output tokens."""
-    for name in _LIMITS:
+    for name in LIMIT_FIELDS:
         value = body.get(name)
         if isinstance(value, int):
             return value

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nemocli.core.values import Json, JsonObject
+from nemocli.core.values import Json, JsonObject, count
 
 Role = Literal["system", "user", "assistant", "tool"]
 Effort = Literal["off", "low", "medium", "high"]
@@ -40,6 +40,8 @@ class ToolCall:
         return value if isinstance(value, dict) else None
 
 
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What dialects call the most output tokens of a reply."""
 IMAGE_CHARS = 6_000
 """What a picture counts as in estimates of length: about 1,500 tokens, as sellers count a large
 one."""
@@ -107,6 +109,12 @@ class Request:
     tool_choice: str | None = None
     schema: JsonObject | None = None
     stream: bool = True
+
+    @property
+    def most_output(self) -> int | None:
+        """The most output tokens that are asked for, by `max_tokens` or an option."""
+        given = [self.max_tokens, *(count(self.options.get(name)) for name in LIMIT_FIELDS)]
+        return min((most for most in given if most is not None), default=None)
 
     @property
     def chars(self) -> int:

@@ -29,6 +29,8 @@ BYTES_PER_TOKEN_AT_WORST = 3
 """UTF-8 bytes of input per token when a promise must not be broken, but for digits and marks: many
 vocabularies have a token for each of those. Below this lies only noise."""
 
+IMAGE_TOKENS = 3_000
+"""Of one picture, when a promise must not be broken: what sellers count for the largest."""
 _LETTERS = b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + bytes(range(128, 256))
 
 
@@ -174,7 +176,7 @@ class _Job:
         left, name = min(caps)
         price = target.price(attempt.at.date())
         size = _worst_input(self.request)
-        asked = self.request.max_tokens
+        asked = self.request.most_output
         fits = bound(left, price, size, asked, target.output_limit, cap=name)
         if isinstance(fits, Fault):
             raise NemoError(fits)
@@ -228,7 +230,8 @@ def _worst_input(request: Request) -> int:
     data = "".join(parts).encode("utf-8", "surrogatepass")
     marks = len(data.translate(None, _LETTERS))
     letters = -(-(len(data) - marks) // BYTES_PER_TOKEN_AT_WORST)
-    return marks + letters + 16 * (len(request.messages) + 1)
+    pictures = sum(message.images for message in request.messages)
+    return marks + letters + 16 * (len(request.messages) + 1) + IMAGE_TOKENS * pictures
 
 
 def tee(fold: Fold, sink: Sink) -> Sink:

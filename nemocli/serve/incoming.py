@@ -7,20 +7,31 @@ for another one, what both can say is translated, and what cannot be carried is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.request import Image, Message, Request, ToolCall, ToolSpec, with_parts
+from nemocli.core.request import (
+    IMAGE_CHARS,
+    LIMIT_FIELDS,
+    Image,
+    Message,
+    Request,
+    ToolCall,
+    ToolSpec,
+    with_parts,
+)
 from nemocli.core.values import Json, JsonObject
 
 MOST_BODY = 32 << 20
 """Bytes of a request."""
-LIMITS = ("max_tokens", "max_completion_tokens")
+_DATA = re.compile(rb"data:image/[^\"\\]{1000,}")
+"""A picture's bytes in a body: its length is no measure of what it costs."""
 _OURS = frozenset({"model", "stream", "stream_options"})
 _TEXTS = frozenset({"text", "input_text", "output_text"})
-_SAID = frozenset({"messages", "tools", "tool_choice", *LIMITS})
+_SAID = frozenset({"messages", "tools", "tool_choice", *LIMIT_FIELDS[:2]})
 _PLAIN = frozenset(
     {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "user"}
 )
@@ -74,7 +85,8 @@ def incoming(body: bytes) -> Incoming:
         other, why = _translated(model, data), None
     except NemoError as error:
         other, why = None, error.fault.message
-    same = Request(model, (Message("user", body.decode("utf-8", "replace")),), options=options)
+    outline = _DATA.sub(b" " * IMAGE_CHARS, body).decode("utf-8", "replace")
+    same = Request(model, (Message("user", outline),), options=options)
     return Incoming(model, stream, usage, same, other, why)
 
 
@@ -122,7 +134,7 @@ def _translated(model: str, data: Mapping[str, Any]) -> Request:
     rest = [k for k in data if k not in _OURS | _SAID | _PLAIN and data[k] is not None]
     if rest:
         raise refusal("this path's dialect has no such field", rest[0])
-    most = next((data[n] for n in LIMITS if isinstance(data.get(n), int)), None)
+    most = next((data[n] for n in LIMIT_FIELDS if isinstance(data.get(n), int)), None)
     options: dict[str, Json] = {k: data[k] for k in _PLAIN if data.get(k) is not None}
     return Request(
         model,

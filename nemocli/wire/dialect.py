@@ -13,8 +13,8 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.provider import Provider, plain
-from nemocli.core.request import Request
-from nemocli.core.values import Json, JsonObject, count, merge
+from nemocli.core.request import LIMIT_FIELDS, Request
+from nemocli.core.values import Json, JsonObject, merge
 
 DIALECTS: Mapping[str, str] = {
     "chat": "nemocli.wire.chat.request",
@@ -22,7 +22,6 @@ DIALECTS: Mapping[str, str] = {
 }
 """Name in a provider's file to module; a module here fills `Dialect`."""
 
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """Spellings of the most output tokens a reply may have."""
 
 
@@ -113,9 +112,8 @@ def _limited(request: Request) -> tuple[Json, JsonObject]:
     """
     if request.max_tokens is None:
         return None, request.options
-    given = [count(request.options.get(name)) for name in LIMITS]
-    most = min((request.max_tokens, *(g for g in given if g is not None)))
-    return most, {k: v for k, v in request.options.items() if k not in LIMITS}
+    options = {k: v for k, v in request.options.items() if k not in LIMIT_FIELDS}
+    return request.most_output, options
 
 
 def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:

@@ -74,7 +74,11 @@ def test_a_limit_the_user_set_is_kept_or_refused_but_not_lowered() -> None:
 def test_an_option_does_not_get_round_the_cap() -> None:
     at = scene(good())
     answer = ask(at, max_cost_pico=TIGHT, request=replace(ASKED, options={"max_tokens": 4000}))
-    assert at.sent()["max_tokens"] == answer.lowered
+    assert answer.fault is not None
+    assert (answer.fault.kind, at.calls) == (FaultKind.BUDGET, []), "as with --max-tokens 4000"
+    at = scene(good())
+    answer = ask(at, max_cost_pico=TIGHT, request=replace(ASKED, options={"max_tokens": 5}))
+    assert (at.sent()["max_tokens"], answer.lowered) == (5, None)
 
 
 def test_an_answer_cut_where_the_money_ends_is_the_budgets_end() -> None:

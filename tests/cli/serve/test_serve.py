@@ -292,17 +292,18 @@ def test_a_body_without_end_is_refused(gateway: Gateway) -> None:
 
 
 def test_a_budget_ends_every_further_call(home: Home) -> None:
+    price = {"model": "m", "valid_from": "2026-01-01", "input": 1, "output": 4}
     with Stub(Answer("Hello.", cost=0.004)) as stub:
-        home.provider("stub", stub.url, default_model="nvidia/nemotron-3-ultra-550b-a55b")
-        running, client = started(home, "-p", "stub", "--max-cost", "0.005")
+        home.provider("stub", stub.url, default_model="m", prices=[price])
+        running, client = started(home, "-p", "stub", "--max-cost", "0.0085")
         with running:
-            for _ in range(20):
-                status, headers, body = client.chat(model="", max_tokens=1000)
-                if status != 200:
-                    break
-        assert (status, body["error"]["code"]) == (400, "budget_exceeded")
+            replies = [client.chat(max_tokens=1000) for _ in range(5)]
+        assert [status for status, _, _ in replies] == [200, 200, 400, 400, 400]
+        _, headers, body = replies[-1]
+        assert body["error"]["code"] == "budget_exceeded"
+        assert "--max-cost" in body["error"]["message"]
         assert headers["x-should-retry"] == "false"
-        assert len(stub.asked()) < 5
+        assert len(stub.asked()) == 2
 
 
 def test_told_to_end_it_lets_a_call_finish(home: Home) -> None:
