@@ -21,7 +21,7 @@ from tests.wire.speaking import AGENT, HOSTED, ID
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
 IMAGE = st.builds(Image, st.sampled_from(["https://x.example/a.png", "data:image/png;base64,AA=="]))
 ARGUMENTS = st.dictionaries(st.sampled_from("abc"), st.integers() | TEXT, max_size=2).map(
-    json.dumps
+    lambda value: json.dumps(value, ensure_ascii=False)
 )
 TOOLS = (ToolSpec("look", "Look.", {"type": "object", "properties": {}}),)
 
