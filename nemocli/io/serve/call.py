@@ -27,6 +27,8 @@ from nemocli.serve.outgoing import KEEP_ALIVE, ClientReply, error_headers, statu
 
 SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
+_SILENCE = b""
+"""Stands among what is handed on for a time in which nothing came."""
 MOST_WAITING = 256 << 10
 """Bytes or characters that wait for a slow reader before no more are read for it."""
 
@@ -73,6 +75,7 @@ class GatewayCall:
     raw: Frames | None = None
     pending: list[bytes] = field(default_factory=list)
     sent_at: float = field(default_factory=time.monotonic)
+    timer: asyncio.TimerHandle | None = None
     answer: Answer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +95,8 @@ class GatewayCall:
             await self._hand_on()
             await self._end(asking)
         finally:
+            if self.timer is not None:
+                self.timer.cancel()
             watching.cancel()
             asking.cancel()
             await asyncio.gather(asking, watching, return_exceptions=True)
@@ -118,9 +123,10 @@ class GatewayCall:
             self._flush()
 
     def _flush(self) -> None:
-        for frame in self.pending:
-            self._queue(frame, len(frame))
-        self.pending.clear()
+        if self.pending:
+            frames = b"".join(self.pending)
+            self._queue(frames, len(frames))
+            self.pending.clear()
 
     def _queue(self, item: Event | bytes, size: int) -> None:
         self.waiting += size
@@ -132,17 +138,26 @@ class GatewayCall:
             self.taken.clear()
             await self.taken.wait()
 
+    def _listen(self) -> None:
+        """Wake who hands on where nothing was sent for too long: one timer for a whole stream."""
+        silent_s = time.monotonic() - self.sent_at
+        if silent_s >= SILENCE_S:
+            self.events.put_nowait(_SILENCE)
+            silent_s = 0.0
+        loop = asyncio.get_running_loop()
+        self.timer = loop.call_later(SILENCE_S - silent_s, self._listen)
+
     async def _hand_on(self) -> None:
+        if self.wish.stream:
+            self._listen()
         while True:
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    item = await self.events.get()
-            except TimeoutError:
-                await self._keep_alive()
-                continue
+            item = await self.events.get()
             if item is None:
                 return
             if isinstance(item, bytes):
+                if item is _SILENCE:
+                    await self._keep_alive()
+                    continue
                 await self._piece(item)
             elif isinstance(item, Text | Reasoning | ToolCallPart):
                 if data := self._made().chunk(item):
@@ -156,8 +171,7 @@ class GatewayCall:
     async def _keep_alive(self) -> None:
         """A sign of life: a comment where the server's own bytes follow, which have ids of their
         own; else what the dialect has for it."""
-        if self.wish.stream:
-            await self._piece(KEEP_ALIVE if self.alike else self._made().keep_alive)
+        await self._piece(KEEP_ALIVE if self.alike else self._made().keep_alive)
 
     def _made(self) -> ClientReply:
         if self.reply is None:

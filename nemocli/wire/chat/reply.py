@@ -112,7 +112,7 @@ class ChatReader:
 
     def piece(self, payload: JsonObject) -> Event | None:
         """The one event of a piece of the usual kind; None where `take` has to look."""
-        if self._awaiting or self._off:
+        if self._off or (self._awaiting and not self._names_known(payload)):
             return None
         found = plain_piece(payload)
         if found is None:
@@ -216,6 +216,12 @@ class ChatReader:
             "try again, or use another path with `-p`",
             name,
         )
+
+    def _names_known(self, payload: JsonObject) -> bool:
+        """Whether only the upstream is still to be told, and is not told here: many never do."""
+        started, path = self._started, self._provider.upstream
+        known = started.reply_id is not None and started.model is not None
+        return known and path is not None and dig(payload, path) is None
 
     def _start(self, payload: JsonObject) -> Iterator[Event]:
         """Told once, and again when more is known."""
