@@ -85,8 +85,10 @@ def incoming(body: bytes) -> Incoming:
         other, why = _translated(model, data), None
     except NemoError as error:
         other, why = None, error.fault.message
-    outline = _DATA.sub(b" " * IMAGE_CHARS, body).decode("utf-8", "replace")
-    same = Request(model, (Message("user", outline),), options=options)
+    outline = body
+    if b"data:image/" in body:
+        outline = _DATA.sub(b" " * IMAGE_CHARS, body)
+    same = Request(model, (Message("user", outline.decode("utf-8", "replace")),), options=options)
     return Incoming(model, stream, usage, same, other, why)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -131,6 +132,10 @@ def encoded(body: JsonObject) -> bytes:
     """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
     try:
         value = plain(body)
+        if _large(body) and _finite(value):
+            from nemocli.wire.bulk import dumps
+
+            return dumps(value)
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise usage_error(f"an option cannot be written as JSON: {error}") from error
@@ -138,6 +143,30 @@ def encoded(body: JsonObject) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half a character: escaped, it still arrives as it is
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+LARGE = 8_000
+"""Characters of messages from which a faster encoder is worth loading."""
+
+
+def _large(body: JsonObject) -> bool:
+    """Whether the conversation in a body is long, as far as a look at its texts can tell."""
+    turns = body.get("messages") or body.get("input")
+    if isinstance(turns, str):
+        return len(turns) > LARGE
+    if not isinstance(turns, list):
+        return False
+    texts = (turn.get("content") for turn in turns if isinstance(turn, Mapping))
+    return sum(len(text) for text in texts if isinstance(text, str)) > LARGE
+
+
+def _finite(value: Json) -> bool:
+    """Whether every number is one that JSON can say."""
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def streams(target: Target, request: Request) -> bool:

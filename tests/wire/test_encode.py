@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nemocli.core.card import ModelCard, Offer
 from nemocli.core.faults import FaultKind, NemoError
@@ -15,7 +17,14 @@ from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, ReasoningWire
 from nemocli.core.request import Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import JsonObject
-from nemocli.wire.dialect import DIALECTS, dialect_named, schema_instruction, strict_ready
+from nemocli.wire.dialect import (
+    DIALECTS,
+    LARGE,
+    dialect_named,
+    encoded,
+    schema_instruction,
+    strict_ready,
+)
 from tests.wire.speaking import AGENT, AGGREGATOR, HOSTED, ID
 
 CARD = ModelCard(
@@ -326,3 +335,32 @@ def test_tool_choices(choice: str, chat: Any, responses: Any) -> None:
 )
 def test_strict_is_asked_for_only_where_it_can_be_had(schema: dict, strict: bool) -> None:
     assert strict_ready(schema) is strict
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text() | st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(ANY)
+@settings(max_examples=100, deadline=None)
+def test_a_long_body_says_what_a_short_one_does(value: Any) -> None:
+    long = {"role": "user", "content": "w " * LARGE}
+    body = json.loads(encoded({"messages": [long], "extra": value}))
+    assert body == {"messages": [long], "extra": json.loads(encoded({"extra": value}))["extra"]}
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), object()])
+@pytest.mark.parametrize("words", ["hi", "w " * LARGE])
+def test_what_json_cannot_say_is_refused(odd: Any, words: str) -> None:
+    with pytest.raises(NemoError, match="cannot be written as JSON"):
+        encoded({"messages": [{"role": "user", "content": words}], "odd": [odd]})
+
+
+def test_half_a_character_arrives_as_it_is() -> None:
+    for words in ("\ud800", "\ud800" * LARGE):
+        body = json.loads(encoded({"messages": [{"role": "user", "content": words}]}))
+        assert body["messages"][0]["content"] == words
