@@ -48,9 +48,9 @@ async def serve(reader, writer):
             writer.write(HEAD)
             due = time.monotonic()
             for _ in range(int(EVENTS * SECONDS)):
+                writer.write(chunk(EVENT % time.monotonic_ns()))
                 due += 1 / EVENTS
                 await asyncio.sleep(max(0, due - time.monotonic()))
-                writer.write(chunk(EVENT % time.monotonic_ns()))
             writer.write(chunk(LAST) + b"0\\r\\n\\r\\n")
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -64,6 +64,37 @@ async def main():
 asyncio.run(main())
 """
 
+
+RELAY = """
+import asyncio, sys
+import uvicorn
+
+HOST, PORT = "127.0.0.1", int(sys.argv[1])
+kept = []
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    reader, writer = kept.pop() if kept else await asyncio.open_connection(HOST, PORT)
+    writer.write(b"POST %s HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: %d\\r\\n\\r\\n"
+                 % (scope["path"].encode(), len(body)) + body)
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    while size := int(await reader.readline(), 16):
+        data = (await reader.readexactly(size + 2))[:-2]
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+    await reader.readline()
+    kept.append((reader, writer))
+    await send({"type": "http.response.body", "body": b""})
+
+uvicorn.run(app, host=HOST, port=int(sys.argv[2]), log_level="critical", http="httptools")
+"""
+"""The least a relay can be on the same server code: bytes in, bytes out, nothing looked at."""
 
 OPENED_A_SECOND = 200
 
@@ -103,6 +134,67 @@ async def all_of(host: str, port: int, data: bytes, streams: int) -> tuple[list[
     return late, sum(counts)
 
 
+async def first_byte(host: str, port: int, data: bytes, calls: int) -> float:
+    """Milliseconds to the first piece of a stream, the median of some on one connection."""
+    reader, writer = await asyncio.open_connection(host, port, limit=1 << 20)
+    took = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        writer.write(data)
+        await reader.readuntil(b"data: {")
+        took.append(time.perf_counter() - began)
+        await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+    return 1000 * statistics.median(took)
+
+
+def beginnings(folder: Path, calls: int) -> None:
+    """How soon a stream begins: from the server, through a bare relay, through the gateway in the
+    client's dialect and in another."""
+    with ExitStack() as stack:
+        server = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", SERVER, "1000", "0.003"], stdout=subprocess.PIPE, text=True
+            )
+        )
+        stack.callback(server.kill)
+        assert server.stdout is not None
+        at = server.stdout.readline().strip()
+        relay = stack.enter_context(subprocess.Popen([sys.executable, "-c", RELAY, at, "18474"]))
+        stack.callback(relay.kill)
+        upstream = f"http://127.0.0.1:{at}/v1"
+        url, token, _, _ = stack.enter_context(gateway(upstream, folder / "first"))
+        time.sleep(1)
+        ways = {
+            "direct": (upstream, "chat/completions"),
+            "relay": ("http://127.0.0.1:18474/v1", "chat/completions"),
+            "passed through": (url, "chat/completions"),
+            "translated": (url, "messages"),
+        }
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(4):
+            for name, (where, path) in ways.items():
+                found[name].append(asyncio.run(first_byte(*_asked(where, token, path), calls // 4)))
+        medians = {name: statistics.median(each) for name, each in found.items()}
+        for name, took in medians.items():
+            print(f"first piece, {name}: {took:.2f} ms, {took / medians['relay']:.1f}x the relay")
+
+
+def _asked(where: str, token: str, path: str) -> tuple[str, int, bytes]:
+    """Host, port and the bytes of one streamed call."""
+    body = json.dumps(
+        {"model": MODEL, "stream": True, "max_tokens": 100,
+         "messages": [{"role": "user", "content": "hi"}]}
+    ).encode()  # fmt: skip
+    host, port, _ = request(where, token)
+    head = (
+        f"POST {urlsplit(where).path}/{path} HTTP/1.1\r\n"
+        f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return host, port, head.encode() + body
+
+
 def main() -> None:
     """A line for each way."""
     parser = argparse.ArgumentParser()
@@ -112,22 +204,16 @@ def main() -> None:
     wish = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        beginnings(folder, 400)
         line = [sys.executable, "-c", SERVER, str(wish.events), str(wish.seconds)]
         server = stack.enter_context(subprocess.Popen(line, stdout=subprocess.PIPE, text=True))
         stack.callback(server.kill)
         assert server.stdout is not None
         upstream = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
         url, token, pid, _ = stack.enter_context(gateway(upstream, folder))
-        body = json.dumps({"model": MODEL, "stream": True, "messages": [
-            {"role": "user", "content": "hi"}]}).encode()  # fmt: skip
         for name, where in (("direct", upstream), ("nemocli", url)):
-            host, port, _ = request(where, token)
-            head = (
-                f"POST {urlsplit(where).path}/chat/completions HTTP/1.1\r\n"
-                f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            late, count = asyncio.run(all_of(host, port, head.encode() + body, wish.streams))
+            asked = _asked(where, token, "chat/completions")
+            late, count = asyncio.run(all_of(*asked, wish.streams))
             cuts = statistics.quantiles(late, n=100)
             memory = f", {resident_mb(pid):.0f} MB" if name == "nemocli" else ""
             print(
