@@ -8,18 +8,38 @@ from collections.abc import Sequence
 from nemocli.core.text import one_line
 
 GAP = "  "
+NARROWEST = 14
+"""To which a column of text may be narrowed: sums and counts are shorter, and stay whole."""
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    """Lines of a table. A `width` in columns cuts what would not fit; None never cuts."""
+    """Lines of a table. Where it is wider than `width` columns, its last columns are narrowed, or
+    left out; None never cuts. A cell that is cut ends in …, and no other does."""
     cells = [list(headers), *([one_line(c, 1000) for c in row] for row in rows)]
     sizes = [max(columns(row[i]) for row in cells) for i in range(len(headers))]
+    if width is not None:
+        sizes = _narrowed(sizes, width)
     lines = []
     for row in cells:
-        padded = [c + " " * (size - columns(c)) for c, size in zip(row, sizes, strict=True)]
-        line = GAP.join(padded).rstrip()
-        lines.append(line if width is None else _cut(line, width))
+        shown = [_cut(cell, size) for cell, size in zip(row, sizes, strict=False)]
+        padded = [c + " " * (size - columns(c)) for c, size in zip(shown, sizes, strict=True)]
+        lines.append(GAP.join(padded).rstrip())
     return lines
+
+
+def _narrowed(natural: list[int], width: int) -> list[int]:
+    """The columns' widths in a terminal of `width`: the last ones are narrowed first, and left out
+    where that is not enough. The first names the row and stays."""
+    for count in range(len(natural), 1, -1):
+        sizes = natural[:count]
+        over = sum(sizes) + len(GAP) * (count - 1) - width
+        for at in range(count - 1, 0, -1):
+            less = min(max(0, over), max(0, sizes[at] - NARROWEST))
+            sizes[at] -= less
+            over -= less
+        if over <= 0:
+            return sizes
+    return [min(natural[0], max(1, width))]
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -51,5 +71,10 @@ def folded(lines: Sequence[str], width: int) -> list[str]:
     return found
 
 
-def _cut(line: str, width: int) -> str:
-    return line if columns(line) <= width else line[: width - 1].rstrip() + "…"
+def _cut(cell: str, width: int) -> str:
+    if columns(cell) <= width:
+        return cell
+    kept = cell[: max(0, width - 1)]
+    while columns(kept) > width - 1:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
