@@ -57,7 +57,9 @@ class _Late(Mapping[str, Any]):
             only.registered_commands.append(info)
             return typer.main.get_command(only)
         only.registered_groups.append(info)
-        return next(iter(typer.main.get_group(only).commands.values()))
+        group: Any = next(iter(typer.main.get_group(only).commands.values()))
+        group.no_args_is_help = not group.invoke_without_command
+        return group
 
 
 def _sentence(text: str) -> str:

@@ -57,6 +57,7 @@ def test_every_command_has_help(home: Home, row) -> None:
         (("ask", "--max-tokens", "0", "hi"), r"max-tokens"),
         (("auth",), r"(?m)^  login +"),
         (("weights",), r"(?m)^  pull +"),
+        (("cost", "budget"), r"(?m)^  set +"),
         (("cost", "--since", "yesterweek"), r"2026-11-01"),
         (("help", "exit"), r"exit-codes"),
     ],

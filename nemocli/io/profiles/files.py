@@ -166,6 +166,8 @@ class _Shelving:
         data: JsonObject = {}
         for piece in pieces:
             layer = stamped(piece.data, piece.layer)
+            if data and layer.get("extends") == name:  # it lies over that one as it is
+                layer = {key: value for key, value in layer.items() if key != "extends"}
             data = overlaid(data, layer) if data else layer
         lineage: tuple[str, ...] = ()
         if data.get("extends") is not None:
@@ -186,7 +188,7 @@ class _Shelving:
 
         if name in self.going:
             circle = " -> ".join([*self.going[self.going.index(name) :], name])
-            raise refused(f"extends goes in a circle: {circle}")
+            raise refused(f"extends goes in a circle: {circle}", "leave `extends` out")
         if name not in self.pieces and name not in self.shelf.refused:
             near = get_close_matches(name, self.pieces, 1)
             raise refused(

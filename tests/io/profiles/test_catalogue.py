@@ -173,7 +173,7 @@ COMPLAINTS = {
     ),
     "said twice": ("dialect: chat\ndialect: chat\n", 4, "'dialect' is said twice", None),
     "unknown base": ("extends: opnrouter\n", 3, "extends 'opnrouter', which there is not", None),
-    "itself": ("extends: x\n", 3, "extends goes in a circle: x -> x", None),
+    "itself": ("extends: x\n", 3, "extends goes in a circle: x -> x", "leave `extends` out"),
 }
 
 
@@ -237,6 +237,15 @@ def test_a_broken_file_takes_down_only_what_stands_on_it(shop: Shop) -> None:
     assert "unknown key 'nonsense'" in refused(loaded, "a").message
     assert "extends 'a', which is broken: " in refused(loaded, "on-a").message
     assert len(loaded.broken) == 2
+
+
+def test_a_file_over_a_shipped_one_may_name_it_as_its_base(shop: Shop) -> None:
+    shop.provider("shipped", "base", WHOLE)
+    shop.provider("shipped", "a", "extends: base\ndefault_model: m\n")
+    shop.provider("user", "a", "extends: a\nbase_url: https://b.example/v1\n")
+    found = shop.load().catalogue.provider("a")
+    assert (found.base_url, found.default_model) == ("https://b.example/v1", "m")
+    assert found.dialect == shop.load().catalogue.provider("base").dialect
 
 
 def test_a_circle_is_told_with_its_members(shop: Shop) -> None:
