@@ -55,8 +55,10 @@ class Setup:
         self.err.quiet = given.quiet
 
     def flags(self, **given: Json) -> None:
-        """Settings that were typed as options of the command; before settings are read."""
+        """Settings that were typed as options of the command. What was read without them is read
+        again: an option is never passed over because something looked first."""
         self._flags |= given
+        self.__dict__.pop("loaded", None)
 
     def _open_streams(self, colour: Colour) -> None:
         self.terminal: Terminal = terminal_from(self.env, colour)

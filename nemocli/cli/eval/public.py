@@ -90,11 +90,11 @@ class _Work:
         from nemocli.cli.world import world_of
 
         setup = self.setup
+        arms = arms_of(setup, self.wish.asking, "suite")
         async with await fetched_bfcl(setup) as bfcl:
             for category in self.wish.categories:
                 self.tasks[category] = (await bfcl.tasks(category))[: self.wish.limit]
             names = [name for category in self.wish.categories for name in self.tasks[category]]
-            arms = arms_of(setup, self.wish.asking, "suite")
             self.run = run = self._begun(arms, names)
             cap = setup.settings.amount("max_cost_usd")
             budget = None if cap is None else RunBudget(pico_from_usd(cap))

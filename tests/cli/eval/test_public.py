@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.batch.batch_case import Each
-from tests.run import Home, run
+from tests.run import Home, run, spawn
 from tests.servers.answer import Answer
 from tests.servers.behaviours import Status
 from tests.servers.stub import Stub
@@ -126,6 +126,22 @@ def test_functions_that_are_held_out_come_in_their_turn(ready: Home, wheels: Pat
     assert done.json()["results"][0]["right"] == 1
 
 
+def test_a_cap_is_kept_and_ctrl_c_obeyed(ready: Home) -> None:
+    price = {"model": "x/m", "valid_from": "2026-01-01", "input": 1, "output": 4}
+    with Stub(Answer("hm", usage=USAGE, cost=0.001)) as new:
+        ready.provider("new", new.url, prices=[price])
+        capped = run(*LINE, "5", "--max-tokens", "100", "--max-cost", "0.002", home=ready)
+        assert (capped.code, "--max-cost" in capped.err) == (9, True)
+        assert sum(row["cost_pico"] for row in ready.attempts()) <= 2_000_000_000
+        new.script(Answer("hm", gap_s=0.5))
+        seen = len(new.requests)
+        with spawn(*LINE, "5", "--max-tokens", "100", home=ready) as running:
+            new.wait_for(seen + 1, timeout_s=20)
+            running.interrupt()
+            stopped = running.finish(20)
+    assert (stopped.code, "the same command goes on" in stopped.err) == (130, True)
+
+
 def test_what_stops_a_run_stops_it_and_it_goes_on(ready: Home, wheels: Path) -> None:
     gold = Gold(wheels)
     with Stub(Status(401, {"error": {"message": "no"}})) as new:
@@ -140,6 +156,7 @@ def test_what_stops_a_run_stops_it_and_it_goes_on(ready: Home, wheels: Path) -> 
         assert (other.code, "--new" in other.err) == (3, True)
     unknown = run("eval", "suite", "tau9", "b", "--arm", "new=new:x/m", home=ready)
     assert (unknown.code, "bfcl-mt" in unknown.err) == (2, True)
-    offline = run("--offline", "eval", "suite", "bfcl-mt", "b", "--arm", "new=new:x/m",
-                  home=Home(ready.root.parent / "bare"))  # fmt: skip
-    assert (offline.code, "--offline" in offline.err) == (3, True) or offline.code == 7
+    bare = Home(ready.root.parent / "bare")
+    bare.provider("new", "http://127.0.0.1:9/v1")
+    offline = run("--offline", "eval", "suite", "bfcl-mt", "b", "--arm", "new=new:x/m", home=bare)
+    assert (offline.code, "--offline" in offline.err) == (7, True), offline.err
