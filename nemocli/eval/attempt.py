@@ -177,15 +177,22 @@ class Attempt:
         self._record(
             {
                 **({} if outside is None else {"outside": outside.event()}),
-                "type": "tool",
-                "turn": self._turn,
-                "id": call.call_id,
-                "name": call.name,
-                "arguments": call.arguments,
-                "result": result.text,
-                "failed": result.failed,
+                **tool_event(call, result, self._turn),
             }
         )
+
+
+def tool_event(call: ToolCall, result: ToolResult, turn: int) -> dict[str, Any]:
+    """What goes on record of one call of a tool."""
+    return {
+        "type": "tool",
+        "turn": turn,
+        "id": call.call_id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "result": result.text,
+        "failed": result.failed,
+    }
 
 
 def model_event(answer: Answer, turn: int) -> tuple[dict[str, Any], int]:

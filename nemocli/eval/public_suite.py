@@ -15,7 +15,7 @@ from nemocli.core.request import Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json, JsonObject
 from nemocli.engine.agent import LoopLimits, ToolResult, converse
 from nemocli.engine.run import Answer
-from nemocli.eval.attempt import Arm, Record, model_event
+from nemocli.eval.attempt import Arm, Record, model_event, tool_event
 from nemocli.eval.judge import Event, Measures, class_of, leaks, sums_of
 
 MOST_STEPS = 20
@@ -208,14 +208,4 @@ class PublicAttempt:
     def result(self, call: ToolCall, result: ToolResult) -> None:
         """A call was answered."""
         self._calls += 1
-        self._record(
-            {
-                "type": "tool",
-                "turn": self._turn,
-                "id": call.call_id,
-                "name": call.name,
-                "arguments": call.arguments,
-                "result": result.text,
-                "failed": result.failed,
-            }
-        )
+        self._record(tool_event(call, result, self._turn))

@@ -14,7 +14,7 @@ from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.money import pico_from_usd, usd_short
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import all_done
 from nemocli.eval.plan import Slot
 from nemocli.eval.public_suite import PublicAttempt
 from nemocli.eval.stats import wilson
@@ -111,13 +111,7 @@ class _Work:
                         )
                         for _ in range(min(self.wish.asking.jobs, max(1, len(slots))))
                     ]
-                    try:
-                        await asyncio.gather(*workers)
-                    except asyncio.CancelledError:
-                        for worker in workers:
-                            worker.cancel()
-                        await asyncio.wait(workers)
-                        stopped()
+                    if not await all_done(workers):
                         hint = "the same command goes on"
                         self.stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
         return self.stop

@@ -18,7 +18,7 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_er
 from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
 from nemocli.core.provider import loopback
 from nemocli.core.quantities import time_text
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import all_done
 from nemocli.eval.attempt import Arm, Attempt
 from nemocli.eval.grade import gold_world
 from nemocli.eval.judge import judged
@@ -170,13 +170,7 @@ class _Work:
                 asyncio.create_task(self._worker(waiting, world))
                 for _ in range(min(jobs, max(1, len(slots))))
             ]
-            try:
-                await asyncio.gather(*workers)
-            except asyncio.CancelledError:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.wait(workers)
-                stopped()
+            if not await all_done(workers):
                 hint = f"go on with `--resume {self._run.folder}`"
                 self._stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
         return self._stop
