@@ -164,6 +164,8 @@ def estimate_lines(found: Estimate, plan: BatchPlan, spent: int) -> list[str]:
     if found.over:
         rows.append(f"{found.over:,} over the context of {plan.context:,}")
     money = "unknown: no price is known here"
+    if found.source == "assumed":
+        money += "; `--sample 20` sees what is reported"
     if target.free:
         money = "nothing: it is free here"
     elif found.pico_p50 is not None and found.pico_p95 is not None:
