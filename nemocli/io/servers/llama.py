@@ -15,16 +15,23 @@ PACKAGE = "xllamacpp"
 MAGIC = b"GGUF"
 
 
+_LEFT: list[object] = []
+"""Engines that are done with. Each goes with the process, which ends soon: taken apart in the
+middle of an answer that was stopped, one has waited for itself without end, on a busy machine."""
+
+
 @dataclass(slots=True)
 class LlamaServer:
-    """A running server; `close` ends it and frees the model."""
+    """A running server; `close` gives it up."""
 
     endpoint: Endpoint
     _server: object | None
 
     def close(self) -> None:
-        """Stop answering."""
-        self._server = None
+        """Ask nothing of it any more."""
+        if self._server is not None:
+            _LEFT.append(self._server)
+            self._server = None
 
 
 def engine_version() -> str | None:

@@ -77,7 +77,7 @@ class LocalServers:
         """End what was started here."""
         while self._running:
             _, server = self._running.popitem()
-            await asyncio.to_thread(server.close)
+            server.close()
         self._found.clear()
 
 
