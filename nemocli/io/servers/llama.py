@@ -15,23 +15,16 @@ PACKAGE = "xllamacpp"
 MAGIC = b"GGUF"
 
 
-_LEFT: list[object] = []
-"""Engines that are done with. Each goes with the process, which ends soon: taken apart in the
-middle of an answer that was stopped, one has waited for itself without end, on a busy machine."""
-
-
 @dataclass(slots=True)
 class LlamaServer:
-    """A running server; `close` gives it up."""
+    """A running server; `close` ends it and frees the model."""
 
     endpoint: Endpoint
     _server: object | None
 
     def close(self) -> None:
-        """Ask nothing of it any more."""
-        if self._server is not None:
-            _LEFT.append(self._server)
-            self._server = None
+        """Stop answering. In the middle of an answer that was stopped it may take long."""
+        self._server = None
 
 
 def engine_version() -> str | None:

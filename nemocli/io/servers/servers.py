@@ -15,8 +15,12 @@ from nemocli.io.servers.command import CommandRuntime
 from nemocli.io.servers.fetch import Fetcher, PullFile, Teller
 from nemocli.io.servers.llama import LlamaServer, check_engine, check_model, start
 from nemocli.io.servers.pinned import PinnedShelf, pin_from
+from nemocli.io.threads import DaemonThreads
 
 DEFAULT_CONTEXT = 8192
+CLOSING_S = 2.0
+"""For an engine to end. On a busy machine one waited for itself without end, stopped in the middle
+of an answer; what is left of it goes with the process."""
 
 
 class LocalServers:
@@ -77,8 +81,13 @@ class LocalServers:
         """End what was started here."""
         while self._running:
             _, server = self._running.popitem()
-            server.close()
+            ending = asyncio.ensure_future(DaemonThreads().run(server.close, _leave))
+            await asyncio.wait({ending}, timeout=CLOSING_S)
         self._found.clear()
+
+
+def _leave() -> None:
+    """An engine that does not end goes with the process."""
 
 
 def weights_folder(paths: Paths) -> Path:
