@@ -18,11 +18,11 @@ from nemocli.chat.session import (
     cost_of,
     last_question,
     messages_of,
-    total_of,
 )
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Finished, Reasoning, Text
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.money import total_of
 from nemocli.core.plan import Plan
 from nemocli.core.ports import Entry, World
 from nemocli.core.request import Effort, Request, ToolCall
@@ -305,5 +305,4 @@ def _usage(entries: Sequence[Entry]) -> Usage:
 
 
 def _cost(entries: Sequence[Entry]) -> int | None:
-    known = [entry.cost.pico for entry in entries if entry.cost.pico is not None]
-    return sum(known) if len(known) == len(entries) else None
+    return total_of(entry.cost.pico for entry in entries)

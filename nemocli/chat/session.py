@@ -6,11 +6,12 @@ was stopped keeps what had arrived, and the model is shown it as its own words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from nemocli.core.money import total_of
 from nemocli.core.request import Message, Role, ToolCall
 from nemocli.core.usage import Usage, tokens_in
 from nemocli.core.values import JsonObject
@@ -83,16 +84,6 @@ class Session:
 def cost_of(turns: Sequence[Turn]) -> int | None:
     """Sum over the turns that calls were made for, in pico-USD; None where one is unknown."""
     return total_of(t.cost_pico for t in turns if t.role == "assistant" or t.attempts)
-
-
-def total_of(costs: Iterable[int | None]) -> int | None:
-    """A sum of which one part may be unknown."""
-    total = 0
-    for cost in costs:
-        if cost is None:
-            return None
-        total += cost
-    return total
 
 
 def messages_of(

@@ -156,6 +156,16 @@ def usd_short(pico: int) -> str:
     return f"{'-' if pico < 0 else ''}${usd.quantize(Decimal(1).scaleb(-places)):,f}"
 
 
+def total_of(costs: Iterable[int | None]) -> int | None:
+    """A sum in pico-USD; None where one part is unknown."""
+    total = 0
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total
+
+
 def price_on(prices: Iterable[Price], day: date) -> Price | None:
     """The row that holds on a day: the youngest begun one that has not ended.
 

@@ -36,6 +36,16 @@ class Arm:
     max_tokens: int | None = None
     options: Mapping[str, Json] = field(default_factory=dict)
 
+    def request(self, messages: tuple[Message, ...]) -> Request:
+        """What is asked after these turns."""
+        return Request(self.model, messages, self.reasoning, self.max_tokens, self.options)
+
+
+def stopping(outcome: LoopOutcome) -> Fault | None:
+    """The fault that ended the loop and that every further attempt would meet too."""
+    fault = outcome.answers[-1].fault
+    return fault if fault is not None and fault.kind in STOPPING else None
+
 
 class Attempt:
     """Runs once. `record` gets every event as it happens; a cancellation leaves what was told."""
@@ -93,7 +103,7 @@ class Attempt:
             return self._over("time"), None
         outcome = await converse(
             arm.plan,
-            Request(arm.model, self._messages, arm.reasoning, arm.max_tokens, arm.options),
+            arm.request(self._messages),
             self._outside,
             lambda event: None,
             tools=self,
@@ -112,8 +122,7 @@ class Attempt:
         last = outcome.answers[-1]
         self._messages = (*self._messages, *outcome.messages)
         if outcome.ending == "failed":
-            fault = last.fault
-            return True, fault if fault is not None and fault.kind in STOPPING else None
+            return True, stopping(outcome)
         if outcome.ending != "answered":
             return self._over(outcome.ending), None
         self._messages = (*self._messages, replace(last.fold.message(), reasoning=None))

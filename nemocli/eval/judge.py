@@ -10,9 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from nemocli.core.faults import FaultKind
+from nemocli.core.money import total_of
 from nemocli.eval.grade import (
     AttemptClass,
     Difference,
@@ -268,12 +269,10 @@ def class_of(fault: Event) -> tuple[AttemptClass, str]:
 def sums_of(models: Sequence[Event]) -> dict[str, Any]:
     """What the calls of a model came to, as fields of `Measures`."""
     usage = [m.get("usage") or {} for m in models]
-    costs = [m.get("cost_pico") for m in models]
-    shadows = [m.get("list_pico") for m in models]
     return {
         "model_turns": len(models),
-        "cost_pico": None if None in costs else sum(cast("list[int]", costs)),
-        "shadow_pico": None if None in shadows else sum(cast("list[int]", shadows)),
+        "cost_pico": total_of(m.get("cost_pico") for m in models),
+        "shadow_pico": total_of(m.get("list_pico") for m in models),
         "input_tokens": sum(u.get("input_tokens") or 0 for u in usage),
         "cached_tokens": sum(u.get("cached_input_tokens") or 0 for u in usage),
         "output_tokens": sum(u.get("output_tokens") or 0 for u in usage),

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from nemocli.core.backoff import STOPPING
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault
 from nemocli.core.ports import World
-from nemocli.core.request import Message, Request, ToolCall, ToolSpec
+from nemocli.core.request import Message, ToolCall, ToolSpec
 from nemocli.core.values import Json, JsonObject
 from nemocli.engine.agent import LoopLimits, ToolResult, converse
 from nemocli.engine.run import Answer
-from nemocli.eval.attempt import Arm, Record, model_event, tool_event
+from nemocli.eval.attempt import Arm, Record, model_event, stopping, tool_event
 from nemocli.eval.judge import Event, Measures, class_of, leaks, sums_of
 
 MOST_STEPS = 20
@@ -134,10 +133,9 @@ class PublicAttempt:
         for text in texts:
             self._record({"type": "user", "turn": self._turn, "text": text, "nudge": False})
         self._messages += tuple(Message("user", text) for text in texts)
-        arm = self._arm
         outcome = await converse(
-            arm.plan,
-            Request(arm.model, self._messages, arm.reasoning, arm.max_tokens, arm.options),
+            self._arm.plan,
+            self._arm.request(self._messages),
             self._outside,
             lambda event: None,
             tools=self,
@@ -149,8 +147,7 @@ class PublicAttempt:
         last = outcome.answers[-1]
         if outcome.ending == "failed":
             self._fault = self._models[-1]["fault"]
-            fault = last.fault
-            return fault if fault is not None and fault.kind in STOPPING else None
+            return stopping(outcome)
         if outcome.ending != "answered":
             self._limit = outcome.ending
             self._record({"type": "limit", "name": outcome.ending})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nemocli.cli import options
-from nemocli.cli.eval.outside_command import Dir, RunArg
+from nemocli.cli.eval.outside_command import Arms, Attempts, Dir, RunArg
 from nemocli.cli.eval.outside_command import app as outside
 from nemocli.cli.help.text import examples
 
@@ -213,19 +213,12 @@ def record(
 def run(
     ctx: typer.Context,
     folder: Dir,
-    arm: Annotated[
-        list[str],
-        typer.Option(
-            "--arm", metavar="NAME=PROVIDER:MODEL", help="Candidate first, then baseline."
-        ),
-    ],
+    arm: Arms,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=1, help="Attempts of each task.")
     ] = None,
     task: TaskIds = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts at a time.")
-    ] = 4,
+    jobs: Attempts = 4,
     max_cost: options.MaxCost = None,
     reasoning: options.Reasoning = None,
     max_tokens: options.MaxTokens = None,

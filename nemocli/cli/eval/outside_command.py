@@ -14,6 +14,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="A suite's folder.")]
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A suite's folder, or a run's.")]
+Arms = Annotated[
+    list[str],
+    typer.Option("--arm", metavar="NAME=PROVIDER:MODEL", help="Candidate first, then baseline."),
+]
+Attempts = Annotated[
+    int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts at a time.")
+]
 
 
 @app.command(epilog=examples("nemocli eval export my-eval -o logs || true"))
@@ -55,12 +62,7 @@ def suite(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SUITE", help="bfcl-mt.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs are kept.")],
-    arm: Annotated[
-        list[str],
-        typer.Option(
-            "--arm", metavar="NAME=PROVIDER:MODEL", help="Candidate first, then baseline."
-        ),
-    ],
+    arm: Arms,
     category: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,9 +75,7 @@ def suite(
     epochs: Annotated[
         int, typer.Option("--epochs", metavar="N", min=1, help="Attempts of each task.")
     ] = 1,
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts at a time.")
-    ] = 4,
+    jobs: Attempts = 4,
     max_cost: options.MaxCost = None,
     reasoning: options.Reasoning = None,
     max_tokens: options.MaxTokens = None,

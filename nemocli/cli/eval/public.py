@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from nemocli.cli.eval.run import paced
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
-from nemocli.core.money import pico_from_usd, usd_short
+from nemocli.core.money import pico_from_usd, total_of, usd_short, usd_text
 from nemocli.engine.waiting import all_done
+from nemocli.eval.grade import SCORED
 from nemocli.eval.plan import Slot
 from nemocli.eval.public_suite import PublicAttempt
 from nemocli.eval.stats import wilson
@@ -49,10 +51,8 @@ async def fetched_bfcl(setup: Setup) -> Bfcl:
     from nemocli.cli.downloads import notices
     from nemocli.cli.weights.pinned import pull_pinned
 
-    async def pull(url: str, pin: Any, folder: Path, progress: Any) -> None:
-        await pull_pinned(setup, url, pin, folder, progress)
-
     shelf = PinnedShelf(setup.paths.cache / "suites")
+    pull = partial(pull_pinned, setup)
     fetcher = Fetcher(shelf, pull, setup.env, notices(setup), setup.offline)
     return await Bfcl.fetched(fetcher, setup.env)
 
@@ -190,13 +190,12 @@ class _Work:
         finished = self.run.finished()
         for arm in self.run.manifest["arms"]:
             for category, names in self.tasks.items():
+                wanted = set(names)
                 of = [f.measures for f in finished
-                      if f.slot.arm == arm["name"] and f.slot.task in set(names)]  # fmt: skip
-                scored = [m for m in of if m.cls not in ("infra", "harness")]
+                      if f.slot.arm == arm["name"] and f.slot.task in wanted]  # fmt: skip
+                scored = [m for m in of if m.cls in SCORED]
                 right = sum(m.cls == "success" for m in scored)
                 interval = wilson(right, len(scored))
-                costs = [m.cost_pico for m in of]
-                known = [c for c in costs if c is not None]
                 rows.append(
                     {
                         "arm": arm["name"],
@@ -206,7 +205,7 @@ class _Work:
                         "not_scored": len(of) - len(scored),
                         "low": interval.low,
                         "high": interval.high,
-                        "cost_pico": sum(known) if len(known) == len(costs) else None,
+                        "cost_pico": total_of(m.cost_pico for m in of),
                     }
                 )
         if as_json:
@@ -233,12 +232,10 @@ class _Work:
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[Any]:
-    from nemocli.core.money import Pico, usd_text
-
     return [
         {
             **{k: v for k, v in row.items() if k != "cost_pico"},
-            "cost_usd": None if row["cost_pico"] is None else usd_text(Pico(row["cost_pico"])),
+            "cost_usd": usd_text(row["cost_pico"]),
         }
         for row in rows
     ]

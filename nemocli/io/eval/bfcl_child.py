@@ -153,6 +153,7 @@ class TaskStore:
 
     def __init__(self, wheel: str) -> None:
         self._wheel = zipfile.ZipFile(wheel)
+        self._names: dict[str, list[str]] = {}
         self._entries: dict[str, dict[str, Any]] = {}
         self._gold: dict[str, list[list[str]]] = {}
         self._docs: dict[str, list[dict[str, Any]]] = {}
@@ -166,11 +167,14 @@ class TaskStore:
         """The names of a category's tasks."""
         if category not in CATEGORIES:
             raise ValueError(f"no category {category!r}")
+        if category in self._names:
+            return self._names[category]
         file = f"BFCL_v4_multi_turn_{category}.json"
         rows = self._lines(file)
         self._entries |= {row["id"]: row for row in rows}
         self._gold |= {r["id"]: r["ground_truth"] for r in self._lines(f"possible_answer/{file}")}
-        return [row["id"] for row in rows]
+        self._names[category] = [row["id"] for row in rows]
+        return self._names[category]
 
     def task(self, name: str) -> dict[str, Any]:
         """What a model is shown of a task: messages by turn, functions, and those that come later

@@ -14,29 +14,31 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback, origin_of
 from nemocli.io.http.connection import Connection, Lane
-from nemocli.io.http.exchange import Exchange, fault_of, timeout_fault
+from nemocli.io.http.exchange import (
+    DECODED,
+    Exchange,
+    coded_fault,
+    fault_of,
+    spoilt_fault,
+    timeout_fault,
+)
 from nemocli.io.http.general import GeneralTransport
 from nemocli.io.http.http_log import Debug, HttpLog
 from nemocli.io.http.proxy import proxy_for
 from nemocli.io.http.redirect import MOST_REDIRECTS, redirected
-from nemocli.io.http.trust import trusted
 from nemocli.wire.headers import transforming
-
-if TYPE_CHECKING:
-    import ssl
 
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[!$&'()*+,;=:@%A-Za-z0-9._~/?-]*)?")
 """Addresses that go on the wire as they are written."""
 _METHODS = frozenset({"GET", "POST"})
 _MOVED = frozenset({301, 302, 307, 308})
-_CODED = frozenset({"gzip", "x-gzip", "deflate"})
 _OURS = ("a head without end", "more came than")
 _MOST_ROUTES = 64
 
@@ -71,7 +73,6 @@ class DirectTransport:
         self._user_agent = user_agent
         self._lanes: dict[tuple[str, str | None], Lane] = {}
         self._routes: dict[tuple[str, str | None], _Route | None] = {}
-        self._tls: dict[str | None, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,7 +129,7 @@ class DirectTransport:
         usual = 443 if secure else 80
         lane = self._lanes.get((origin, call.ca))
         if lane is None:
-            tls = self._trusted(call.ca) if secure else None
+            tls = self.general.trusted(call.ca) if secure else None
             lane = Lane(origin, host, port or usual, tls, fresh=self._fresh)
             self._lanes[origin, call.ca] = lane
         named = f"[{host}]" if ":" in host else host
@@ -140,11 +141,6 @@ class DirectTransport:
             f"accept: */*\r\naccept-encoding: {codings}\r\n"
         )
         return _Route(lane, begin.encode("ascii"))
-
-    def _trusted(self, ca: str | None) -> ssl.SSLContext:
-        if ca not in self._tls:
-            self._tls[ca] = trusted(ca)
-        return self._tls[ca]
 
 
 class _Sending:
@@ -258,12 +254,11 @@ class _Sending:
         self, chunks: AsyncIterator[bytes], codings: frozenset[str], connection: Connection
     ) -> AsyncIterator[bytes]:
         """The body without a coding nobody asked for."""
-        if len(codings) > 1 or not codings <= _CODED:
+        if len(codings) > 1 or not codings <= DECODED:
             coding = ", ".join(sorted(codings))
             if connection.status >= 400:
                 return
-            message = f"the reply came coded as {coding!r}, which was not asked for"
-            raise NemoError(Fault(FaultKind.PROTOCOL, message))
+            raise NemoError(coded_fault(coding))
         plain = zlib.decompressobj(zlib.MAX_WBITS | 32)
         try:
             async for chunk in chunks:
@@ -274,9 +269,7 @@ class _Sending:
                     rest = plain.unconsumed_tail
             # One that ends too early is a body that was cut: who reads it sees that.
         except zlib.error as error:
-            origin = origin_of(self._call.url)
-            message = f"{origin} sent a body that does not decompress"
-            raise NemoError(Fault(FaultKind.PROTOCOL, message)) from error
+            raise NemoError(spoilt_fault(origin_of(self._call.url))) from error
 
 
 _MOST_AT_ONCE = 1 << 20

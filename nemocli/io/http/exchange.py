@@ -149,6 +149,21 @@ def config_fault(message: str, hint: str | None = None) -> Fault:
     return Fault(FaultKind.CONFIG, message, hint, sent=False)
 
 
+DECODED = frozenset({"gzip", "x-gzip", "deflate"})
+"""Codings of a body that are undone here, asked for or not."""
+
+
+def coded_fault(coding: str) -> Fault:
+    """A body in a coding that nobody asked for, and that is not undone here."""
+    message = f"the reply came coded as {coding!r}, which was not asked for"
+    return Fault(FaultKind.PROTOCOL, message)
+
+
+def spoilt_fault(origin: str) -> Fault:
+    """A body that is not what its coding says."""
+    return Fault(FaultKind.PROTOCOL, f"{origin} sent a body that does not decompress")
+
+
 def fault_of(error: Exception, exchange: Exchange) -> Fault:
     """What the HTTP client's exception means. Classes are told apart by name, because only
     general.py knows the client."""
@@ -159,8 +174,7 @@ def fault_of(error: Exception, exchange: Exchange) -> Fault:
         # The client's words would quote the header, and with it the key.
         return config_fault(f"the request to {exchange.origin} cannot be written as HTTP")
     if kind == "DecodingError":
-        message = f"{exchange.origin} sent a body that does not decompress"
-        return Fault(FaultKind.PROTOCOL, message)
+        return spoilt_fault(exchange.origin)
     return _interrupted(error, exchange) if exchange.sent else _unconnected(error, exchange)
 
 

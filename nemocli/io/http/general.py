@@ -12,11 +12,19 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.faults import NemoError
 from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.redact import Redactor
-from nemocli.io.http.exchange import Exchange, config_fault, fault_of, offline_fault, timeout_fault
+from nemocli.io.http.exchange import (
+    DECODED,
+    Exchange,
+    coded_fault,
+    config_fault,
+    fault_of,
+    offline_fault,
+    timeout_fault,
+)
 from nemocli.io.http.http_log import Debug, HttpLog
 from nemocli.io.http.proxy import Proxy, proxy_for
 from nemocli.io.http.redirect import MOST_REDIRECTS, redirected
@@ -25,8 +33,6 @@ from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
     import httpx2
-
-_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class GeneralTransport:
@@ -140,7 +146,9 @@ class GeneralTransport:
         if self.offline and not loopback(str(url)):
             raise NemoError(offline_fault(origin_of(str(url))))
 
-    def _trusted(self, ca: str | None) -> ssl.SSLContext:
+    def trusted(self, ca: str | None) -> ssl.SSLContext:
+        """The certificates that are trusted here, read once. Raises NemoError where they cannot be
+        read."""
         if ca not in self._tls:
             self._tls[ca] = trusted(ca)
         return self._tls[ca]
@@ -160,7 +168,7 @@ class GeneralTransport:
 
         # Reading the certificate store takes longer than a local call; a context that trusts
         # nobody stands in where no TLS is spoken.
-        context = self._trusted(ca) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = self.trusted(ca) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.AsyncClient(
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip, deflate"},
@@ -187,7 +195,7 @@ class _Body:
 
         coding = response.headers.get("content-encoding", "")
         codings = transforming(coding)
-        self._coded = None if codings <= _CODINGS else coding
+        self._coded = None if codings <= DECODED else coding
         plain = not codings
         self._source = response.aiter_raw() if plain else response.aiter_bytes()
         self._response = response
@@ -223,11 +231,7 @@ class _Body:
     def _refuse(self, coding: str) -> None:
         if self._response.status_code >= 400:
             raise StopAsyncIteration  # the status says more than a body nobody can read
-        raise NemoError(
-            Fault(
-                FaultKind.PROTOCOL, f"the reply came coded as {coding!r}, which was not asked for"
-            )
-        )
+        raise NemoError(coded_fault(coding))
 
 
 def _headers(response: httpx2.Response) -> dict[str, str]:

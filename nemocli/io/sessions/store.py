@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from nemocli.chat.ports import FoundTurn
-from nemocli.chat.session import Session, Turn, total_of
+from nemocli.chat.session import Session, Turn
 from nemocli.core.faults import NemoError, usage_error
+from nemocli.core.money import total_of
 from nemocli.core.request import Role, ToolCall
 from nemocli.core.usage import Usage
 from nemocli.io.liveness import birth_of, gone
