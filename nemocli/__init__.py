@@ -196,7 +196,10 @@ io/eval/ Suites and runs of evaluations on the disk.
   io/eval/bfcl_child           BFCL's simulated machines
   io/eval/machine              The machine of an attempt
   io/eval/runs                 A run on the disk
+  io/eval/simulator            A benchmark's simulator in a process of its own
   io/eval/suite                A suite
+  io/eval/tau2                 tau2-bench
+  io/eval/tau2_child           tau2's simulated shops
 
 io/http/ HTTP: one pooled client, one for very many calls, one for large files.
   io/http/connection           The connections to one address
@@ -250,6 +253,7 @@ io/servers/ Servers that must be started before they can be asked, and the weigh
   io/servers/command           Servers that another program starts and lists
   io/servers/fetch             Pinned weights, fetched once from the first source that has them
   io/servers/llama             The embedded engine: llama.cpp's server in this process
+  io/servers/llama_child       The embedded engine
   io/servers/pinned            Pinned weights: what a file must be, and whether it is on this machin
   io/servers/servers           Servers that must be started before they can be asked
 
@@ -370,6 +374,7 @@ eval/ Whether a model should be adopted: tasks with state and tools, attempts, m
   eval/report                  A run in words and numbers
   eval/retries                 What kind of retry a tool call is
   eval/selfcheck               The machine checked against what is known
+  eval/simulated_user          An agent that is tried serves a user whom another model plays
   eval/stages                  The gates of an evaluation
   eval/stats                   Statistics of small samples
   eval/suitability             Is this model right for a task? The guide's consider and skip lists a

@@ -28,7 +28,7 @@ HOMES = {
     "keyring": {"io/keys/oskeyring"},
     "sqlite3": {"io/sqlite"},
     "platformdirs": {"io/paths"},
-    "xllamacpp": {"io/servers/llama"},
+    "xllamacpp": {"io/servers/llama_child"},
     "genai_prices": {"io/profiles/genai_prices"},
     "httptools": {"io/http/connection"},
     "truststore": {"io/http/trust"},

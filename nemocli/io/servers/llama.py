@@ -1,18 +1,33 @@
-"""The embedded engine: llama.cpp's server in this process, on a loopback port of its own."""
+"""The embedded engine: llama.cpp's server in a process of its own, on a loopback port of its own.
+
+In this process it could not be ended: its destructor holds Python's lock while it waits for its
+own threads, and one of them may wait for ever (xllamacpp 2026.10, ended right after its start or in
+the middle of an answer). A process can always be ended, and a file that makes the engine abort ends
+only that one.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import secrets
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.ports import Endpoint, Key
+from nemocli.io.programs import NEUTRAL_FOLDER, without_keys
 
 PACKAGE = "xllamacpp"
 MAGIC = b"GGUF"
+CLOSING_S = 2.0
+"""For a process that was killed to be gone."""
+_PROGRAM = Path(__file__).with_name("llama_child.py")
 
 
 @dataclass(slots=True)
@@ -20,11 +35,11 @@ class LlamaServer:
     """A running server; `close` ends it and frees the model."""
 
     endpoint: Endpoint
-    _server: object | None
+    _process: subprocess.Popen[bytes]
 
     def close(self) -> None:
-        """Stop answering. In the middle of an answer that was stopped it may take long."""
-        self._server = None
+        """Stop answering, at once."""
+        _end(self._process)
 
 
 def engine_version() -> str | None:
@@ -57,37 +72,67 @@ def check_model(file: Path) -> None:
         raise config_error(f"{file}: not a GGUF model", "`-O model_path=` takes a GGUF file")
 
 
-def start(file: Path, name: str, context: int) -> LlamaServer:
+def start(
+    file: Path,
+    name: str,
+    context: int,
+    env: Mapping[str, str],
+    key_names: Collection[str] = frozenset(),
+) -> LlamaServer:
     """Load a model and serve it as `name`; blocks for about a second.
 
-    The server takes only calls with a key made for it, so that nobody else on this machine uses
-    it. Raises NemoError when the engine refuses the file.
+    The server takes only calls with a key made for it, so that nobody else on this machine uses it,
+    and gets no key of a provider (`key_names`). It ends with this process, however that ends.
+    Raises NemoError when the engine refuses the file.
     """
-    import xllamacpp
-
     key = secrets.token_urlsafe(24)
-    wanted = xllamacpp.CommonParams()
-    wanted.model.path = str(file)
-    wanted.model_alias = {name}
-    wanted.hostnames = ["127.0.0.1"]
-    wanted.port = 0
-    wanted.api_keys = [key]
-    wanted.n_ctx = context
-    wanted.n_parallel = 1
-    wanted.cpuparams.n_threads = _threads()
-    wanted.use_jinja = True
-    wanted.endpoint_metrics = True
-    wanted.verbosity = -1  # its log would go to our stdout and stderr
-    wanted.warmup = False
-    wanted.ui = False
+    asked = {
+        "file": str(file.absolute()),
+        "name": name,
+        "context": context,
+        "key": key,
+        "threads": _threads(),
+    }
+    found = importlib.util.find_spec(PACKAGE)
+    assert found is not None
+    assert found.origin is not None
+    process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+        [sys.executable, "-I", str(_PROGRAM), str(Path(found.origin).parent.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=without_keys(env, key_names),
+        cwd=NEUTRAL_FOLDER,
+        start_new_session=True,  # a Ctrl-C is ours to obey
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    said: Mapping[str, str] = {"error": "it broke off"}
     try:
-        server = xllamacpp.Server(wanted)
-    except RuntimeError as error:
+        with suppress(OSError, ValueError):
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.flush()
+            said = json.loads(process.stdout.readline())
+    except BaseException:
+        _end(process)
+        raise
+    if "address" not in said:
+        _end(process)
         raise config_error(
-            f"{file}: the engine cannot load it ({error})", "is it a complete GGUF file?"
-        ) from error
-    endpoint = Endpoint(f"{server.listening_address}/v1", Key(key, "made for this process"), name)
-    return LlamaServer(endpoint, server)
+            f"{file}: the engine cannot load it ({said['error']})", "is it a complete GGUF file?"
+        )
+    endpoint = Endpoint(f"{said['address']}/v1", Key(key, "made for this process"), name)
+    return LlamaServer(endpoint, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(CLOSING_S)
 
 
 def _threads() -> int:

@@ -15,12 +15,8 @@ from nemocli.io.servers.command import CommandRuntime
 from nemocli.io.servers.fetch import Fetcher, PullFile, Teller
 from nemocli.io.servers.llama import LlamaServer, check_engine, check_model, start
 from nemocli.io.servers.pinned import PinnedShelf, pin_from
-from nemocli.io.threads import DaemonThreads
 
 DEFAULT_CONTEXT = 8192
-CLOSING_S = 2.0
-"""For an engine to end. On a busy machine one waited for itself without end, stopped in the middle
-of an answer; what is left of it goes with the process."""
 
 
 class LocalServers:
@@ -70,7 +66,8 @@ class LocalServers:
             name = target.model or target.name
         given = settings.get("context")
         context = given if isinstance(given, int) else target.context or DEFAULT_CONTEXT
-        server = await asyncio.to_thread(start, file, name, context)
+        names = self._key_names()
+        server = await asyncio.to_thread(start, file, name, context, self._env, names)
         self._running[which] = server
         return server.endpoint
 
@@ -81,13 +78,8 @@ class LocalServers:
         """End what was started here."""
         while self._running:
             _, server = self._running.popitem()
-            ending = asyncio.ensure_future(DaemonThreads().run(server.close, _leave))
-            await asyncio.wait({ending}, timeout=CLOSING_S)
+            await asyncio.to_thread(server.close)
         self._found.clear()
-
-
-def _leave() -> None:
-    """An engine that does not end goes with the process."""
 
 
 def weights_folder(paths: Paths) -> Path:

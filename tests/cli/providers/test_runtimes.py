@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -161,6 +162,25 @@ def test_an_interrupt_ends_the_engine_too(settled: Home) -> None:
     assert done.code == 130
     assert done.out
     assert settled.attempts()[-1]["status"] == "aborted"
+
+
+@engine
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_a_kill_ends_the_engine_too(settled: Home) -> None:
+    question = "Tell a very long story about a ship, a storm and a lighthouse."
+    with spawn("ask", "--max-tokens", "2000", question, home=settled) as running:
+        running.until(" ")
+        pid = running.process.pid
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [child for task in tasks for child in task.read_text().split()]
+        engines = [c for c in children if b"llama_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        running.process.kill()
+        running.process.wait(10)
+    assert len(engines) == 1
+    until = time.monotonic() + 20
+    while Path(f"/proc/{engines[0]}/exe").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{engines[0]}/exe").exists()
 
 
 @engine

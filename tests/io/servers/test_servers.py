@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from importlib.util import find_spec
@@ -150,6 +151,20 @@ def test_there_is_one_server_for_this_process_alone_and_it_ends(furnished: Path)
     assert status == 401
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(one.base_url, trust_env=False)
+
+
+@engine
+@pytest.mark.slow
+def test_an_engine_that_has_only_just_begun_ends_at_once(furnished: Path) -> None:
+    async def use(servers: LocalServers) -> Endpoint:
+        return await servers.endpoint(shipped(furnished))
+
+    began = time.monotonic()
+    for _ in range(5):
+        gone = serve(furnished, use, offline=True)
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(gone.base_url, trust_env=False)
+    assert time.monotonic() - began < 60
 
 
 @engine
