@@ -39,7 +39,8 @@ _OURS = frozenset({FaultKind.INTERNAL, FaultKind.CONFIG, FaultKind.USAGE})
 class Measures:
     """What an attempt came to. Money in pico-USD (None: of some call nobody knows), times in
     seconds, tokens as they were counted. `completed_at`: model turns until the end state was right
-    for good; `first_break`: the user turn in which coherence broke first."""
+    for good; `first_break`: the user turn in which coherence broke first; `user_cost_pico`: of a
+    model that played the user, which is no part of `cost_pico`."""
 
     cls: AttemptClass
     why: str = ""
@@ -70,6 +71,7 @@ class Measures:
     first_break: int | None = None
     leaks: int = 0
     providers: tuple[str, ...] = ()
+    user_cost_pico: int | None = 0
 
     @property
     def coherent(self) -> bool:

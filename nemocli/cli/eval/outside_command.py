@@ -55,19 +55,27 @@ def import_(
 
 @app.command(
     epilog=examples(
-        "nemocli eval suite bfcl-mt bfcl --arm new=nvidia:nemotron-3-ultra --limit 2 || true"
+        "nemocli eval suite bfcl-mt bfcl --arm new=nvidia:nemotron-3-ultra --limit 2 || true",
+        "nemocli eval suite tau2 tau --arm new=nvidia:nemotron-3-ultra"
+        " --user openrouter:nemotron-3-ultra --limit 2 || true",
     )
 )
 def suite(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="bfcl-mt.")],
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="bfcl-mt or tau2.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs are kept.")],
     arm: Arms,
     category: Annotated[
         list[str] | None,
         typer.Option(
-            "--category", metavar="NAME", help="base, miss_func, miss_param or long_context."
+            "--category",
+            metavar="NAME",
+            help="base, miss_func, miss_param or long_context; airline, retail or telecom.",
         ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="PROVIDER:MODEL", help="Who plays the user (tau2)."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Tasks of each category.")
@@ -99,7 +107,7 @@ def suite(
         options=tuple(option or ()),
         timeout=timeout,
     )
-    wish = PublicOptions(name, asking, tuple(category or ()), limit, new)
+    wish = PublicOptions(name, asking, tuple(category or ()), limit, user, new)
     raise typer.Exit(run_suite(ctx.obj, folder, wish, as_json=json))
 
 
@@ -109,10 +117,13 @@ def selfcheck(
     bfcl: Annotated[
         bool, typer.Option("--bfcl", help="BFCL's published figures too; fetches 2 MB once.")
     ] = False,
+    tau2: Annotated[
+        bool, typer.Option("--tau2", help="tau2's too (2 MB, once; a minute or two).")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Check the machine itself, without a key: statistics, lint, mutation scores, and figures that
     others published."""
     from nemocli.cli.eval.selfcheck import selfcheck as check
 
-    raise typer.Exit(check(ctx.obj, bfcl=bfcl, as_json=json))
+    raise typer.Exit(check(ctx.obj, bfcl=bfcl, tau2=tau2, as_json=json))

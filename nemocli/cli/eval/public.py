@@ -19,54 +19,72 @@ from nemocli.engine.waiting import all_done
 from nemocli.eval.grade import SCORED
 from nemocli.eval.plan import Slot
 from nemocli.eval.public_suite import PublicAttempt
+from nemocli.eval.simulated_user import ServiceAttempt
 from nemocli.eval.stats import wilson
-from nemocli.io.eval.bfcl import CATEGORIES, VERSION, Bfcl
+from nemocli.io.eval import bfcl, tau2
+from nemocli.io.eval.bfcl import Bfcl
+from nemocli.io.eval.tau2 import Tau2
 from nemocli.io.servers.fetch import Fetcher
 from nemocli.io.servers.pinned import PinnedShelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
     from nemocli.eval.attempt import Arm
-    from nemocli.io.eval.runs import Run
+    from nemocli.eval.judge import Measures
+    from nemocli.io.eval.runs import AttemptRecord, Run
 
-SUITES = ("bfcl-mt",)
+    MakeAttempt = Callable[[Slot, AttemptRecord], Awaitable[tuple[Measures, Fault | None]]]
+
+SUITES: dict[str, tuple[type[Bfcl] | type[Tau2], str, tuple[str, ...]]] = {
+    "bfcl-mt": (Bfcl, bfcl.VERSION, bfcl.CATEGORIES),
+    "tau2": (Tau2, tau2.VERSION, tau2.DOMAINS),
+}
+"""By name: the benchmark, its version, its categories of tasks."""
+AGAIN = frozenset({"infra", "harness", "user_sim"})
+"""Attempts that say nothing about the arm: the same command makes them once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicOptions:
-    """The command line of `eval suite`. `limit`: tasks of each category."""
+    """The command line of `eval suite`. `limit`: tasks of each category; `user`: PROVIDER:MODEL of
+    who plays the user."""
 
     name: str
     asking: EvalOptions
     categories: tuple[str, ...] = ()
     limit: int | None = None
+    user: str | None = None
     anew: bool = False
 
 
-async def fetched_bfcl(setup: Setup) -> Bfcl:
-    """The benchmark, fetched if need be. Raises NemoError."""
+async def fetch_suite(setup: Setup, name: str) -> Bfcl | Tau2:
+    """A benchmark, fetched if need be. Raises NemoError."""
     from nemocli.cli.downloads import notices
     from nemocli.cli.weights.pinned import pull_pinned
 
     shelf = PinnedShelf(setup.paths.cache / "suites")
     pull = partial(pull_pinned, setup)
     fetcher = Fetcher(shelf, pull, setup.env, notices(setup), setup.offline)
-    return await Bfcl.fetched(fetcher, setup.env)
+    return await SUITES[name][0].fetch(fetcher, setup.env)
 
 
 def run_suite(setup: Setup, folder: Path, wish: PublicOptions, *, as_json: bool) -> int:
     """Make every attempt that is not made yet; the exit code. Raises NemoError."""
     if wish.name not in SUITES:
         raise usage_error(f"unknown suite {wish.name!r}", f"there is {', '.join(SUITES)}")
-    wish = replace(wish, categories=wish.categories or CATEGORIES)
+    known = SUITES[wish.name][2]
+    wish = replace(wish, categories=wish.categories or known)
     for category in wish.categories:
-        if category not in CATEGORIES:
-            raise usage_error(
-                f"unknown category {category!r}", f"these are: {', '.join(CATEGORIES)}"
-            )
+        if category not in known:
+            raise usage_error(f"unknown category {category!r}", f"these are: {', '.join(known)}")
+    if (wish.name == "tau2") != (wish.user is not None):
+        raise usage_error(
+            "tau2 needs a model that plays the user, and no other suite does",
+            "`--user PROVIDER:MODEL`; results are compared only where it is the same",
+        )
     work = _Work(setup, folder, wish)
     fault = run_async(work.all)
     work.show(as_json=as_json)
@@ -91,24 +109,24 @@ class _Work:
 
         setup = self.setup
         arms = arms_of(setup, self.wish.asking, "suite")
-        async with await fetched_bfcl(setup) as bfcl:
+        user = self._user()
+        async with await fetch_suite(setup, self.wish.name) as benchmark:
             for category in self.wish.categories:
-                self.tasks[category] = (await bfcl.tasks(category))[: self.wish.limit]
+                self.tasks[category] = (await benchmark.tasks(category))[: self.wish.limit]
             names = [name for category in self.wish.categories for name in self.tasks[category]]
-            self.run = run = self._begun(arms, names)
+            self.run = run = self._begin(arms, names)
             cap = setup.settings.amount("max_cost_usd")
             budget = None if cap is None else RunBudget(pico_from_usd(cap))
             with run.held():
                 slots = list(self._missing(arms, names))
                 setup.err.dim(f"{len(slots)} attempts to make in {run.folder}")
                 async with world_of(setup) as outside:
-                    world = paced(outside, arms)
+                    world = paced(outside, arms if user is None else [*arms, user])
                     waiting = iter(slots)
                     by_name = {arm.name: arm for arm in arms}
+                    make = partial(self._attempt, by_name, user, world, benchmark, budget)
                     workers = [
-                        asyncio.create_task(
-                            self._worker(waiting, len(slots), by_name, world, bfcl, budget)
-                        )
+                        asyncio.create_task(self._worker(waiting, len(slots), make, world))
                         for _ in range(min(self.wish.asking.jobs, max(1, len(slots))))
                     ]
                     if not await all_done(workers):
@@ -116,11 +134,22 @@ class _Work:
                         self.stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
         return self.stop
 
-    def _begun(self, arms: list[Arm], names: list[str]) -> Run:
+    def _user(self) -> Arm | None:
+        """Who plays the user: with nothing of what the arms are asked with, at temperature 0 as
+        the benchmark has it. Raises NemoError."""
+        if self.wish.user is None:
+            return None
+        asking = replace(self.wish.asking, arms=(f"user={self.wish.user}",))
+        arm = arms_of(self.setup, asking, "suite")[0]
+        plan = replace(arm.plan, tags=("user-simulator",))
+        return replace(arm, plan=plan, reasoning=None, max_tokens=None, options={"temperature": 0})
+
+    def _begin(self, arms: list[Arm], names: list[str]) -> Run:
         """The run, with these arms in it. Raises NemoError where one of them was another."""
         run = None
+        user = {} if self.wish.user is None else {"user": self.wish.user}
         for arm in arms:
-            about = arm_json(arm)
+            about = {**arm_json(arm), "benchmark": self._benchmark, **user}
             run = recorded_run(
                 self.folder, arm.name, names, about, anew=self.wish.anew and run is None
             )
@@ -133,24 +162,26 @@ class _Work:
         assert run is not None
         return run
 
+    @property
+    def _benchmark(self) -> str:
+        return f"{self.wish.name} {SUITES[self.wish.name][1]}"
+
     def _missing(self, arms: list[Arm], names: list[str]) -> Iterator[Slot]:
-        """Attempts that did not end yet, arms interleaved."""
+        """Attempts that did not end yet or say nothing about their arm, arms interleaved."""
         assert self.run is not None
-        made = {(f.slot.arm, f.slot.task, f.slot.epoch) for f in self.run.finished()}
+        made = {f.slot for f in self.run.finished() if f.measures.cls not in AGAIN}
         for epoch in range(1, (self.wish.asking.epochs or 1) + 1):
             for name in names:
                 for arm in arms:
-                    if (arm.name, name, epoch) not in made:
+                    if Slot(arm.name, name, epoch) not in made:
                         yield Slot(arm.name, name, epoch)
 
     async def _worker(
         self,
         slots: Iterator[Slot],
         count: int,
-        arms: dict[str, Arm],
+        make: Callable[[Slot, AttemptRecord], Awaitable[tuple[Measures, Fault | None]]],
         world: World,
-        bfcl: Bfcl,
-        budget: RunBudget | None,
     ) -> None:
         assert self.run is not None
         for slot in slots:
@@ -162,16 +193,12 @@ class _Work:
                     "type": "begin",
                     "slot": slot.name,
                     "task_digest": DIGEST,
-                    "suite": f"{self.wish.name} {VERSION}",
+                    "suite": self._benchmark,
                     "at": world.clock.now().isoformat(),
                 }
             )
             try:
-                task = await bfcl.task(slot.task)
-                attempt = PublicAttempt(
-                    task, arms[slot.arm], world, bfcl, record.event, budget=budget
-                )
-                measures, stop = await attempt.run()
+                measures, stop = await make(slot, record)
                 self.stop = stop or self.stop
                 if stop is None:
                     record.end(measures)
@@ -181,6 +208,27 @@ class _Work:
                 self.stop = error.fault
             finally:
                 record.close()
+
+    async def _attempt(
+        self,
+        arms: dict[str, Arm],
+        user: Arm | None,
+        world: World,
+        benchmark: Bfcl | Tau2,
+        budget: RunBudget | None,
+        slot: Slot,
+        record: AttemptRecord,
+    ) -> tuple[Measures, Fault | None]:
+        """One attempt, made as its benchmark has it."""
+        arm, tell = arms[slot.arm], record.event
+        if isinstance(benchmark, Bfcl):
+            task = await benchmark.task(slot.task)
+            return await PublicAttempt(task, arm, world, benchmark, tell, budget=budget).run()
+        assert user is not None
+        service = await benchmark.task(slot.task)
+        return await ServiceAttempt(
+            service, arm, user, world, benchmark, record=tell, budget=budget
+        ).run()
 
     def show(self, *, as_json: bool) -> None:
         """Right answers by arm and category, with their intervals."""
@@ -206,11 +254,12 @@ class _Work:
                         "low": interval.low,
                         "high": interval.high,
                         "cost_pico": total_of(m.cost_pico for m in of),
+                        "user_cost_pico": total_of(m.user_cost_pico for m in of),
                     }
                 )
         if as_json:
             self.setup.out.json({"schema": "nemocli.eval_suite/1", "suite": self.wish.name,
-                                 "version": VERSION, "run": str(self.run.folder),
+                                 "version": SUITES[self.wish.name][1], "run": str(self.run.folder),
                                  "results": _plain(rows)})  # fmt: skip
             return
         for row in rows:
@@ -223,6 +272,9 @@ class _Work:
                 else ""
             )
             cost = "cost unknown" if row["cost_pico"] is None else usd_short(row["cost_pico"])
+            if self.wish.user is not None:
+                spent = row["user_cost_pico"]
+                cost += f", the user {'unknown' if spent is None else usd_short(spent)}"
             lost = f", {row['not_scored']} not scored" if row["not_scored"] else ""
             self.setup.out.line(
                 f"{row['arm']} {row['category']}: {row['right']} of {row['scored']} right,"
@@ -234,8 +286,9 @@ class _Work:
 def _plain(rows: list[dict[str, Any]]) -> list[Any]:
     return [
         {
-            **{k: v for k, v in row.items() if k != "cost_pico"},
+            **{k: v for k, v in row.items() if not k.endswith("cost_pico")},
             "cost_usd": usd_text(row["cost_pico"]),
+            "user_cost_usd": usd_text(row["user_cost_pico"]),
         }
         for row in rows
     ]

@@ -9,12 +9,11 @@ from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import lint
 from nemocli.eval.selfcheck import SelfCheck, checks
-from nemocli.io.eval.bfcl import VERSION
 from nemocli.io.eval.machine import machines
 from nemocli.io.eval.suite import load_suite
 from nemocli.io.profiles.catalogue import shipped_folder
 
-BFCL = (
+BFCL_FIGURES = (
     ("gold", "gold paths of 800 tasks judged right", 800),
     ("null", "of 800 tasks, right without a call", 0),
     ("dropped", "right with one of 1,142 gold calls left out", 1),
@@ -23,6 +22,16 @@ BFCL = (
 )
 """What the benchmark's own checker says of its own data; the last is 76 in its own runner, which
 keeps machines over attempts."""
+TAU2_FIGURES = (
+    ("gold_airline", "gold paths of 50 airline tasks judged right", 50),
+    ("null_airline", "of 50 airline tasks, right in silence", 19),
+    ("gold_retail", "gold paths of 114 retail tasks judged right", 114),
+    ("null_retail", "of 114 retail tasks, right in silence", 7),
+    ("gold_telecom", "gold paths of 114 telecom tasks judged right", 114),
+    ("null_telecom", "of 114 telecom tasks, right in silence", 0),
+)
+"""The floors of an agent that does nothing, as others measured them, and that every gold path is
+right."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +40,13 @@ if TYPE_CHECKING:
     from nemocli.core.values import Json
 
 
-def selfcheck(setup: Setup, *, bfcl: bool, as_json: bool) -> int:
+def selfcheck(setup: Setup, *, bfcl: bool, tau2: bool, as_json: bool) -> int:
     """Every check; 0 only when all hold."""
     found = [*checks(), *_mutations(setup.env)]
     if bfcl:
-        found += run_async(lambda: _of_bfcl(setup))
+        found += run_async(lambda: _of_suite(setup, "bfcl-mt", "BFCL", BFCL_FIGURES))
+    if tau2:
+        found += run_async(lambda: _of_suite(setup, "tau2", "tau2", TAU2_FIGURES))
     good = all(check.ok for check in found)
     if as_json:
         rows: list[Json] = [
@@ -66,16 +77,18 @@ def selfcheck(setup: Setup, *, bfcl: bool, as_json: bool) -> int:
     return ExitCode.OK if good else ExitCode.UNEXPECTED
 
 
-async def _of_bfcl(setup: Setup) -> list[SelfCheck]:
-    """BFCL's multi-turn tasks without a model: what was published of them must come out."""
-    from nemocli.cli.eval.public import fetched_bfcl
+async def _of_suite(
+    setup: Setup, suite: str, title: str, figures: tuple[tuple[str, str, int], ...]
+) -> list[SelfCheck]:
+    """A benchmark without a model: what was published of it must come out."""
+    from nemocli.cli.eval.public import SUITES, fetch_suite
 
     found = []
-    async with await fetched_bfcl(setup) as benchmark:
-        for what, name, wanted in BFCL:
+    async with await fetch_suite(setup, suite) as benchmark:
+        for what, name, wanted in figures:
             right, count = await benchmark.check(what)
-            source = f"bfcl-eval {VERSION}, {count} tries"
-            found.append(SelfCheck(f"BFCL: {name}", wanted, right, right == wanted, source))
+            source = f"{suite} {SUITES[suite][1]}, {count} tries"
+            found.append(SelfCheck(f"{title}: {name}", wanted, right, right == wanted, source))
     return found
 
 
