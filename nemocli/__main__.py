@@ -33,9 +33,9 @@ def main() -> None:
         complete(args[1:])
         return
     if args == ["cost", "statusline"]:
-        from nemocli.cli.cost.statusline import answered
+        from nemocli.cli.cost.statusline import print_statusline
 
-        if answered():
+        if print_statusline():
             return
     from nemocli.cli.app import main as run
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from nemocli.batch.lines import answered_line, attempt_line, failed_line
+from nemocli.batch.lines import answer_line, attempt_line, failure_line
 from nemocli.batch.options import (
     Admitted,
     Halt,
@@ -24,7 +24,7 @@ from nemocli.batch.request import RowReply, Speller, completion_of, reply_to
 from nemocli.batch.reuse import Recall
 from nemocli.batch.rows import Row, limit_in
 from nemocli.core.backoff import STOPPING_THERE, backoff_s
-from nemocli.core.budget import bound
+from nemocli.core.budget import output_bound
 from nemocli.core.events import Failed, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.pacing import Word
@@ -33,7 +33,7 @@ from nemocli.core.ports import Call, Entry, Validator, World
 from nemocli.core.records import Begun
 from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
-from nemocli.engine.call import opened
+from nemocli.engine.call import open_door
 from nemocli.engine.door import Door
 from nemocli.engine.structured import complaint, json_in
 
@@ -84,7 +84,7 @@ class Asker:
             return 0
         day = self._world.clock.now().date()
         size, most = row.chars // 2 + 64, limit_in(row.body)
-        fits = bound(
+        fits = output_bound(
             1 << 62,
             target.price(day),
             size,
@@ -112,14 +112,14 @@ class Asker:
         except NemoError as error:
             return self._unmade(work, index, attempt, error.fault)
         except asyncio.CancelledError:
-            self._results.dropped(attempt.id)
+            self._results.drop(attempt.id)
             raise
         try:
             grant = await admitted(index, row.chars // 4 + terms.output_tokens, worst)
         except BaseException:
-            self._results.dropped(attempt.id)
+            self._results.drop(attempt.id)
             raise
-        self._results.sent(attempt.id)
+        self._results.begin(attempt.id)
         target, began = door.target, clock.monotonic()
         question = Question(row.model or terms.spec.model or target.name, row.chars)
         reply = RowReply(Fold())
@@ -133,13 +133,13 @@ class Asker:
             self._tally.attempt(entry)
             self._gate.leave(grant, _outcome(entry, reply))
             if reply.fold.end is None:
-                self._results.attempted(attempt_line(entry, terms.told))
-                self._results.ended(attempt.id)
+                self._results.attempt(attempt_line(entry, terms.told))
+                self._results.end(attempt.id)
         work.entries.append(entry)
         if work.repairs:
             self._tally.repair_pico += entry.cost.pico or 0
         step = self._judged(work, reply, target)
-        self._results.ended(attempt.id)
+        self._results.end(attempt.id)
         return step
 
     def _recalled(self, recall: Recall, call: Call, work: RowWork, index: int) -> bool:
@@ -149,7 +149,7 @@ class Asker:
         name = recall.name(call, work.row)
         if name is None:
             return False
-        body = recall.known(name)
+        body = recall.find(name)
         if body is not None:
             self._answer_again(work, body, index)
             return True
@@ -161,10 +161,10 @@ class Asker:
     def _answer_again(self, work: RowWork, body: bytes, index: int) -> None:
         provider = self.terms.targets[index].provider.name
         more: JsonObject = {"cached": True, "provider": provider, "cost": _NO_COST}
-        line = answered_line(work.row, body, (), self.terms.told, status="cached", more=more)
-        self._results.answered(line)
+        line = answer_line(work.row, body, (), self.terms.told, status="cached", more=more)
+        self._results.answer(line)
         self._tally.cached += 1
-        self._tally.answered(cut=False)
+        self._tally.count_answer(cut=False)
 
     def _release(self, work: RowWork, body: bytes | None = None) -> None:
         """Those who waited for this row get its answer, or ask for themselves."""
@@ -208,7 +208,7 @@ class Asker:
                 target = self.terms.targets[index]
                 if model is not None:
                     target = self.terms.named(target, model)
-                door = await opened(target, self._world)
+                door = await open_door(target, self._world)
                 timeouts = door.target.provider.timeouts.within(self.terms.timeout_s)
                 self._doors[index, model] = door, Speller(door, self.terms.spec, timeouts)
         return self._doors[index, model]
@@ -243,8 +243,8 @@ class Asker:
             if work.repairs < self.terms.repairs:
                 work.repairs += 1
                 self._tally.repairs += 1
-                work.row = repaired(row, reply.fold.text, wrong)
-                self._results.attempted(attempt_line(entries[-1], told))
+                work.row = repair_row(row, reply.fold.text, wrong)
+                self._results.attempt(attempt_line(entries[-1], told))
                 return RowAgain(0.0)
             message = f"the answer does not fit the schema: {wrong[0]}"
             self._give_up(work, str(FaultKind.SCHEMA), message, reply)
@@ -254,8 +254,8 @@ class Asker:
         if body is None or row.kind != target.provider.dialect:
             body = completion_of(reply.fold, target.model)
         status = "truncated" if cut else "ok"
-        self._results.answered(answered_line(row, body, entries, told, status=status))
-        self._tally.answered(cut=cut)
+        self._results.answer(answer_line(row, body, entries, told, status=status))
+        self._tally.count_answer(cut=cut)
         self._release(work, None if cut or work.repairs else body)
         return Over()
 
@@ -270,7 +270,7 @@ class Asker:
             if others and not self.terms.spread:
                 work.targets = others[:1]
                 return self._again(work, 0.0)
-            self._results.attempted(attempt_line(work.entries[-1], self.terms.told))
+            self._results.attempt(attempt_line(work.entries[-1], self.terms.told))
             return Halt(fault)
         work.failures += 1
         if fault.retryable and work.failures < self.terms.tries:
@@ -290,12 +290,12 @@ class Asker:
 
     def _again(self, work: RowWork, seconds: float) -> Step:
         self._tally.retries += 1
-        self._results.attempted(attempt_line(work.entries[-1], self.terms.told))
+        self._results.attempt(attempt_line(work.entries[-1], self.terms.told))
         return RowAgain(seconds)
 
     def _give_up(self, work: RowWork, code: str, message: str, reply: RowReply) -> None:
-        line = failed_line(work.row, code, message, work.entries, self.terms.told, body=reply.body)
-        self._results.failed(line)
+        line = failure_line(work.row, code, message, work.entries, self.terms.told, body=reply.body)
+        self._results.fail(line)
         self._tally.failed += 1
         self._release(work)
 
@@ -316,7 +316,7 @@ def _outcome(entry: Entry, reply: RowReply) -> CallOutcome:
     return CallOutcome(word, wait, tokens, entry.cost.pico, reply.remaining, reply.reset_s)
 
 
-def repaired(row: Row, text: str, wrong: list[str]) -> Row:
+def repair_row(row: Row, text: str, wrong: list[str]) -> Row:
     """The same question with the wrong answer and what is wrong with it."""
     ask = complaint(wrong)
     what = "messages" if row.kind == "chat" else "input"

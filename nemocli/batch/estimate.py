@@ -117,7 +117,7 @@ class Estimate:
     slowest: str = ""
 
 
-def estimated_job(
+def estimate_job(
     sizes: Sizes,
     seen: SeenAnswers,
     price: Price | None,

@@ -79,7 +79,7 @@ class LocalGate:
                 f"{left} USD of `--max-cost` is left, and the next call may cost {usd_text(worst)}",
             )
         self._next += 1
-        self._out[self._next] = pacer.sent(now, tokens), worst
+        self._out[self._next] = pacer.start(now, tokens), worst
         self._served[target] += 1
         return Grant(target, self._next)
 
@@ -87,7 +87,7 @@ class LocalGate:
         """A call is over."""
         ticket, worst = self._out.pop(grant.ticket)
         pacer, now = self.pacers[grant.target], self._now()
-        pacer.ended(ticket, now, outcome.word, outcome.wait_s, outcome.tokens)
+        pacer.finish(ticket, now, outcome.word, outcome.wait_s, outcome.tokens)
         if outcome.remaining is not None and outcome.reset_s is not None:
             pacer.hint(now, outcome.remaining, outcome.reset_s)
         if self.budget is not None:

@@ -39,7 +39,7 @@ class Told:
         }
 
 
-def answered_line(
+def answer_line(
     row: Row,
     body: bytes,
     entries: Sequence[Entry],
@@ -72,7 +72,7 @@ def answered_line(
     )
 
 
-def failed_line(
+def failure_line(
     row: Row | Bad,
     code: str,
     message: str,
@@ -113,7 +113,7 @@ def attempt_of(line: bytes) -> Entry:
     return entry_from(said["attempt"], said["about"])
 
 
-def settled_of(line: bytes) -> SettledRecord:
+def settlement_of(line: bytes) -> SettledRecord:
     """What an output line settled. Raises ValueError for one that this program did not write."""
     try:
         about: Mapping[str, Any]

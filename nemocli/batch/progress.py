@@ -65,7 +65,7 @@ class Tally:
         else:
             self.pico += entry.cost.pico
 
-    def answered(self, *, cut: bool) -> None:
+    def count_answer(self, *, cut: bool) -> None:
         """A row has its answer; `cut` at the token limit."""
         self.ok += 1
         self.cut += cut
@@ -127,7 +127,7 @@ class RowPace:
         return max(0.0, (tally.rows - tally.over) * spent / ended)
 
 
-def projected(tally: Tally) -> int | None:
+def projection(tally: Tally) -> int | None:
     """What this run may come to, in pico-USD, judged by the rows that are over; None while too
     little of it is known."""
     if tally.rows is None or not tally.ok:
@@ -173,7 +173,7 @@ def _money(tally: Tally, cap: int | None) -> str:
     said = usd_short(tally.pico)
     if tally.unpriced:
         said += f" + {tally.unpriced:,} unpriced"
-    likely = projected(tally)
+    likely = projection(tally)
     if likely is not None and likely > tally.pico:
         said += f" of ~{usd_short(likely)}"
     return f"{said}, cap {usd_short(cap)}" if cap is not None else said
@@ -203,7 +203,7 @@ def tally_json(
         "estimated": tally.estimated,
         "usd": usd_text(tally.pico),
         "unpriced": tally.unpriced,
-        "projected_usd": usd_text(projected(tally)),
+        "projected_usd": usd_text(projection(tally)),
         "cap_usd": usd_text(cap),
         "requests_per_s": pace.rate(1),
         "output_tokens_per_s": pace.rate(2),

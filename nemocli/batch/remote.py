@@ -18,20 +18,20 @@ from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.ports import Call, World
 from nemocli.core.provider import Batches, Timeouts
 from nemocli.core.values import Json, JsonObject
-from nemocli.engine.door import Door, authorised, refusal, without_key
+from nemocli.engine.door import Door, authorise, refusal, without_key
 from nemocli.wire.batches import (
     ENDPOINTS,
     GONE,
     Handed,
     Item,
+    batch_from,
+    batches_from,
     file_batch,
     file_body,
     file_id,
-    handed,
     inline_body,
     item_of,
     items_in,
-    listed,
     upload,
 )
 from nemocli.wire.http import fault_from
@@ -61,7 +61,7 @@ class Remote:
         self._world = world
         self.endpoint = ENDPOINTS[door.target.provider.dialect]
 
-    def spelt(self, row: Row, speller: Speller) -> tuple[str, JsonObject]:
+    def spell(self, row: Row, speller: Speller) -> tuple[str, JsonObject]:
         """A row as an item: a name that is its own, and the body without what the batch says."""
         body = cast("dict[str, Json]", json.loads(speller.call(row).body))
         if self.wire.kind == "inline":
@@ -77,19 +77,19 @@ class Remote:
         target = self.door.target
         if self.wire.kind == "inline":
             body = inline_body(self.endpoint, target.model, items)
-            return handed(await self._somewhere("POST", "", body))
+            return batch_from(await self._somewhere("POST", "", body))
         boundary = f"nemocli-{mark}"
         kind, form = upload(file_body(self.endpoint, items), boundary)
         said = await self._asked("POST", self._url(self.wire.files), form, {"content-type": kind})
         body = file_batch(self.endpoint, _understood(file_id, said), mark)
         return _understood(
-            handed, await self._somewhere("POST", "", body, {"idempotency-key": mark})
+            batch_from, await self._somewhere("POST", "", body, {"idempotency-key": mark})
         )
 
     async def find(self, mark: str, rows: int, since: datetime, known: set[str]) -> Handed | None:
         """The batch that was sent under this mark, where its provider has it. Raises NemoError
         where more than one may be it."""
-        found = _understood(listed, await self._somewhere("GET", "?limit=100"))
+        found = _understood(batches_from, await self._somewhere("GET", "?limit=100"))
         if self.wire.kind == "files":
             return next((b for b in found if b.mark == mark), None)
         begin = since.timestamp() - CLOCKS_S
@@ -111,7 +111,7 @@ class Remote:
     async def look(self, batch_id: str) -> tuple[Handed, JsonObject]:
         """How far a batch has come, and all that was said. Raises NemoError."""
         said = await self._somewhere("GET", f"/{batch_id}")
-        return _understood(handed, said), cast(JsonObject, said)
+        return _understood(batch_from, said), cast(JsonObject, said)
 
     async def items(self, batch: Handed) -> list[Item]:
         """Its results. Raises NemoError."""
@@ -154,7 +154,7 @@ class Remote:
             given["content-type"] = "application/json"
         call = Call(method, url, {**given, **(headers or {})}, body, _TIMEOUTS)
         try:
-            async with self._world.transport.send(authorised(call, provider, key)) as reply:
+            async with self._world.transport.send(authorise(call, provider, key)) as reply:
                 if reply.status in GOOD:
                     return b"".join([chunk async for chunk in reply.chunks])
                 fault = self._fault(reply.status, reply.headers, await refusal(reply))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from nemocli.batch.lines import Told, answered_line, failed_line
+from nemocli.batch.lines import Told, answer_line, failure_line
 from nemocli.batch.options import Question
 from nemocli.batch.rows import Row
 from nemocli.core.events import Finished, Fold, Metered, Started
@@ -45,7 +45,7 @@ class HandedOver:
         }
 
 
-def asked_from(said: Mapping[str, Any]) -> HandedOver:
+def handover_from(said: Mapping[str, Any]) -> HandedOver:
     """The line back. Raises ValueError, KeyError."""
     return HandedOver(
         str(said["name"]),
@@ -96,7 +96,7 @@ class Fetched:
     entries: tuple[Entry, ...]
 
 
-def fetched(
+def results_from(
     whose: Whose, said: JsonObject, items: Sequence[Item], asked: Mapping[str, HandedOver]
 ) -> Fetched:
     """What a batch came to; `said` is its object whole, `asked` its rows by name. The cost is one
@@ -117,16 +117,16 @@ def fetched(
         more = _more(whose, len(asked), item, as_one=metered is not None)
         body = dumps(item.body) if item.body is not None else b""
         if item.error is None and body and (item.status or 200) < 300:
-            done.append(answered_line(one.row, body, own, told, status="ok", more=more))
+            done.append(answer_line(one.row, body, own, told, status="ok", more=more))
         else:
             code, message = item.error or ("batch_failed", f"HTTP {item.status} in the batch")
-            failed.append(failed_line(one.row, code, message, own, told, body=body, more=more))
+            failed.append(failure_line(one.row, code, message, own, told, body=body, more=more))
     for name, one in asked.items():
         if name not in seen:
             message = batch.error or f"the batch is {batch.status}, with no answer to this row"
             more = _more(whose, len(asked), None, as_one=metered is not None)
             code = f"batch_{batch.status}"
-            failed.append(failed_line(one.row, code, message, (), told, more=more))
+            failed.append(failure_line(one.row, code, message, (), told, more=more))
     return Fetched(tuple(done), tuple(failed), entries)
 
 

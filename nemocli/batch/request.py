@@ -16,8 +16,8 @@ from nemocli.core.ports import Reply as HttpReply
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.request import Message, Request
 from nemocli.core.values import Json
-from nemocli.engine.call import refused
-from nemocli.engine.door import Door, authorised, without_key
+from nemocli.engine.call import refusal_of
+from nemocli.engine.door import Door, authorise, without_key
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
 from nemocli.wire.http import request_id_of
@@ -96,7 +96,7 @@ class Speller:
                 own |= response_format(target, request)
             limit = _LIMIT.get(dialect, "max_tokens")
             call = call_for(target, request, door.base_url, own, path=dialect, limit=limit)
-        return replace(authorised(call, target.provider, door.key), timeouts=self._timeouts)
+        return replace(authorise(call, target.provider, door.key), timeouts=self._timeouts)
 
 
 def _request(row: Row, spec: Spec) -> Request:
@@ -170,7 +170,7 @@ async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> Non
         async with world.transport.send(call) as answer:
             headers = answer.headers
             _limits(headers, reply)
-            if (fault := await refused(answer, target, call.url, world)) is not None:
+            if (fault := await refusal_of(answer, target, call.url, world)) is not None:
                 fold.add(Failed(without_key(fault, door.key)))
                 return
             decoder = dialect_named(provider.dialect).decoder(target, _PLAIN)

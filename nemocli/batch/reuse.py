@@ -37,7 +37,7 @@ class Recall:
             return None
         return blake2b(call.url.encode() + b"\0" + call.body, digest_size=16).digest()
 
-    def known(self, name: bytes) -> bytes | None:
+    def find(self, name: bytes) -> bytes | None:
         """The body of the answer. Raises NemoError where the disk does not give it."""
         return self._answers.get(name)
 

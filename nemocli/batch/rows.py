@@ -246,10 +246,10 @@ def _prompt(values: Mapping[str, Json], spec: Spec, jinja: Renderer | None) -> s
             return jinja(values)
         except ValueError as error:
             raise _Unfit("bad_template", str(error)) from error
-    return filled(spec.template, values)
+    return fill(spec.template, values)
 
 
-def filled(template: str, values: Mapping[str, Json]) -> str:
+def fill(template: str, values: Mapping[str, Json]) -> str:
     """`{column}` put in; `{{` and `}}` are braces."""
 
     def put(found: re.Match[str]) -> str:
@@ -261,7 +261,7 @@ def filled(template: str, values: Mapping[str, Json]) -> str:
         if name.strip() not in values:
             have = ", ".join(list(values)[:8]) or "nothing"
             raise _Unfit("missing_column", f"no column {name.strip()!r} (there are {have})")
-        return shown(values[name.strip()])
+        return display(values[name.strip()])
 
     return _FIELD.sub(put, template)
 
@@ -277,7 +277,7 @@ def columns_of(template: str) -> list[str]:
     return names
 
 
-def shown(value: Json) -> str:
+def display(value: Json) -> str:
     """A column's value in a prompt."""
     if isinstance(value, str):
         return value

@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from nemocli.batch.attempt import Asker
-from nemocli.batch.lines import failed_line
+from nemocli.batch.lines import failure_line
 from nemocli.batch.options import Halt, RowAgain, RowWork
 from nemocli.batch.ports import CallOutcome, Grant, JobGate, Refusal, Results
 from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Clock
-from nemocli.engine.waiting import FOREVER, stopped, until_set
+from nemocli.engine.waiting import FOREVER, acknowledge_stop, until_set
 
 LOOKAHEAD = 160
 """Rows that are on record before there is room for their call."""
@@ -80,7 +80,7 @@ class Shard:
             self._fault = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
             for task in self._tasks:
                 task.cancel()
-            stopped()
+            acknowledge_stop()
         except NemoError as error:
             self._stop(error.fault)
         if self._coming is not None:
@@ -214,9 +214,9 @@ class Shard:
         while (item := await self._item()) is not None:
             if isinstance(item, int):
                 self._tally.skipped += 1
-                self._results.taken(item, over=True)
+                self._results.place(item, over=True)
                 continue
-            self._results.taken(item.ordinal)
+            self._results.place(item.ordinal)
             if isinstance(item, Row):
                 everywhere = self._everywhere
                 return RowWork(item, everywhere if self._terms.spread else everywhere[:1])
@@ -245,5 +245,5 @@ class Shard:
         self._tally.bad += 1
         if self._tally.bad <= MOST_TOLD:
             self._warn(f"{bad.where}: {bad.message}")
-        line = failed_line(bad, bad.code, bad.message, (), self._terms.told)
-        self._results.failed(line)
+        line = failure_line(bad, bad.code, bad.message, (), self._terms.told)
+        self._results.fail(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from nemocli.batch.estimate import SeenAnswers
-from nemocli.batch.lines import attempt_of, settled_of
+from nemocli.batch.lines import attempt_of, settlement_of
 from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Row
 from nemocli.core.money import Pico
@@ -25,7 +25,7 @@ class SampledResults:
         self.seen = seen
         self.pico = 0
 
-    def taken(self, ordinal: int, *, over: bool = False) -> None:
+    def place(self, ordinal: int, *, over: bool = False) -> None:
         """Nothing has an order here."""
 
     async def reserve(self, begun: Begun) -> Sequence[str]:
@@ -45,18 +45,18 @@ class SampledResults:
             )
         )
 
-    def sent(self, attempt_id: str) -> None:
+    def begin(self, attempt_id: str) -> None:
         """The record says so already."""
 
-    def ended(self, attempt_id: str) -> None:
+    def end(self, attempt_id: str) -> None:
         """It is booked when its line comes."""
 
-    def dropped(self, attempt_id: str) -> None:
+    def drop(self, attempt_id: str) -> None:
         """The record of what was never made goes with its process."""
 
-    def answered(self, line: bytes) -> None:
+    def answer(self, line: bytes) -> None:
         """Book it, and measure it."""
-        row = settled_of(line)
+        row = settlement_of(line)
         for entry in row.entries[-1:]:
             self._ledger.enter(entry)
             self.pico += entry.cost.pico or 0
@@ -64,11 +64,11 @@ class SampledResults:
                 paid = entry.cost.pico if entry.cost.source == "reported" else None
                 self.seen.add(self._chars[row.ordinal], entry.usage, entry.total_s, paid)
 
-    def failed(self, line: bytes) -> None:
+    def fail(self, line: bytes) -> None:
         """Book it."""
-        self.answered(line)
+        self.answer(line)
 
-    def attempted(self, line: bytes) -> None:
+    def attempt(self, line: bytes) -> None:
         """Book it."""
         entry = attempt_of(line)
         self._ledger.enter(entry)

@@ -12,13 +12,13 @@ from nemocli.core.records import Record
 
 
 class Past(Protocol):
-    """What is over. `settled` by the 8 bytes of a record as it was read; `same` by the 8 bytes of
+    """What is over. `is_settled` by the 8 bytes of a record as it was read; `same` by those of
     what it asks, for one that is only written differently. Both note a row that was over and now
-    is another; `replaced` notes one that is no question any more."""
+    is another; `replace` notes one that is no question any more."""
 
-    def settled(self, ordinal: int, raw: bytes) -> bool: ...
+    def is_settled(self, ordinal: int, raw: bytes) -> bool: ...
     def same(self, ordinal: int, raw: bytes, key: bytes) -> bool: ...
-    def replaced(self, ordinal: int) -> None: ...
+    def replace(self, ordinal: int) -> None: ...
 
 
 Item = Row | Bad | int
@@ -35,7 +35,7 @@ class UsedNames:
         self._bits = bytearray(self.BITS // 8)
         self._count = 0
 
-    def used(self, name: str) -> bool:
+    def take(self, name: str) -> bool:
         """Whether it was, and from now on is."""
         if self._count >= self.MOST:
             return False
@@ -99,7 +99,7 @@ class Feed:
         """What is to be done about a record; None: nothing, it is over."""
         tally, past = self._tally, self._past
         tally.at = record.at
-        if past is not None and past.settled(record.ordinal, record.raw):
+        if past is not None and past.is_settled(record.ordinal, record.raw):
             if self._ordered:
                 return record.ordinal
             tally.skipped += 1
@@ -112,7 +112,7 @@ class Feed:
             if isinstance(item, Row) and item.named:
                 self._check_name(item)
         elif past is not None:
-            past.replaced(record.ordinal)
+            past.replace(record.ordinal)
         return item
 
     def _fitting(self, row: Row) -> Row | Bad:
@@ -125,7 +125,7 @@ class Feed:
     def _check_name(self, row: Row) -> None:
         if self._names is None:
             self._names = UsedNames()
-        if self._names.used(row.custom_id):
+        if self._names.take(row.custom_id):
             self._twice += 1
             if self._twice <= 3:
                 self._warn(

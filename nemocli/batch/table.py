@@ -130,7 +130,7 @@ def _text(value: Json) -> str | None:
     return str(value)
 
 
-def given_in(values: Mapping[str, Json]) -> dict[str, Json]:
+def columns_of(values: Mapping[str, Json]) -> dict[str, Json]:
     """What of a record is shown beside its answer: its columns, or for a line of an OpenAI Batch
     file its name and what was asked last."""
     shown = {k: v for k, v in values.items() if k not in _NOT_SHOWN}

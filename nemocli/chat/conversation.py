@@ -131,7 +131,7 @@ class Conversation:
         self._saved_s = clock.monotonic()
         self._add(self._turn)
 
-    def answered(self, answer: Answer) -> None:
+    def after_answer(self, answer: Answer) -> None:
         """It is over, one way or another."""
         self._save(status_of(answer))
         self._turn = self._answer = None

@@ -140,6 +140,6 @@ def context_tokens(turns: Sequence[Turn], system: str | None) -> tuple[int, bool
     return tokens_in(sum(turn.chars for turn in turns) + len(system or "")), True
 
 
-def interrupted(turn: Turn) -> Turn:
+def interruption_of(turn: Turn) -> Turn:
     """A turn whose process is gone."""
     return replace(turn, status="interrupted") if turn.status == "running" else turn

@@ -61,7 +61,7 @@ class Slash:
             return self.rest.split()
 
 
-def parsed(text: str) -> Slash | str:
+def parse(text: str) -> Slash | str:
     """A command, or the message that the text is. Raises NemoError (usage) for a command there is
     not: a typo must not become a billed question."""
     line = text.strip()

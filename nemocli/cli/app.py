@@ -159,7 +159,7 @@ def _bug(setup: Setup, error: Exception) -> Fault:
 
     where = traceback.extract_tb(error.__traceback__)[-1]
     if setup.globals.debug:
-        setup.err.debug(Redactor(setup.known_secrets()).text(traceback.format_exc()))
+        setup.err.debug(Redactor(setup.secrets()).text(traceback.format_exc()))
     return Fault(
         FaultKind.INTERNAL,
         f"unexpected {type(error).__name__} at {os.path.basename(where.filename)}:{where.lineno}",  # noqa: PTH119

@@ -29,7 +29,7 @@ class Choice:
     notice: str | None = None
 
 
-def chosen(setup: Setup, providers: list[str] | None, model: str | None) -> Choice:
+def choose_targets(setup: Setup, providers: list[str] | None, model: str | None) -> Choice:
     """The user's own order; else the first path with a key or a live local server that serves the
     model; else the model on this machine. Raises NemoError where nothing is left."""
     names = providers or list(setup.settings.words("provider"))
@@ -38,7 +38,7 @@ def chosen(setup: Setup, providers: list[str] | None, model: str | None) -> Choi
         return Choice(tuple(_targets(setup, names, model)))
     say_broken(setup)
     card = catalogue.card(model.partition(":")[0]) if model else default_card(setup)
-    for provider in (*keyed(setup, card), *_listening(setup)):
+    for provider in (*providers_with_key(setup, card), *_listening(setup)):
         if (target := _served(setup, provider, model)) is not None:
             return Choice((target,))
     return _without_key(setup, card, model)
@@ -55,7 +55,7 @@ def default_card(setup: Setup) -> ModelCard | None:
     return setup.catalogue.card(DEFAULT_MODEL)
 
 
-def keyed(setup: Setup, card: ModelCard | None) -> list[Provider]:
+def providers_with_key(setup: Setup, card: ModelCard | None) -> list[Provider]:
     """Providers whose key is at hand: those that offer the model in the card's order, then the
     user's own. Nothing is run to find out."""
     order = [offer.provider for offer in card.offers] if card is not None else []

@@ -106,11 +106,11 @@ class Setup:
     @property
     def profile_folders(self) -> ProfileFolders:
         """Where they are read from."""
-        from nemocli.io.profiles.catalogue import ProfileFolders, shipped_folder
+        from nemocli.io.profiles.catalogue import ProfileFolders, profiles_folder
 
         project = self.loaded.project
         mine = project.profiles if project is not None else None
-        return ProfileFolders(shipped_folder(), self.paths.profiles, mine)
+        return ProfileFolders(profiles_folder(), self.paths.profiles, mine)
 
     @property
     def has_profiles(self) -> bool:
@@ -161,7 +161,7 @@ class Setup:
         """Whether a question can be put to a person."""
         return self.terminal.talks and not self.globals.no_input
 
-    def known_secrets(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """Values in the environment that look like keys, for redaction."""
         from nemocli.core.redact import SENSITIVE
 

@@ -49,7 +49,7 @@ def retry_base_s(setup: Setup, default: float = Policy().base_s) -> float:
     return base_s
 
 
-def settled_options(setup: Setup, wish: Asked, **more: Json) -> JsonObject:
+def settle_options(setup: Setup, wish: Asked, **more: Json) -> JsonObject:
     """Make settings of what was typed, and `more`; the body fields that are none. Raises
     NemoError."""
     setup.flags(

@@ -43,9 +43,9 @@ class _Servers:
 
     async def endpoint(self, target: Target) -> Endpoint:
         """Start or find the server of a target."""
-        return await self.made().endpoint(target)
+        return await self.make().endpoint(target)
 
-    def made(self) -> LocalServers:
+    def make(self) -> LocalServers:
         """The real ones."""
         if self._made is None:
             from nemocli.cli.downloads import notices

@@ -53,7 +53,7 @@ class Bound:
     lowered: bool
 
 
-def bound(
+def output_bound(
     left: int,
     price: Price | None,
     input_tokens: int,

@@ -96,7 +96,7 @@ class ModelCard:
     notes: tuple[str, ...] = ()
     file: str = ""
 
-    def named(self, name: str) -> bool:
+    def has_name(self, name: str) -> bool:
         """Whether a name people use means this card; case does not matter."""
         wanted = name.lower()
         return wanted == self.name or wanted in {

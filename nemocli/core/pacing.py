@@ -50,8 +50,8 @@ class Pinned:
 class Pacer:
     """The limits of one server. Times are seconds of any clock that never runs backwards.
 
-    Ask `wait` until it is 0, then `sent`, and give the ticket back to `ended`. `why` says in words
-    what moved a limit last.
+    Ask `wait` until it is 0, then `start`, and give the ticket back to `finish`. `why` says in
+    words what moved a limit last.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Pacer:
         ready = max(self._paused_until, self._next_at, self._token_time(now, tokens))
         return max(0.0, ready - now)
 
-    def sent(self, now: float, tokens: int = 0) -> Ticket:
+    def start(self, now: float, tokens: int = 0) -> Ticket:
         """Count a call that is being sent."""
         ticket = Ticket(now, self.under_way, self._epoch, self._blocked, tokens)
         self._probe = ticket if self._blocked else None
@@ -121,7 +121,7 @@ class Pacer:
             self._tokens_at = now
         return ticket
 
-    def ended(
+    def finish(
         self, ticket: Ticket, now: float, word: Word, wait_s: float | None = None, tokens: int = 0
     ) -> None:
         """What became of a call; `wait_s` what the server asked for, `tokens` what it used."""

@@ -174,7 +174,7 @@ class Catalogue:
         """The card a name or alias means. Raises NemoError where that card's file is broken."""
         if name.lower() in self.cards:
             return self.cards[name.lower()]
-        return next((c for c in self.cards.values() if c.named(name)), None)
+        return next((c for c in self.cards.values() if c.has_name(name)), None)
 
     def target(self, provider: Provider, model: str | None) -> Target:
         """Resolve what was typed at one provider.

@@ -107,7 +107,7 @@ def card_from(data: JsonObject, *, file: str, layer: Layer = "bundled") -> Model
     return _filled(ModelCard, {**given, **values})
 
 
-def merged(base: JsonObject, over: JsonObject) -> dict[str, Json]:
+def merge(base: JsonObject, over: JsonObject) -> dict[str, Json]:
     """One mapping laid over another: mappings merge, everything else replaces, null included.
 
     The `offers` of a card merge by provider and variant; `prices` add up, since a dated row is
@@ -127,7 +127,7 @@ def overlaid(base: JsonObject, over: JsonObject) -> dict[str, Json]:
     Where it moves `base_url` to another origin and names no variables of its own, the inherited
     ones go: a key never reaches an origin it was not meant for.
     """
-    out = merged(base, over)
+    out = merge(base, over)
     moved = "base_url" in over and _origin(over) != _origin(base)
     if moved and "env" not in _object(over, "auth"):
         out["auth"] = {
@@ -137,7 +137,7 @@ def overlaid(base: JsonObject, over: JsonObject) -> dict[str, Json]:
     return out
 
 
-def extended(base: JsonObject, over: JsonObject) -> dict[str, Json]:
+def extend(base: JsonObject, over: JsonObject) -> dict[str, Json]:
     """What a file with `extends` comes to: the dialect and quirks of `base`, never its names, key
     or prices. That nothing is charged is a price too: it holds on only for servers of one's own.
     """
@@ -146,10 +146,10 @@ def extended(base: JsonObject, over: JsonObject) -> dict[str, Json]:
         kept["auth"] = {k: v for k, v in _object(kept, "auth").items() if k not in KEY_FIELDS}
     if not over.get("local", base.get("local")):
         kept.pop("free", None)
-    return merged(kept, over)
+    return merge(kept, over)
 
 
-def stamped(data: JsonObject, layer: Layer) -> JsonObject:
+def stamp_prices(data: JsonObject, layer: Layer) -> JsonObject:
     """The mapping with every price row marked by the layer it comes from, before rows mix."""
     if not data.get("prices"):
         return data

@@ -11,7 +11,7 @@ _FENCE = re.compile(r"(?P<indent> {0,3})(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\r
 _TICKS = re.compile(r"`{3,}")
 
 
-def assembled(typed: str | None, piped: str | None, files: Sequence[tuple[str, str]] = ()) -> str:
+def assemble(typed: str | None, piped: str | None, files: Sequence[tuple[str, str]] = ()) -> str:
     """The user's message: the typed prompt, then each attached file under its name in a fence no
     line of it can close, then what was piped in; a blank line between them.
 

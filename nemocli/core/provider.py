@@ -237,7 +237,7 @@ class Provider:
         """An endpoint's path, from the base URL on."""
         return self.paths.get(what, PATHS[what])
 
-    def addressed(self, url: str) -> str:
+    def url_with_query(self, url: str) -> str:
         """A URL of this provider with the parameters of `query`, which replace those of the same
         name."""
         if not self.query:

@@ -14,7 +14,7 @@ def size_text(count: float) -> str:
     return f"{count / 1000:.2f} TB"
 
 
-def counted(count: int, word: str, plural: str | None = None) -> str:
+def count_of(count: int, word: str, plural: str | None = None) -> str:
     """`1 row`, `2 rows`, `2 retries`."""
     return f"{count:,} {word if count == 1 else plural or word + 's'}"
 

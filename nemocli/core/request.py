@@ -31,7 +31,7 @@ class ToolCall:
     name: str
     arguments: str
 
-    def parsed(self) -> JsonObject | None:
+    def parse(self) -> JsonObject | None:
         """The arguments as an object, or None when they are not one."""
         try:
             value = json.loads(self.arguments or "{}")

@@ -43,7 +43,7 @@ def one_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def wrapped(text: str, width: int, indent: str = "  ", first: int = 0) -> str:
+def wrap(text: str, width: int, indent: str = "  ", first: int = 0) -> str:
     """The text broken at words to a width in columns; lines after the first begin with `indent`.
     `first` columns of the first line are taken already. A word that is longer than a line stays
     whole: it is a command or an address, to be copied."""

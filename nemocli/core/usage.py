@@ -69,7 +69,7 @@ def from_disjoint(usage: Usage) -> Usage:
     )
 
 
-def merged(old: Usage, new: Usage) -> Usage:
+def merge(old: Usage, new: Usage) -> Usage:
     """Counts of one reply that were said one after another: the later hold, but one that is missing
     or zero never erases one that is known."""
     return superset(
@@ -88,7 +88,7 @@ def _later(old: int | None, new: int | None) -> int | None:
     return new if new or old is None else old
 
 
-def estimated(input_chars: int, output_chars: int, reasoning_chars: int = 0) -> Usage:
+def estimate(input_chars: int, output_chars: int, reasoning_chars: int = 0) -> Usage:
     """A marked guess from lengths in characters, for replies that never said their counts."""
     return Usage(
         input_tokens=tokens_in(input_chars),

@@ -46,7 +46,7 @@ class Explained:
     others: tuple[Other, ...]
 
 
-def explained(row: CallRow, prices: Iterable[Price], held: Sequence[Price]) -> Explained:
+def explain(row: CallRow, prices: Iterable[Price], held: Sequence[Price]) -> Explained:
     """`prices` are all rows of the model, `held` those that held on the call's day, one for each
     seller and variant."""
     cost, usage = row.entry.cost, row.entry.usage
@@ -107,7 +107,7 @@ _SOURCES = {
 }
 
 
-def explained_lines(found: Explained) -> list[str]:
+def explanation_lines(found: Explained) -> list[str]:
     """For people."""
     entry = found.row.entry
     who = entry.provider + (f" via {one_line(entry.upstream, 60)}" if entry.upstream else "")
@@ -185,7 +185,7 @@ def _cost(found: Explained) -> str:
     return text
 
 
-def explained_json(found: Explained) -> dict[str, Json]:
+def explanation_json(found: Explained) -> dict[str, Json]:
     """One item of `nemocli.explain/1`; money as decimal strings in USD."""
     entry, cost = found.row.entry, found.row.entry.cost
     return {

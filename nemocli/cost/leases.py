@@ -105,10 +105,10 @@ def shares(lease: Lease, stop: datetime, calls: Sequence[LeasedCall]) -> Shares:
         return Shares(pico, pico, {}, {})
     seconds = max((stop - lease.start) / timedelta(microseconds=1), 1)
     busy = min(pico, int(pico * _busy_us(lease.start, stop, calls) / seconds))
-    return Shares(pico, pico - busy, apportioned(busy, weights), apportioned(pico, weights))
+    return Shares(pico, pico - busy, apportion(busy, weights), apportion(pico, weights))
 
 
-def apportioned(whole: int, weights: Mapping[str, int]) -> dict[str, int]:
+def apportion(whole: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Whole units by weight; the largest remainders get what is left, so that it adds up."""
     total = sum(weights.values())
     parts = {name: whole * weight // total for name, weight in weights.items()}

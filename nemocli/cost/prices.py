@@ -30,7 +30,7 @@ class JudgedPrice:
     before: Price | None = None
 
 
-def judged(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) -> JudgedPrice:
+def judge_price(found: Price, rows: Iterable[Price], *, may_be_free: bool = False) -> JudgedPrice:
     """Whether a row is news, and to be believed. `rows` are those of the same model at all sellers;
     without one of the same line, the others say what is usual."""
     known = list(rows)

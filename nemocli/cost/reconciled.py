@@ -31,7 +31,7 @@ def _change(before: Entry, after: Entry) -> str:
     return f"{was} -> ${usd_text(after.cost.pico)}"
 
 
-def reconciled_lines(found: Reconciliation) -> list[str]:
+def reconciliation_lines(found: Reconciliation) -> list[str]:
     """For people: each difference, then the counts."""
     lines = [
         f"{before.attempt_id}  {before.provider}  {_change(before, after)}"
@@ -61,7 +61,7 @@ def reconciled_lines(found: Reconciliation) -> list[str]:
     return [*lines, said or "no calls in this period"]
 
 
-def reconciled_json(found: Reconciliation) -> dict[str, Json]:
+def reconciliation_json(found: Reconciliation) -> dict[str, Json]:
     """Schema `nemocli.reconciled/1`; money as decimal strings in USD."""
     return {
         "schema": "nemocli.reconciled/1",
@@ -147,7 +147,7 @@ class Valued:
         row[4] += pico is None
 
 
-def valued_lines(found: Valued) -> list[str]:
+def valuation_lines(found: Valued) -> list[str]:
     """For people."""
     if not found.rows:
         return ["no calls in this period"]
@@ -162,7 +162,7 @@ def valued_lines(found: Valued) -> list[str]:
     return [*lines, f"valuation {found.number}: written beside the ledger, which stays as it was"]
 
 
-def valued_json(found: Valued) -> dict[str, Json]:
+def valuation_json(found: Valued) -> dict[str, Json]:
     """Schema `nemocli.valuation/1`; money as decimal strings in USD."""
     rows: list[Json] = [
         {

@@ -9,7 +9,7 @@ from nemocli.core.plan import Target
 from nemocli.cost.calls import CallRow
 
 
-def revalued(row: CallRow, target: Target | None, day: date) -> tuple[int | None, str | None]:
+def revalue(row: CallRow, target: Target | None, day: date) -> tuple[int | None, str | None]:
     """Pico-USD, None where nobody knows, and the price row. What was turned away costs nothing then
     too, and a part of a lease is what it is. `target` None: nobody knows its seller any more."""
     entry = row.entry

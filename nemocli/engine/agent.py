@@ -50,7 +50,7 @@ class Steps(Protocol):
     """Who is told of each step, in their order, and decides what may be called."""
 
     def asking(self, answer: Answer) -> None: ...
-    def answered(self, answer: Answer) -> None: ...
+    def after_answer(self, answer: Answer) -> None: ...
     async def refusal(self, call: ToolCall) -> str | None: ...
     def result(self, call: ToolCall, result: ToolResult) -> None: ...
 
@@ -113,7 +113,7 @@ async def converse(
         try:
             await run(plan, request, world, sink, budget=budget, answer=answer)
         finally:
-            steps.answered(answer)
+            steps.after_answer(answer)
         calls = answer.fold.tool_calls
         if answer.fault is not None or not calls:
             outcome.ending = "answered" if answer.fault is None else "failed"
@@ -149,7 +149,7 @@ async def _result(
     if call.name not in known:
         names = ", ".join(sorted(known)) or "none"
         return ToolResult(f"There is no tool {call.name!r}. There are: {names}.", failed=True)
-    if call.parsed() is None:
+    if call.parse() is None:
         return ToolResult("The arguments are not a JSON object.", failed=True)
     if seen[_signature(call)] > limits.same:
         return ToolResult("This call was made before, with the same result.", failed=True)
@@ -175,7 +175,7 @@ def _ended(
 
 def _signature(call: ToolCall) -> tuple[str, str]:
     """What makes two calls the same: the name, and the arguments however they are spelt."""
-    value = call.parsed()
+    value = call.parse()
     return call.name, call.arguments if value is None else json.dumps(value, sort_keys=True)
 
 

@@ -12,7 +12,7 @@ from nemocli.core.money import NOTHING, Cost, cost_of
 from nemocli.core.outcome import shortfall
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry, EntryStatus
-from nemocli.core.usage import Usage, estimated
+from nemocli.core.usage import Usage, estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ def usage_of(request: RequestFacts, fold: Fold) -> Usage:
     """What the server counted; else, where tokens must have been made, our marked estimate."""
     if fold.metered is not None and fold.metered.usage.known:
         return fold.metered.usage
-    if turned_away(fold):
+    if is_turned_away(fold):
         return Usage()
     if fold.end is None or fold.shown or isinstance(fold.end, Finished):
-        return estimated(request.chars, fold.text_chars, fold.reasoning_chars)
+        return estimate(request.chars, fold.text_chars, fold.reasoning_chars)
     return Usage()
 
 
-def turned_away(fold: Fold) -> bool:
+def is_turned_away(fold: Fold) -> bool:
     """Whether the attempt ended before anyone could have billed it.
 
     An HTTP error status is an answer instead of a reply, and sellers do not bill those; a
@@ -107,7 +107,7 @@ def turned_away(fold: Fold) -> bool:
 
 
 def _cost(target: Target, fold: Fold, usage: Usage, day: date) -> Cost:
-    if turned_away(fold):
+    if is_turned_away(fold):
         return NOTHING
     reported = fold.metered.reported_usd if fold.metered is not None else None
     price = target.price(day)

@@ -14,13 +14,13 @@ from nemocli.core.plan import Target
 from nemocli.core.ports import Call, Endpoint, Reply, World
 from nemocli.core.provider import Provider
 from nemocli.core.request import Request
-from nemocli.engine.discover import discovered
+from nemocli.engine.discover import discover_model
 from nemocli.engine.door import (
     Door,
-    authorised,
+    authorise,
     check_key,
+    key_refusal,
     refusal,
-    refused_key,
     without_key,
 )
 from nemocli.wire.dialect import Decoder, dialect_named
@@ -29,7 +29,7 @@ from nemocli.wire.http import (
     QUEUED,
     deprecation_of,
     fault_from,
-    queued_fault,
+    queue_fault,
     request_id_of,
 )
 
@@ -49,7 +49,7 @@ QUEUED_S = 1.0
 """Between two questions for a call in a queue; the server holds each question for a while."""
 
 
-async def opened(target: Target, world: World) -> Door:
+async def open_door(target: Target, world: World) -> Door:
     """Start or find the server, find the key, learn the model's id where the server decides it.
 
     Raises NemoError when there is no key, no server, or no such model; nothing billable was sent.
@@ -64,7 +64,7 @@ async def opened(target: Target, world: World) -> Door:
         target = replace(target, model=endpoint.model)
     door = Door(target, endpoint.base_url, key)
     if not target.model:
-        door = replace(door, target=await discovered(door, world))
+        door = replace(door, target=await discover_model(door, world))
     return door
 
 
@@ -79,7 +79,7 @@ async def call(
         if isinstance(event, Finished | Failed):
             ended = True
         if isinstance(event, Failed):
-            event = Failed(refused_key(without_key(event.fault, door.key), door.key))
+            event = Failed(key_refusal(without_key(event.fault, door.key), door.key))
         sink(event)
 
     try:
@@ -95,11 +95,11 @@ async def _exchange(
     provider = door.target.provider
     wire = dialect_named(provider.dialect).encode(door.target, request, door.base_url)
     wire = replace(wire, timeouts=provider.timeouts.within(timeout_s))
-    asked = authorised(wire, provider, door.key)
+    asked = authorise(wire, provider, door.key)
     ends = world.clock.monotonic() + wire.timeouts.total_s
     while True:
         async with world.transport.send(asked) as reply:
-            later = queued_call(asked, reply, provider)
+            later = queue_call(asked, reply, provider)
             if later is None or world.clock.monotonic() > ends:
                 await _read(reply, door, request, sink, world)
                 return
@@ -107,7 +107,7 @@ async def _exchange(
         asked = later
 
 
-def queued_call(asked: Call, reply: Reply, provider: Provider) -> Call | None:
+def queue_call(asked: Call, reply: Reply, provider: Provider) -> Call | None:
     """Where the answer to a call that waits in the server's queue is asked for; None for any other
     reply, and where the provider says no such place.
 
@@ -133,7 +133,7 @@ async def _read(reply: Reply, door: Door, request: Request, sink: Sink, world: W
     target, provider = door.target, door.target.provider
     request_id = request_id_of(reply.headers)
     url = door.base_url + provider.path(provider.dialect)
-    if (fault := await refused(reply, target, url, world)) is not None:
+    if (fault := await refusal_of(reply, target, url, world)) is not None:
         sink(Failed(fault))
         return
     sink(_started(reply, request_id))
@@ -141,14 +141,14 @@ async def _read(reply: Reply, door: Door, request: Request, sink: Sink, world: W
     await _decode(reply, decoder, lambda event: sink(_named(event, provider, request_id)))
 
 
-async def refused(reply: Reply, target: Target, url: str, world: World) -> Fault | None:
+async def refusal_of(reply: Reply, target: Target, url: str, world: World) -> Fault | None:
     """The failure that the status of a reply is, with the provider named; None where an answer
     follows. `url` is what was asked."""
     headers, provider = reply.headers, target.provider
     if reply.status in ANSWERED:
         return None
     if reply.status == QUEUED:
-        fault = queued_fault(headers, provider)
+        fault = queue_fault(headers, provider)
     else:
         body = await refusal(reply)
         fault = fault_from(

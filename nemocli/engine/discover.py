@@ -10,7 +10,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Target, add_model
 from nemocli.core.ports import Call, Key, World
 from nemocli.core.provider import Provider, Timeouts
-from nemocli.engine.door import Door, authorised, refusal, whole, without_key
+from nemocli.engine.door import Door, authorise, refusal, whole, without_key
 from nemocli.wire.catalog import Listed, listing
 from nemocli.wire.http import fault_from, request_id_of
 
@@ -27,7 +27,7 @@ async def get(provider: Provider, url: str, key: Key | None, world: World) -> by
     """The body of a GET at this provider. Raises NemoError with the provider named."""
     call = Call("GET", url, dict(provider.headers), timeouts=LISTING_TIMEOUTS)
     try:
-        async with world.transport.send(authorised(call, provider, key)) as reply:
+        async with world.transport.send(authorise(call, provider, key)) as reply:
             if reply.status != 200:
                 body = await refusal(reply)
                 now = world.clock.now()
@@ -42,7 +42,7 @@ async def get(provider: Provider, url: str, key: Key | None, world: World) -> by
         raise NemoError(without_key(error.fault.at(provider.name), key)) from error
 
 
-async def listed(
+async def list_models(
     provider: Provider, base_url: str, key: Key | None, world: World
 ) -> tuple[Listed, ...]:
     """What the server's own model listing says. Raises NemoError with the provider named."""
@@ -54,14 +54,14 @@ async def listed(
         raise NemoError(without_key(error.fault.at(provider.name), key)) from error
 
 
-async def discovered(door: Door, world: World) -> Target:
+async def discover_model(door: Door, world: World) -> Target:
     """The target with the id under which this server has the model.
 
     The only model of a server is taken for the one that was meant: its owner chose its name.
     """
     provider, card = door.target.provider, door.target.card
     try:
-        models = await listed(provider, door.base_url, door.key, world)
+        models = await list_models(provider, door.base_url, door.key, world)
     except NemoError as error:
         if card is None or provider.discover or error.fault.status not in NO_LISTING:
             raise

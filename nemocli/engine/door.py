@@ -28,11 +28,11 @@ class Door:
     key: Key | None
 
 
-def authorised(call: Call, provider: Provider, key: Key | None) -> Call:
+def authorise(call: Call, provider: Provider, key: Key | None) -> Call:
     """The call with the provider's query and certificates, and with the key in the header it wants
     it in."""
     if provider.query or provider.ca:
-        call = replace(call, url=provider.addressed(call.url), ca=provider.ca)
+        call = replace(call, url=provider.url_with_query(call.url), ca=provider.ca)
     if key is None:
         return call
     value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value
@@ -40,7 +40,7 @@ def authorised(call: Call, provider: Provider, key: Key | None) -> Call:
     return replace(call, headers=headers, secrets=(*call.secrets, key.value))
 
 
-def refused_key(fault: Fault, key: Key | None) -> Fault:
+def key_refusal(fault: Fault, key: Key | None) -> Fault:
     """A refusal of a key, saying which: a variable goes before any key that is stored."""
     if key is None or fault.kind is not FaultKind.AUTH or fault.status not in (401, 403):
         return fault

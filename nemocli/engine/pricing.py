@@ -12,7 +12,7 @@ from nemocli.core.faults import Fault, NemoError
 from nemocli.core.money import Price
 from nemocli.core.ports import World
 from nemocli.core.provider import Provider
-from nemocli.engine.discover import get, listed
+from nemocli.engine.discover import get, list_models
 from nemocli.wire.catalog import Listed, hosts
 
 
@@ -33,7 +33,7 @@ class Unlisted:
     why: str
 
 
-async def listed_prices(
+async def list_prices(
     provider: Provider, cards: Iterable[ModelCard], world: World
 ) -> list[ListedPrice | Unlisted]:
     """A row for every offer of this provider on the cards, as listed now. Raises NemoError when the
@@ -42,7 +42,7 @@ async def listed_prices(
     today = world.clock.now().date()
     path = provider.paths.get("endpoints")
     if path is None:
-        rows = {m.id: m for m in await listed(provider, provider.base_url, None, world)}
+        rows = {m.id: m for m in await list_models(provider, provider.base_url, None, world)}
         where = provider.url("models")
         return [_found(provider, c, o, rows.get(o.id), url=where, today=today) for c, o in offers]
     found: list[ListedPrice | Unlisted] = []

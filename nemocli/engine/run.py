@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from nemocli.core.budget import RunBudget, bound
+from nemocli.core.budget import RunBudget, output_bound
 from nemocli.core.events import (
     Event,
     Failed,
@@ -23,7 +23,7 @@ from nemocli.core.policy import Again, FailedAttempt, Next, decide
 from nemocli.core.ports import Clock, Entry, Reservation, World
 from nemocli.core.request import Request
 from nemocli.engine.book import AttemptId, Times, entry_for
-from nemocli.engine.call import Sink, call, opened
+from nemocli.engine.call import Sink, call, open_door
 
 BYTES_PER_TOKEN_AT_WORST = 3
 """UTF-8 bytes of input per token when a promise must not be broken, but for digits and marks: many
@@ -136,7 +136,7 @@ class _Job:
         request, promised, begun = self.request, 0, False
         answer.lowered = unreserved = None
         try:
-            door = await opened(target, self.world)
+            door = await open_door(target, self.world)
             answer.target = door.target
             request, row = self._promise(door.target, attempt)
             unreserved = self._reserve(row)
@@ -177,7 +177,7 @@ class _Job:
         price = target.price(attempt.at.date())
         size = _worst_input(self.request)
         asked = self.request.most_output
-        fits = bound(left, price, size, asked, target.output_limit, cap=name)
+        fits = output_bound(left, price, size, asked, target.output_limit, cap=name)
         if isinstance(fits, Fault):
             raise NemoError(fits)
         if fits.lowered:

@@ -8,15 +8,15 @@ from nemocli.core.faults import NemoError
 from nemocli.core.money import Cost, pico_from_usd
 from nemocli.core.ports import Entry, Settled, World
 from nemocli.core.provider import Provider, Timeouts
-from nemocli.engine.door import authorised, check_key, refusal, whole, without_key
+from nemocli.engine.door import authorise, check_key, refusal, whole, without_key
 from nemocli.wire.http import fault_from, request_id_of
-from nemocli.wire.settle import FinalCost, settled_from, settlement_call
+from nemocli.wire.settle import FinalCost, cost_from, settlement_call
 
 TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=10)
 """Somebody may be waiting for their prompt: a figure that takes longer can be asked for later."""
 
 
-def unsettled(entry: Entry, provider: Provider) -> bool:
+def is_unsettled(entry: Entry, provider: Provider) -> bool:
     """Whether the seller may know better than the ledger what this attempt cost."""
     known = entry.cost.source in ("reported", "reconciled", "free")
     return provider.settlement is not None and entry.reply_id is not None and not known
@@ -51,7 +51,7 @@ async def _asked(reply_id: str, provider: Provider, world: World) -> FinalCost |
     call = settlement_call(provider, reply_id, provider.base_url)
     key = world.secrets.key_for(provider)
     check_key(provider, provider.base_url, key)
-    call = replace(authorised(call, provider, key), timeouts=TIMEOUTS)
+    call = replace(authorise(call, provider, key), timeouts=TIMEOUTS)
     async with world.transport.send(call) as reply:
         if reply.status == 404:
             return None
@@ -61,7 +61,7 @@ async def _asked(reply_id: str, provider: Provider, world: World) -> FinalCost |
             fault = fault.at(provider.name, request_id_of(reply.headers))
             raise NemoError(without_key(fault, key))
         body = await whole(reply)
-    return settled_from(provider, body)
+    return cost_from(provider, body)
 
 
 def _entered(entry: Entry, final: FinalCost, world: World) -> Entry | None:

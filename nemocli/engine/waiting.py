@@ -39,7 +39,7 @@ def _wake(woken: asyncio.Future[None]) -> None:
         woken.set_result(None)
 
 
-def stopped() -> None:
+def acknowledge_stop() -> None:
     """Take note, after catching CancelledError, that the request to stop is being obeyed: what
     follows may wait again, and timeouts around it are not confused by it."""
     task = asyncio.current_task()
@@ -55,6 +55,6 @@ async def all_done(workers: Sequence[asyncio.Task[None]]) -> bool:
         for worker in workers:
             worker.cancel()
         await asyncio.wait(workers)
-        stopped()
+        acknowledge_stop()
         return False
     return True

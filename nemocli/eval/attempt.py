@@ -168,7 +168,7 @@ class Attempt:
         """A model call begins."""
         self._calls += 1
 
-    def answered(self, answer: Answer) -> None:
+    def after_answer(self, answer: Answer) -> None:
         """It is over: everything known of it goes on record."""
         event, known = model_event(answer, self._turn)
         self._spent += known

@@ -82,7 +82,7 @@ _PARSING = Lock()
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str) -> ast.expr:
+def compile_expr(text: str) -> ast.expr:
     """The expression, checked. Raises ExprError."""
     if len(text) > MOST_LENGTH:
         raise ExprError(f"longer than {MOST_LENGTH} characters")
@@ -107,7 +107,7 @@ def compiled(text: str) -> ast.expr:
 
 def evaluate(text: str, names: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
     """What an expression comes to. Raises ExprError; nothing else."""
-    tree = compiled(text)
+    tree = compile_expr(text)
     try:
         return _Walk(names).of(tree)
     except ExprError:
@@ -242,7 +242,7 @@ class _Walk:
         return FUNCTIONS[node.func.id](*[self.of(each) for each in node.args])
 
 
-def filled(value: Json, names: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def fill(value: Json, names: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """A value of a task file with its expressions worked out: a text that begins with `=` is one,
     `{name}` in other texts is replaced. Raises ExprError."""
     if isinstance(value, str):
@@ -250,9 +250,9 @@ def filled(value: Json, names: Mapping[str, Any]) -> Any:  # noqa: ANN401
             return evaluate(value[1:], names)
         return _replaced(value, names)
     if isinstance(value, Mapping):
-        return {str(k): filled(v, names) for k, v in value.items()}
+        return {str(k): fill(v, names) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [filled(v, names) for v in value]
+        return [fill(v, names) for v in value]
     return value
 
 

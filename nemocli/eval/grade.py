@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nemocli.eval.expr import ExprError, filled
+from nemocli.eval.expr import ExprError, fill
 from nemocli.eval.machine import Machine
 from nemocli.eval.task import Probe, Task
 from nemocli.eval.world import CallResult, TaskWorld, canonical
@@ -68,7 +68,7 @@ def play(world: TaskWorld, name: str, args: Mapping[str, Any]) -> list[CallResul
     results: list[CallResult] = []
     while len(results) < MOST_FAULTS:
         try:
-            now = filled(dict(args), {"state": world.state, "vars": dict(world.task.values)})
+            now = fill(dict(args), {"state": world.state, "vars": dict(world.task.values)})
         except ExprError as error:
             return [*results, CallResult("error", str(error), world.version)]
         results.append(world.call(name, canonical(now)))
@@ -134,7 +134,7 @@ def _kept(leaves: Mapping[str, str], ignore: Sequence[str]) -> dict[str, str]:
     }
 
 
-def said(text: str, words: str) -> bool:
+def says(text: str, words: str) -> bool:
     """Whether an answer holds the words, as words: `2` is not in `12`."""
     folded = " ".join(text.lower().split())
     wanted = re.escape(" ".join(words.lower().split()))
@@ -143,15 +143,15 @@ def said(text: str, words: str) -> bool:
     return re.search(before + wanted + after, folded) is not None
 
 
-def probed(probe: Probe, answer: str, turn: int, given: Mapping[str, int]) -> ProbeResult:
+def grade_probe(probe: Probe, answer: str, turn: int, given: Mapping[str, int]) -> ProbeResult:
     """A probe on an answer; `given` says in which turn each fact was given or changed last."""
-    right = any(said(answer, w) for w in probe.expect_any)
-    right = right and not any(said(answer, w) for w in probe.reject_any)
+    right = any(says(answer, w) for w in probe.expect_any)
+    right = right and not any(says(answer, w) for w in probe.reject_any)
     distance = turn - given[probe.fact] if probe.fact in given else 0
     return ProbeResult(turn, probe.fact, probe.kind, distance, right)
 
 
-def finished(world: TaskWorld, gold: TaskWorld | None) -> tuple[bool, Difference]:
+def grade_end(world: TaskWorld, gold: TaskWorld | None) -> tuple[bool, Difference]:
     """Whether the end state is right, and how it differs where it is compared."""
     task = world.task
     apart = difference(world, gold) if gold is not None and task.equals_gold else Difference()

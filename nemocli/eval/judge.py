@@ -18,12 +18,12 @@ from nemocli.eval.grade import (
     AttemptClass,
     Difference,
     ProbeResult,
-    finished,
     gold_world,
-    probed,
+    grade_end,
+    grade_probe,
 )
 from nemocli.eval.machine import result_from
-from nemocli.eval.retries import Made, Retries, met_and_survived
+from nemocli.eval.retries import Made, Retries, faults_survived
 from nemocli.eval.task import Task
 from nemocli.eval.world import TaskWorld, canonical
 
@@ -88,7 +88,7 @@ def measures_from(data: Mapping[str, Any]) -> Measures:
     return Measures(**known)
 
 
-def judged(task: Task, events: Sequence[Event], gold: TaskWorld | None = None) -> Measures:
+def judge(task: Task, events: Sequence[Event], gold: TaskWorld | None = None) -> Measures:
     """The class and the measures of an attempt of a task's instance. `gold` is the world after the
     gold path, where it is known already."""
     world = TaskWorld(task)
@@ -157,7 +157,7 @@ class _Replay:
         if self._turn:
             answer = "\n".join(self._texts.get(self._turn, ()))
             self._probes += [
-                probed(probe, answer, self._turn, self._given)
+                grade_probe(probe, answer, self._turn, self._given)
                 for probe in self._task.turns[self._turn - 1].probes
             ]
 
@@ -184,7 +184,7 @@ class _Replay:
 
     def _see(self) -> None:
         """Whether the end state is right now."""
-        right, _ = finished(self._world, self._gold)
+        right, _ = grade_end(self._world, self._gold)
         if not right:
             self._right_since = None
         elif self._right_since is None:
@@ -192,9 +192,9 @@ class _Replay:
 
     def measures(self) -> Measures:
         self._ask_probes()
-        right, apart = finished(self._world, self._gold)
+        right, apart = grade_end(self._world, self._gold)
         cls, why = self._class(right, apart)
-        met, survived = met_and_survived(self._made)
+        met, survived = faults_survived(self._made)
         breaks = [p.turn for p in self._probes if not p.right]
         breaks += [turn for turn, _ in self._world.broken]
         return Measures(

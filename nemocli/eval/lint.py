@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from nemocli.eval.grade import gold_world, play, said
-from nemocli.eval.judge import Event, judged
+from nemocli.eval.grade import gold_world, play, says
+from nemocli.eval.judge import Event, judge
 from nemocli.eval.machine import Machine, Machines
 from nemocli.eval.task import GoldCall, Task, TaskError, instance
 from nemocli.eval.world import TaskWorld, canonical
@@ -85,7 +85,7 @@ def _gold_errors(bench: _Bench) -> list[str]:
                 found.append(f"gold[{place}] {call.name}: {last.value}")
     if found:
         return found
-    measures = judged(task, bench.events(), bench.gold())
+    measures = judge(task, bench.events(), bench.gold())
     if measures.cls != "success":
         return [f"the gold path does not pass: {measures.why}"]
     return []
@@ -93,10 +93,10 @@ def _gold_errors(bench: _Bench) -> list[str]:
 
 def _false_passes(bench: _Bench) -> list[str]:
     task, found, gold = bench.task, [], bench.gold()
-    if judged(task, bench.events((), says=False), gold).cls == "success":
+    if judge(task, bench.events((), says=False), gold).cls == "success":
         found.append("an agent that does nothing passes")
     probes = any(turn.probes for turn in task.turns)
-    if probes and judged(task, bench.events(says=False), gold).cls == "success":
+    if probes and judge(task, bench.events(says=False), gold).cls == "success":
         found.append("an agent that says nothing passes, though probes are there")
     return found
 
@@ -108,7 +108,7 @@ def _mutants(bench: _Bench) -> tuple[list[str], int]:
     survivors, gold = [], bench.gold()
     for place in needed:
         rest = [call for i, call in enumerate(task.gold) if i != place]
-        if judged(task, bench.events(rest), gold).cls == "success":
+        if judge(task, bench.events(rest), gold).cls == "success":
             survivors.append(f"gold[{place}] {task.gold[place].name}")
     return survivors, len(needed)
 
@@ -125,7 +125,7 @@ def _leaks(task: Task) -> list[str]:
         for number, turn in enumerate(task.turns, 1)
         for probe in turn.probes
         for word in probe.expect_any
-        if len(word) > 1 and said(turn.user, word)
+        if len(word) > 1 and says(turn.user, word)
     ]
 
 
@@ -151,13 +151,13 @@ def gold_events(
 
 
 def _made(world: TaskWorld, call: GoldCall) -> list[Event]:
-    from nemocli.eval.expr import ExprError, filled
+    from nemocli.eval.expr import ExprError, fill
 
     events: list[Event] = []
     for _ in range(10):
         names = {"state": world.state, "vars": dict(world.task.values)}
         try:
-            args = canonical(filled(dict(call.args), names))
+            args = canonical(fill(dict(call.args), names))
         except ExprError:
             args = canonical(dict(call.args))
         result = world.call(call.name, args)

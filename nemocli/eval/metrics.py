@@ -52,7 +52,7 @@ class ArmSummary:
 def summary_of(results: Results) -> ArmSummary:
     """The numbers of an arm."""
     every = [m for attempts in results.values() for m in attempts]
-    scored = scored_of(every)
+    scored = scores_of(every)
     good = [m for m in scored if m.cls == "success"]
     codes: Counter[str] = Counter()
     for m in scored:
@@ -95,7 +95,7 @@ def summary_of(results: Results) -> ArmSummary:
     )
 
 
-def scored_of(attempts: Iterable[Measures]) -> list[Measures]:
+def scores_of(attempts: Iterable[Measures]) -> list[Measures]:
     """The attempts that say something about the model."""
     return [m for m in attempts if m.cls in SCORED]
 
@@ -138,7 +138,7 @@ def _over_tasks(
     counts = [
         (len(scored), sum(m.cls == "success" for m in scored))
         for attempts in results.values()
-        if (scored := scored_of(attempts))
+        if (scored := scores_of(attempts))
     ]
     most = min((n for n, _ in counts), default=0)
     return {

@@ -20,7 +20,7 @@ from nemocli.eval.grade import SCORED
 from nemocli.eval.inspect_log import Sample
 
 
-def numbered(samples: Sequence[Sample]) -> dict[str, int]:
+def number_tasks(samples: Sequence[Sample]) -> dict[str, int]:
     """A number for each task of all arms, in the order of their names."""
     return {task: number for number, task in enumerate(sorted({s.task for s in samples}))}
 

@@ -13,7 +13,7 @@ from nemocli.core.money import usd_short
 from nemocli.core.text import neutral
 from nemocli.eval import plots
 from nemocli.eval.judge import Measures
-from nemocli.eval.metrics import ArmSummary, Results, scored_of, survival
+from nemocli.eval.metrics import ArmSummary, Results, scores_of, survival
 from nemocli.eval.report import (
     RETRIES,
     RunFacts,
@@ -322,7 +322,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _scored(tasks: Results) -> list[Measures]:
-    return scored_of(m for attempts in tasks.values() for m in attempts)
+    return scores_of(m for attempts in tasks.values() for m in attempts)
 
 
 def _html(text: object) -> str:

@@ -185,14 +185,14 @@ class PublicAttempt:
 
     async def call(self, call: ToolCall) -> ToolResult:
         """The benchmark's machines do it, or say what is wrong."""
-        arguments: Any = call.parsed() or {}
+        arguments: Any = call.parse() or {}
         text = await self._benchmark.call(self._key, call.name, arguments)
         return ToolResult(text, failed=text.startswith("Error during execution"))
 
     def asking(self, answer: Answer) -> None:
         """A model call begins."""
 
-    def answered(self, answer: Answer) -> None:
+    def after_answer(self, answer: Answer) -> None:
         """It is over."""
         event, _ = model_event(answer, self._turn)
         self._models.append(event)

@@ -84,7 +84,7 @@ class Retries:
         return self._done[call.name, call.arguments] >= max(1, wanted)
 
 
-def met_and_survived(calls: Sequence[Made]) -> tuple[int, int]:
+def faults_survived(calls: Sequence[Made]) -> tuple[int, int]:
     """Passing faults that were met, and those after which the same tool answered."""
     met = [i for i, call in enumerate(calls) if call.kind == "transient"]
     survived = sum(

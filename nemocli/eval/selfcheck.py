@@ -86,11 +86,11 @@ def _covers(seed: int) -> bool:
 
 
 def _share(decision: str, draws: int, price: float, loss: float) -> float:
-    hits = sum(simulated(seed, price=price, loss=loss) == decision for seed in range(draws))
+    hits = sum(simulate(seed, price=price, loss=loss) == decision for seed in range(draws))
     return hits / draws
 
 
-def simulated(
+def simulate(
     seed: int, *, tasks: int = 24, epochs: int = 5, base: float = 0.6, price: float = 1.0,
     loss: float = 0.0,
 ) -> str:  # fmt: skip

@@ -103,7 +103,7 @@ class _Speaker:
 
     async def call(self, call: ToolCall) -> ToolResult:
         """The benchmark's machines do it, or say what is wrong."""
-        arguments = call.parsed()
+        arguments = call.parse()
         if arguments is None:
             return ToolResult("Error: the arguments are no JSON object", failed=True)
         attempt = self._attempt
@@ -113,7 +113,7 @@ class _Speaker:
         """A model call begins, unless there were enough."""
         self._attempt.step()
 
-    def answered(self, answer: Answer) -> None:
+    def after_answer(self, answer: Answer) -> None:
         """It is over."""
         event, _ = model_event(answer, self._attempt.turn)
         self.models.append(event)

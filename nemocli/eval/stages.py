@@ -8,7 +8,7 @@ from decimal import Decimal
 from statistics import fmean
 from typing import Any
 
-from nemocli.eval.metrics import ArmSummary, Results, scored_of
+from nemocli.eval.metrics import ArmSummary, Results, scores_of
 from nemocli.eval.stats import Interval, mean_interval
 from nemocli.eval.verdict import Verdict
 
@@ -48,7 +48,7 @@ def gate_1(card: Results, smoke: Results, folder: str) -> Gate:
             f"{len(unusable)} attempts failed in serving ({unusable[0].why}): the server's parsers"
             " are missing or wrong, or another path serves it better"
         )
-    scored = scored_of(m for ms in card.values() for m in ms)
+    scored = scores_of(m for ms in card.values() for m in ms)
     right = sum(m.cls == "success" for m in scored)
     if not scored:
         reasons.append("no probe of the card was answered")
@@ -69,7 +69,7 @@ def _worst(card: Results) -> str:
     """The probes that were wrong, the worst first, with what was wrong."""
     rows = []
     for task, attempts in card.items():
-        bad = [m for m in scored_of(attempts) if m.cls != "success"]
+        bad = [m for m in scores_of(attempts) if m.cls != "success"]
         if bad:
             rows.append((len(bad), f"{task} ({bad[0].why})"))
     return "; ".join(text for _, text in sorted(rows, reverse=True)[:3])
@@ -95,7 +95,7 @@ def parity(before: Results, now: Results, alpha: float = 0.05) -> Interval:
     shared = sorted(before.keys() & now.keys())
     differences = []
     for task in shared:
-        pair = [scored_of(results[task]) for results in (before, now)]
+        pair = [scores_of(results[task]) for results in (before, now)]
         if all(pair):
             one, other = (fmean(m.cls == "success" for m in ms) for ms in pair)
             differences.append(other - one)
@@ -171,7 +171,7 @@ def card_rows(card: Results) -> list[tuple[str, str, str]]:
     """The behaviour card: each probe, how many were right, and what was wrong first."""
     rows = []
     for task in sorted(card):
-        scored = scored_of(card[task])
+        scored = scores_of(card[task])
         right = sum(m.cls == "success" for m in scored)
         why = next((m.why for m in card[task] if m.why), "")
         rows.append((task.removeprefix("card-"), f"{right}/{len(scored)}", why))

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Literal, cast
 
 from nemocli.eval.backends import BACKENDS, TRUSTED, wrong_settings
-from nemocli.eval.expr import ExprError, compiled, filled
+from nemocli.eval.expr import ExprError, compile_expr, fill
 
 SCHEMA = "nemocli.eval/v1"
 Role = Literal["consider", "control", "private"]
@@ -295,7 +295,7 @@ def _expressions(values: Sequence[object], where: str) -> list[str]:
 
 def _expression(text: str, where: str) -> str:
     try:
-        compiled(text)
+        compile_expr(text)
     except ExprError as error:
         raise TaskError(f"{where}: {error}") from None
     return text
@@ -344,7 +344,7 @@ def instance(task: Task, epoch: int) -> Task:
             drawn[name] = _drawn(name, rule, epoch, chance, drawn)
         names = {**drawn, "vars": drawn}
         raw = {k: _put(v, drawn) for k, v in task.raw.items() if k not in ("vars", "state")}
-        state = filled(dict(task.state), names)
+        state = fill(dict(task.state), names)
     except ExprError as error:
         raise TaskError(f"vars: {error}") from None
     made = task_of({**raw, "state": state})
@@ -376,7 +376,7 @@ def _drawn(
         if kind == "choice" and isinstance(value, Sequence) and value:
             return chance.choice(list(value))
     if isinstance(rule, int | str):
-        return filled(rule, {**drawn, "vars": drawn})
+        return fill(rule, {**drawn, "vars": drawn})
     raise TaskError(
         f"vars.{name}: `epoch`, {{int: [LOW, HIGH]}} or {{choice: [...]}}, or `=` and an expression"
     )

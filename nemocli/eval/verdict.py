@@ -15,7 +15,7 @@ from statistics import fmean, pvariance, stdev
 from typing import Literal
 
 from nemocli.eval.judge import Measures
-from nemocli.eval.metrics import Results, scored_of
+from nemocli.eval.metrics import Results, scores_of
 from nemocli.eval.stats import (
     NOTHING,
     Interval,
@@ -111,7 +111,7 @@ def decide(
 
 
 def _scored(results: Results, tasks: Sequence[str]) -> dict[str, list[Measures]]:
-    return {t: scored_of(results[t]) for t in tasks}
+    return {t: scores_of(results[t]) for t in tasks}
 
 
 def _invalid(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from nemocli.eval.expr import ExprError, compiled, evaluate, filled
+from nemocli.eval.expr import ExprError, compile_expr, evaluate, fill
 from nemocli.eval.machine import FILES, Machine, MachineResult
 from nemocli.eval.task import Task, ToolDef
 
@@ -88,7 +88,7 @@ class TaskWorld:
 
     def _carried_out(self, tool: ToolDef, args: dict[str, Any]) -> MachineResult:
         if tool.backend == "replay":
-            return recorded(tool, args)
+            return lookup_recorded(tool, args)
         if self._machine is None:
             return MachineResult(False, "this tool runs on a machine, and there is none here")
         return self._machine.run(tool, args, self.state)
@@ -114,7 +114,7 @@ class TaskWorld:
                 if error is not None:
                     self.state = before
                     return CallResult("error", error, version)
-            value = filled(tool.returns, self._names(names)) if tool.returns is not None else usual
+            value = fill(tool.returns, self._names(names)) if tool.returns is not None else usual
             value = copy.deepcopy(value)
         except ExprError as error:
             self.state = before
@@ -141,12 +141,12 @@ class TaskWorld:
                 holds = bool(evaluate(str(effect["require"]), known))
             except ExprError:
                 holds = False
-            return None if holds else str(filled(effect.get("error", "not possible"), known))
+            return None if holds else str(fill(effect.get("error", "not possible"), known))
         if "let" in effect:
-            names[str(effect["let"])] = filled(effect.get("to"), known)
+            names[str(effect["let"])] = fill(effect.get("to"), known)
         elif "set" in effect:
             owner, key = self._place(str(effect["set"]), known)
-            owner[key] = copy.deepcopy(filled(effect.get("to"), known))
+            owner[key] = copy.deepcopy(fill(effect.get("to"), known))
         elif "append" in effect:
             self._append(effect, known, names)
         elif "remove" in effect:
@@ -160,7 +160,7 @@ class TaskWorld:
     ) -> None:
         self._ids += 1
         made = f"{effect.get('id', 'N')}-{self._ids}"
-        value = copy.deepcopy(filled(effect.get("value"), {**known, "new_id": made}))
+        value = copy.deepcopy(fill(effect.get("value"), {**known, "new_id": made}))
         rows = evaluate(f"state.{effect['append']}", known)
         if not isinstance(rows, list):
             raise ExprError(f"{effect['append']} is no list")
@@ -170,7 +170,7 @@ class TaskWorld:
 
     def _place(self, path: str, known: Mapping[str, Any]) -> tuple[Any, Any]:
         """The object and the key that a path such as `stock[sku].free` means."""
-        node = compiled(f"state.{path}")
+        node = compile_expr(f"state.{path}")
         if isinstance(node, ast.Attribute):
             return evaluate(ast.unparse(node.value), known), node.attr
         if isinstance(node, ast.Subscript):
@@ -192,7 +192,7 @@ class TaskWorld:
             return False
 
 
-def recorded(tool: ToolDef, args: Mapping[str, Any]) -> MachineResult:
+def lookup_recorded(tool: ToolDef, args: Mapping[str, Any]) -> MachineResult:
     """What a tool of recorded results says; a call that was not recorded is an error of its own."""
     wanted = canonical(args)
     for row in tool.settings.get("results") or ():

@@ -14,7 +14,7 @@ from nemocli.io.programs import find_program, without_keys
 EDITORS = ("sensible-editor", "editor", "nano", "vi", "notepad")
 
 
-def edited(text: str, env: Mapping[str, str]) -> str:
+def edit_text(text: str, env: Mapping[str, str]) -> str:
     """What the text is after `$VISUAL` or `$EDITOR` was closed. Raises NemoError."""
     given = env.get("VISUAL") or env.get("EDITOR")
     words = shlex.split(given) if given else []

@@ -55,7 +55,7 @@ def write_private(path: Path, data: bytes | str) -> None:
         raise file_error("cannot write", path, error) from error
 
 
-def shared_file(path: Path, size: int, *, fresh: bool = True) -> mmap.mmap:
+def map_file(path: Path, size: int, *, fresh: bool = True) -> mmap.mmap:
     """So many bytes of a file as memory that a kill does not take back; `fresh` without what was in
     it. Raises OSError where the disk has no room: a page without would end the process."""
     import mmap

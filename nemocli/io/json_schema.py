@@ -130,7 +130,7 @@ def validator(schema: JsonObject) -> Validator:
             return [f"not JSON: {one_line(str(error), 120)}"]
         except RecursionError:
             return ["nested too deeply"]
-        return found_in(checker, value)
+        return schema_errors(checker, value)
 
     return complaints
 
@@ -165,7 +165,7 @@ def checker_for(schema: Mapping[str, Any], where: object) -> Checker:
     return made
 
 
-def found_in(checker: Checker, value: object) -> list[str]:
+def schema_errors(checker: Checker, value: object) -> list[str]:
     """What is wrong with a value, at most so many lines, each with its place."""
     from referencing.exceptions import Unresolvable
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 if sys.platform == "win32":
 
     @contextmanager
-    def unechoed() -> Iterator[None]:
+    def no_echo() -> Iterator[None]:
         """Windows consoles echo only what a program reads."""
         yield
 
@@ -18,7 +18,7 @@ else:
     import termios
 
     @contextmanager
-    def unechoed() -> Iterator[None]:
+    def no_echo() -> Iterator[None]:
         """Without echo, and key by key; as it was, afterwards."""
         try:
             before = termios.tcgetattr(0)

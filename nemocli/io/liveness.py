@@ -24,7 +24,7 @@ def birth_of(pid: int) -> str | None:
     return None if state in "ZX" or here is None else f"{here}/{fields[18]}"
 
 
-def gone(pid: int, birth: str | None) -> bool | None:
+def has_ended(pid: int, birth: str | None) -> bool | None:
     """Whether the process of that number and birth has ended; None when it cannot be told.
 
     A process of another container is out of sight: its numbers mean nothing here.

@@ -122,7 +122,7 @@ class McpTools:
 
         client, name, _ = self._tools[call.name]
         try:
-            done = await client.call_tool(name, dict(call.parsed() or {}), CALL_S)
+            done = await client.call_tool(name, dict(call.parse() or {}), CALL_S)
         except (MCPError, OSError, RuntimeError, TimeoutError) as error:
             return ToolResult(f"The tool failed: {one_line(str(error), 500)}", failed=True)
         parts = [getattr(part, "text", None) or f"[{part.type}]" for part in done.content]

@@ -91,7 +91,7 @@ def find_project(paths: Paths, cwd: Path) -> Project | None:
     root = project_root(cwd) or here
     for folder in upward[: upward.index(root) + 1]:
         if (folder / PROJECT_FILE).is_file():
-            return Project(folder, trusted(paths, folder))
+            return Project(folder, is_trusted(paths, folder))
     return None
 
 
@@ -101,7 +101,7 @@ def project_root(cwd: Path) -> Path | None:
     return next((f for f in (here, *here.parents) if (f / ".git").exists()), None)
 
 
-def trusted(paths: Paths, folder: Path) -> bool:
+def is_trusted(paths: Paths, folder: Path) -> bool:
     """Whether the user vouched for exactly this folder."""
     return str(folder.resolve()) in _trusted(paths)
 

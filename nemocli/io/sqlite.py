@@ -36,7 +36,7 @@ def open_store(path: Path, migrations: Sequence[Migration], busy_s: float = BUSY
     file is copied to `NAME.vN.backup` before it is migrated from version N. Any number of processes
     may do this at once. Raises NemoError, and leaves the file as it was, when it cannot.
     """
-    with told(path):
+    with sqlite_errors(path):
         _make_private(path)
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
         try:
@@ -52,7 +52,7 @@ def open_store(path: Path, migrations: Sequence[Migration], busy_s: float = BUSY
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say about a file into one clear NemoError."""
     try:
         yield

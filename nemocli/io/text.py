@@ -43,7 +43,7 @@ def text_of(data: bytes, what: str) -> str:
     return text
 
 
-def typed(text: str | None, what: str) -> str | None:
+def text_from_argv(text: str | None, what: str) -> str | None:
     """Text from the command line. Raises NemoError (usage) where its bytes were not UTF-8."""
     if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
         raise usage_error(

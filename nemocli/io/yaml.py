@@ -80,7 +80,7 @@ def read(text: str | bytes, file: str, *, native: bool = True) -> Document:
         raise config_error(f"{file}:{builder.line}:1: {error}") from error
 
 
-def written(document: Json) -> str:
+def to_yaml(document: Json) -> str:
     """A document as YAML text, keys in their order."""
     import yaml
 

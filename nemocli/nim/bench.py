@@ -131,7 +131,7 @@ def point_of(
             name: quantiles(1000 * t for s in ok if (t := s.took(name)) is not None)
             for name in LIMITS
         },
-        adjusted(firsts, len(shots)),
+        over_all(firsts, len(shots)),
         max(ends, default=began) - began,
         sum(s.output_tokens for s in ok),
         sum(s.input_tokens for s in ok),
@@ -147,7 +147,7 @@ def quantiles(values: Iterable[float]) -> dict[int, float]:
     return {q: found[_rank(q, len(found))] for q in QUANTILES} if found else {}
 
 
-def adjusted(values: Sequence[float], total: int) -> dict[int, float | None]:
+def over_all(values: Sequence[float], total: int) -> dict[int, float | None]:
     """The same over all requests, where those without a value took for ever (None)."""
     found: list[float | None] = [*sorted(values), *([None] * (total - len(values)))]
     return {q: found[_rank(q, len(found))] for q in QUANTILES} if found else {}
@@ -230,7 +230,7 @@ def limits_of(given: Sequence[str]) -> dict[Limit, float]:
     return found
 
 
-def invented(tokens: int, seed: int) -> str:
+def invent_prompt(tokens: int, seed: int) -> str:
     """A prompt of about so many tokens that begins unlike any other, so that no cache of prefixes
     helps."""
     draw = random.Random(seed)  # noqa: S311

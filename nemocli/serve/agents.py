@@ -140,7 +140,7 @@ def agent_of(data: object) -> Agent:
     )
 
 
-def started(agent: Agent, to: Address, folder: str, *, own_settings: bool = False) -> Start:
+def prepare_start(agent: Agent, to: Address, folder: str, *, own_settings: bool = False) -> Start:
     """A start of an agent; with `own_settings` its own folder is left where it is. Raises
     AgentError for a model whose name cannot be written into settings."""
     if not _PLAIN.fullmatch(to.model):

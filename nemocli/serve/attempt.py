@@ -43,7 +43,7 @@ class SeenOnWire:
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
-def seen_in(recorded: Sequence[RecordedExchange]) -> SeenOnWire:
+def read_exchanges(recorded: Sequence[RecordedExchange]) -> SeenOnWire:
     """Everything that the exchanges of one attempt show, in order."""
     found = SeenOnWire()
     tooled = any(_tools(e) for e in recorded)
@@ -88,7 +88,7 @@ def _add(found: SeenOnWire, exchange: RecordedExchange, *, side: bool) -> None:
             found.ttft_s = (*found.ttft_s, float(reply["ttft_s"]))
     calls = fold.tool_calls
     found.tool_calls += len(calls)
-    found.invalid_calls += sum(call.parsed() is None for call in calls)
+    found.invalid_calls += sum(call.parse() is None for call in calls)
     found.events.append(
         {
             "type": "side" if side else "model",
@@ -122,7 +122,7 @@ def _tools(exchange: RecordedExchange) -> bool:
     return isinstance(body, Mapping) and bool(body.get("tools"))
 
 
-def told(found: SeenOnWire) -> str:
+def describe(found: SeenOnWire) -> str:
     """What was seen, for people."""
     parts = [f"{found.turns} model turns", f"{found.tool_calls} tool calls"]
     if found.side_calls:

@@ -76,7 +76,7 @@ def refusal(message: str, field: str | None = None) -> NemoError:
 def incoming(body: bytes) -> Incoming:
     """Read a body. Raises NemoError (request). The turn in `same` is there for estimates of length
     alone: the client's own fields stand in its place."""
-    data, model, stream = opened(body)
+    data, model, stream = open_body(body)
     _carried(data)
     extra = data.get("stream_options")
     usage = isinstance(extra, dict) and extra.get("include_usage") is True
@@ -92,7 +92,7 @@ def incoming(body: bytes) -> Incoming:
     return Incoming(model, stream, usage, same, other, why)
 
 
-def opened(body: bytes) -> tuple[dict[str, Any], str, bool]:
+def open_body(body: bytes) -> tuple[dict[str, Any], str, bool]:
     """The object in a body, its model and whether a stream is wanted, as every dialect has them.
     Raises NemoError (request)."""
     try:

@@ -37,19 +37,19 @@ class Failures:
         count, last = self._counts.get(key, (0, now))
         return count if now - last < QUIET_S else 0
 
-    def failed(self, key: bytes, now: float) -> None:
+    def fail(self, key: bytes, now: float) -> None:
         """Once more."""
         self._counts[key] = self.of(key, now) + 1, now
         self._counts.move_to_end(key)
         while len(self._counts) > MOST_BODIES:
             self._counts.popitem(last=False)
 
-    def answered(self, key: bytes) -> None:
+    def succeed(self, key: bytes) -> None:
         """It was answered: what failed before no longer counts."""
         self._counts.pop(key, None)
 
 
-def repeated_calls(messages: Sequence[Message]) -> int:
+def count_repeats(messages: Sequence[Message]) -> int:
     """How many turns at the end of a conversation are one and the same: the model calls the same
     tools with the same arguments, and they answer the same."""
     rounds = _rounds(messages)

@@ -23,7 +23,7 @@ from nemocli.core.request import (
     with_parts,
 )
 from nemocli.core.values import Json, JsonObject
-from nemocli.serve.incoming import Incoming, image_of, kind_of, opened, refusal, result_of
+from nemocli.serve.incoming import Incoming, image_of, kind_of, open_body, refusal, result_of
 from nemocli.serve.outgoing import error_text, json_bytes, status_of
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -72,7 +72,7 @@ _TYPES = {
 
 def messages_incoming(body: bytes) -> Incoming:
     """Read a body. Raises NemoError (request)."""
-    data, model, stream = opened(body)
+    data, model, stream = open_body(body)
     turns = data.get("messages")
     if not isinstance(turns, list) or not turns:
         raise refusal("a list of at least one message", "messages")
@@ -291,13 +291,13 @@ class MessagesReply:
         if fold.text:
             content.append({"type": "text", "text": fold.text})
         content += [
-            {"type": "tool_use", "id": c.call_id, "name": c.name, "input": c.parsed() or {}}
+            {"type": "tool_use", "id": c.call_id, "name": c.name, "input": c.parse() or {}}
             for c in fold.tool_calls
         ]
         said = {**self._about, "content": content, "stop_reason": _reason(fold)}
         return json_bytes({**said, "stop_sequence": None, "usage": usage_of(fold.metered)})
 
-    def failed(self, fault: Fault) -> bytes:
+    def fail(self, fault: Fault) -> bytes:
         """The end of a reply that broke off."""
         return b"event: error\ndata: " + json_bytes(_error(fault)) + b"\n\n"
 
@@ -366,7 +366,7 @@ def messages_error(fault: Fault) -> bytes:
     return json_bytes(_error(fault))
 
 
-def refused_json(status: int, message: str) -> bytes:
+def refusal_json(status: int, message: str) -> bytes:
     """The envelope of a refusal that no call led to."""
     kind = _TYPES.get(status, "invalid_request_error")
     return json_bytes({"type": "error", "error": {"type": kind, "message": message}})

@@ -54,7 +54,7 @@ class ClientReply(Protocol):
     def end(self, fold: Fold) -> bytes:
         """The rest of a reply that is complete."""
 
-    def failed(self, fault: Fault) -> bytes:
+    def fail(self, fault: Fault) -> bytes:
         """The end of a stream that broke off; the connection is then cut."""
 
     def whole(self, fold: Fold) -> bytes:
@@ -103,7 +103,7 @@ class ChatReply:
         """The same as one object."""
         return completion(fold, str(self._about["id"]), self._model, self._created)
 
-    def failed(self, fault: Fault) -> bytes:
+    def fail(self, fault: Fault) -> bytes:
         """The end of a reply that broke off."""
         return _event(_error(fault))
 

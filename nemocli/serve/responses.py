@@ -22,7 +22,7 @@ from nemocli.serve.incoming import (
     Incoming,
     ToolName,
     kind_of,
-    opened,
+    open_body,
     parts_of,
     refusal,
     result_of,
@@ -71,7 +71,7 @@ _TEXT_ONLY: JsonObject = {
 
 def responses_incoming(body: bytes) -> Incoming:
     """Read a body. Raises NemoError (request)."""
-    data, model, stream = opened(body)
+    data, model, stream = open_body(body)
     for name in sorted(_REFUSED & data.keys()):
         if data[name]:
             raise refusal("nothing is kept here between calls; send the whole conversation", name)
@@ -121,13 +121,13 @@ def _same(
     return replace(request, messages=outline, options=options, tools=(), tool_choice=None)
 
 
-def sealed(text: str, details: Sequence[JsonObject]) -> str:
+def seal(text: str, details: Sequence[JsonObject]) -> str:
     """Reasoning as a client hands it back: whole, and readable for this gateway only by custom."""
     data = json.dumps({"text": text, "details": list(details)}).encode()
     return SEAL + base64.b64encode(zlib.compress(data)).decode()
 
 
-def unsealed(text: str) -> tuple[str, tuple[JsonObject, ...]] | None:
+def unseal(text: str) -> tuple[str, tuple[JsonObject, ...]] | None:
     """What was sealed; None for what was not sealed here, or was changed on the way."""
     try:
         raw = base64.b64decode(text.removeprefix(SEAL), validate=True)
@@ -173,7 +173,7 @@ def _conversation(
             yield from _shown(seen)
             turn.add(kind, item, where, known, dropped)
             continue
-        yield from turn.taken()
+        yield from turn.take()
         if kind in _RESULTS:
             parts = parts_of(item.get("output"), where, _TEXTS)
             result, images = result_of(parts, str(item.get("call_id") or ""))
@@ -184,7 +184,7 @@ def _conversation(
         yield from _other(kind, item, where, dropped)
     if not begun and system:
         yield Message("system", "\n\n".join(system))
-    yield from turn.taken()
+    yield from turn.take()
     yield from _shown(seen)
 
 
@@ -227,7 +227,7 @@ class _Turn:
     def _reasoned(self, item: Mapping[str, Any], where: str, dropped: set[str]) -> None:
         given = item.get("encrypted_content")
         if isinstance(given, str) and given:
-            found = unsealed(given) if given.startswith(SEAL) else None
+            found = unseal(given) if given.startswith(SEAL) else None
             if found is None:
                 dropped.add("reasoning.encrypted_content")
             else:
@@ -245,7 +245,7 @@ class _Turn:
         elif not given and not item.get("summary"):
             dropped.add(f"{where}.reasoning")
 
-    def taken(self) -> Iterator[Message]:
+    def take(self) -> Iterator[Message]:
         """The turn, if there was any; the next one begins."""
         if self._text or self._calls or self._thoughts:
             yield Message(

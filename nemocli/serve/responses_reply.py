@@ -16,7 +16,7 @@ from nemocli.core.request import ToolCall
 from nemocli.core.values import JsonObject
 from nemocli.serve.incoming import ToolName
 from nemocli.serve.outgoing import error_text, json_bytes
-from nemocli.serve.responses import sealed
+from nemocli.serve.responses import seal
 
 _CODES = {
     FaultKind.RATE: "rate_limit_exceeded",
@@ -84,7 +84,7 @@ class ResponsesReply:
         status = "completed" if _cut_short(fold) is None else "incomplete"
         return json_bytes(self._response(status, fold))
 
-    def failed(self, fault: Fault) -> bytes:
+    def fail(self, fault: Fault) -> bytes:
         """The end of a reply that broke off."""
         error = {"code": _CODES.get(fault.kind, "server_error"), "message": error_text(fault)}
         response = {**self._response("failed"), "error": error}
@@ -168,7 +168,7 @@ class ResponsesReply:
         if known.space is not None:
             about["namespace"] = known.space
         if known.custom:
-            given = (call.parsed() or {}).get("input")
+            given = (call.parse() or {}).get("input")
             text = given if isinstance(given, str) else call.arguments
             return {"type": "custom_tool_call", **about, "input": text, "status": "completed"}
         said = {"arguments": call.arguments or "{}", "status": "completed"}
@@ -194,7 +194,7 @@ class ResponsesReply:
             "id": f"rs_{self._id}_{len(self._items)}",
             "summary": [],
             "content": [{"type": "reasoning_text", "text": text}],
-            "encrypted_content": sealed(text, details),
+            "encrypted_content": seal(text, details),
             "status": "completed",
         }
 

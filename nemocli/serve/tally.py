@@ -52,7 +52,7 @@ class GatewayTally:
         for entry in entries:
             self.by_path.setdefault((entry.model, entry.provider), Sum()).add(entry)
 
-    def left_out(self, names: Collection[str]) -> None:
+    def leave_out(self, names: Collection[str]) -> None:
         """Fields that could not be carried."""
         if len(self.dropped) < 100:
             self.dropped.update(names)

@@ -81,7 +81,7 @@ async def adopt(
     return done
 
 
-def adopted_fault(done: Adopted, where: str) -> NemoError | None:
+def adoption_fault(done: Adopted, where: str) -> NemoError | None:
     """The failure that files of the wrong content are; None when there were none."""
     if not done.bad:
         return None
@@ -105,7 +105,7 @@ def with_sums(entries: Sequence[ManifestEntry], done: Adopted) -> tuple[Manifest
     )
 
 
-def completed(entries: Sequence[ManifestEntry], folder: Folder) -> tuple[ManifestEntry, ...]:
+def complete_sums(entries: Sequence[ManifestEntry], folder: Folder) -> tuple[ManifestEntry, ...]:
     """With the SHA-256 of files of which only git's own digest was known; they are small."""
     return tuple(e if e.sha256 else _completed(e, folder) for e in entries)
 

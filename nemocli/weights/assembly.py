@@ -7,7 +7,7 @@ from collections.abc import Callable
 from zlib import crc32
 
 from nemocli.weights.digest import CHUNK, SUM_CHARS, Count, StopFlag, Whole, segment_crc
-from nemocli.weights.journal import Claims, dropped, line
+from nemocli.weights.journal import Claims, drop_line, line
 from nemocli.weights.ports import Part
 from nemocli.weights.repository import Blob
 from nemocli.weights.segments import SEGMENT, Piece, all_of, missing, segment_count, segment_span
@@ -172,7 +172,7 @@ class BlobWork:
 
     def restart(self) -> None:
         """Forget every byte: they were not the file's."""
-        self._note(dropped(self.blob.name))
+        self._note(drop_line(self.blob.name))
         self._have.clear()
         self._claims.clear()
         self._sums.clear()

@@ -189,7 +189,7 @@ class Fetching:
             await self._in_thread(worker, lambda: spans.extend(work.check(claims, self._stop)))
         else:  # nothing has to be read for it
             spans = work.check(claims, self._stop)
-        self._board.opened(blob, spans)
+        self._board.open(blob, spans)
         self._wake()
         if work.complete:
             await self._close(worker, work)
@@ -210,7 +210,7 @@ class Fetching:
             worker.piece = None
             if piece in work.live:
                 work.live.remove(piece)
-            self._board.done(piece)
+            self._board.finish(piece)
             self._wake()
         if work.failed:
             return

@@ -67,15 +67,15 @@ def link_target(path: str, name: str) -> str:
 def cache_root(env: Mapping[str, str], home: str) -> str:
     """HF_HUB_CACHE, else `hub` in HF_HOME, else in the user's cache folder."""
     if root := env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE"):
-        return expanded(root, env, home)
+        return expand(root, env, home)
     return f"{hf_home(env, home)}/hub"
 
 
 def hf_home(env: Mapping[str, str], home: str) -> str:
     """HF_HOME, else the folder of that name in the user's cache folder."""
     if root := env.get("HF_HOME"):
-        return expanded(root, env, home)
-    cache = expanded(env.get("XDG_CACHE_HOME") or f"{home}/.cache", env, home)
+        return expand(root, env, home)
+    cache = expand(env.get("XDG_CACHE_HOME") or f"{home}/.cache", env, home)
     return f"{cache}/huggingface"
 
 
@@ -130,7 +130,7 @@ def metadata_file(listing: Listing, etag: str, at: float) -> str:
     return f"{listing.commit}\n{etag}\n{at}\n"
 
 
-def expanded(path: str, env: Mapping[str, str], home: str) -> str:
+def expand(path: str, env: Mapping[str, str], home: str) -> str:
     """A path of a variable, with variables and `~` in it (huggingface_hub 2.4.0, `constants`). One
     that is not set stays as it is written."""
     path = _VARIABLE.sub(lambda m: env.get(m[1] or m[2], m[0]), path)

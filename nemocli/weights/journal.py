@@ -41,12 +41,12 @@ def line(name: str, index: int, claim: str) -> bytes:
     return f'{{"b": "{name}", "i": {index}, "c": "{claim}"}}\n'.encode()
 
 
-def dropped(name: str) -> bytes:
+def drop_line(name: str) -> bytes:
     """Nothing that was said of a content's segments holds any more."""
     return f'{{"b": "{name}", "drop": true}}\n'.encode()
 
 
-def verified_line(seat: str, name: str, stamp: Stamp) -> bytes:
+def verification_line(seat: str, name: str, stamp: Stamp) -> bytes:
     """A file was read to its end, or written, and is what it should be."""
     said = {"s": seat, "b": name, "size": stamp.size, "mtime_ns": stamp.mtime_ns}
     return json.dumps(said).encode() + b"\n"
@@ -73,9 +73,9 @@ def read(data: bytes) -> Journal:
     return found
 
 
-def written(journal: Journal) -> bytes:
+def journal_bytes(journal: Journal) -> bytes:
     """A journal that says just this."""
     claims: Mapping[str, Claims] = journal.claims
     lines = [line(name, i, c) for name, rows in claims.items() for i, c in rows.items()]
-    lines += [verified_line(seat, v.name, v.stamp) for seat, v in journal.verified.items()]
+    lines += [verification_line(seat, v.name, v.stamp) for seat, v in journal.verified.items()]
     return HEAD + b"".join(lines)

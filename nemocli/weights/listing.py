@@ -93,7 +93,7 @@ def collisions(files: Iterable[RemoteFile]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def chosen(listing: Listing, include: Sequence[str], exclude: Sequence[str]) -> Listing:
+def select_files(listing: Listing, include: Sequence[str], exclude: Sequence[str]) -> Listing:
     """The files that match a pattern of `include` (all, if there is none) and none of `exclude`.
 
     Patterns are shell wildcards over the whole path; `*` crosses folders and `dir/` means all

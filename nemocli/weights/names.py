@@ -47,7 +47,7 @@ def repository_name(name: str) -> str:
     return repo
 
 
-def meant(catalogue: Catalogue, name: str, precision: str | None) -> Meant:
+def resolve_repo(catalogue: Catalogue, name: str, precision: str | None) -> Meant:
     """Raises a usage fault for a name that is neither, or a precision the card has not."""
     name = repository_name(name)
     for card in catalogue.cards.values():

@@ -96,7 +96,7 @@ class Pull:
             self._remember_manifest()
             found = survey(self._blobs, store, self._journal)
             lacking = await self._check(found)
-            store.rewrite_journal(journals.written(self._journal))
+            store.rewrite_journal(journals.journal_bytes(self._journal))
             await self._reserve(lacking)
             await self._fetch(lacking)
             self._phase = "finishing"
@@ -237,7 +237,7 @@ class Pull:
             stamp = store.stamp(seat)
             if stamp is not None:
                 self._journal.verified[seat] = Verified(blob.name, stamp)
-                store.note(journals.verified_line(seat, blob.name, stamp))
+                store.note(journals.verification_line(seat, blob.name, stamp))
 
     def _finish(self) -> str:
         store = self._world.store
@@ -263,7 +263,7 @@ class Pull:
         # The manifest has the marks now; the journal keeps what files looked like.
         names = {blob.name for blob in self._blobs}
         left = {n: c for n, c in self._journal.claims.items() if n not in names}
-        store.rewrite_journal(journals.written(Journal(left, self._journal.verified)))
+        store.rewrite_journal(journals.journal_bytes(Journal(left, self._journal.verified)))
         return path
 
     def manifest(self) -> Manifest:

@@ -104,7 +104,7 @@ class Board:
             return self.queue.pop()
         return None
 
-    def opened(self, blob: Blob, spans: Sequence[tuple[int, int]]) -> None:
+    def open(self, blob: Blob, spans: Sequence[tuple[int, int]]) -> None:
         """What a file that was opened still lacks; comes before files not begun."""
         self.opening -= 1
         self.add(blob, spans)
@@ -117,7 +117,7 @@ class Board:
         """Nothing more of this file is to be fetched."""
         self.pieces = deque(p for p in self.pieces if p.blob is not blob)
 
-    def done(self, piece: Piece) -> None:
+    def finish(self, piece: Piece) -> None:
         """A stretch has come to its end, or its worker will not go on."""
         self.active.remove(piece)
 

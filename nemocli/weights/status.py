@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from nemocli.core.quantities import counted, size_text, time_text
+from nemocli.core.quantities import count_of, size_text, time_text
 from nemocli.core.values import Json
 
 State = Literal["running", "interrupted", "complete", "incomplete", "nothing"]
@@ -69,7 +69,7 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"  {size_text(rate)}/s, {time_text(eta)} left")
     if status.missing:
         lines.append(
-            f"  {counted(status.missing, 'file')} missing since;"
+            f"  {count_of(status.missing, 'file')} missing since;"
             " `nemocli weights pull` brings them back"
         )
     if status.state == "interrupted":

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
-from nemocli.core.quantities import counted, size_text
+from nemocli.core.quantities import count_of, size_text
 from nemocli.core.values import Json
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Count, Reading, StopFlag, read_whole
@@ -130,7 +130,7 @@ class _Look:
             return [Finding(file.path, "missing", "is missing")]
         if size != file.size:
             return [_wrong_size(file, size)]
-        if self.passed(entry):
+        if self.is_passed(entry):
             return []
         part = self.folder.open(file.path)
         try:
@@ -139,7 +139,7 @@ class _Look:
             part.close()
         return [] if reading.good else [self._judged(entry, reading)]
 
-    def passed(self, entry: ManifestEntry) -> bool:
+    def is_passed(self, entry: ManifestEntry) -> bool:
         """Whether its bytes are left unread."""
         return self.only is not None and entry.file.path not in self.only
 
@@ -211,7 +211,7 @@ def unknown_entries(files: Sequence[RemoteFile]) -> tuple[ManifestEntry, ...]:
     return tuple(ManifestEntry(file, file.sha256 or "") for file in files)
 
 
-def checked_fault(checked: Checked, where: str) -> Fault:
+def verification_fault(checked: Checked, where: str) -> Fault:
     """The failure that a command ends with when something was found."""
     paths = ", ".join(f.path for f in checked.findings[:3])
     more = len(checked.findings) - 3
@@ -219,7 +219,7 @@ def checked_fault(checked: Checked, where: str) -> Fault:
     hint = f"`nemocli weights verify {where} --repair` fetches only what is bad"
     return Fault(
         FaultKind.CORRUPT,
-        f"{counted(len(checked.findings), 'problem')} in {where}: {paths}"
+        f"{count_of(len(checked.findings), 'problem')} in {where}: {paths}"
         + (f" and {more} more" * (more > 0)),
         hint if repairable else "remove what does not belong there, or add --allow-foreign",
         retry=False,
@@ -227,7 +227,7 @@ def checked_fault(checked: Checked, where: str) -> Fault:
     )
 
 
-def checked_json(checked: Checked, where: str, repaired: Sequence[str]) -> dict[str, Json]:
+def verification_json(checked: Checked, where: str, repaired: Sequence[str]) -> dict[str, Json]:
     """`nemocli.weights-verify/1`; fields are only ever added."""
     return {
         "schema": "nemocli.weights-verify/1",
@@ -251,13 +251,13 @@ def checked_json(checked: Checked, where: str, repaired: Sequence[str]) -> dict[
     }
 
 
-def checked_line(checked: Checked) -> str:
+def receipt(checked: Checked) -> str:
     """The receipt."""
     rate = f" at {size_text(checked.read / checked.seconds)}/s" if checked.seconds > 0 else ""
     what = (
         "every byte read" if checked.sampled == 1.0 else f"a sample of {checked.sampled:.0%} read"
     )
-    verdict = "all good" if checked.good else counted(len(checked.findings), "problem")
+    verdict = "all good" if checked.good else count_of(len(checked.findings), "problem")
     return f"{checked.files} files, {size_text(checked.size)}: {verdict}; {what}{rate}"
 
 

@@ -97,7 +97,7 @@ def file_batch(endpoint: str, file_id: str, mark: str) -> bytes:
     )
 
 
-def handed(said: Json) -> Handed:
+def batch_from(said: Json) -> Handed:
     """The object of a batch. Raises ValueError where it is none."""
     if not isinstance(said, dict) or not isinstance(said.get("id"), str):
         raise ValueError("not a batch: it has no id")
@@ -121,12 +121,12 @@ def handed(said: Json) -> Handed:
     )
 
 
-def listed(said: Json) -> list[Handed]:
+def batches_from(said: Json) -> list[Handed]:
     """The batches of a listing, newest first. Raises ValueError."""
     rows = said.get("data") if isinstance(said, dict) else said
     if not isinstance(rows, list):
         raise ValueError("not a listing of batches")
-    return [handed(row) for row in rows]
+    return [batch_from(row) for row in rows]
 
 
 def file_id(said: Json) -> str:

@@ -84,7 +84,7 @@ def call_for(
     headers = {"content-type": "application/json", "accept": accept}
     headers.update({name.lower(): value for name, value in provider.headers.items()})
     url = base_url.rstrip("/") + provider.path(path)
-    return Call("POST", url, headers, encoded(body_for(target, request, own, limit)))
+    return Call("POST", url, headers, encode(body_for(target, request, own, limit)))
 
 
 def body_for(target: Target, request: Request, own: JsonObject, limit: str) -> dict[str, Json]:
@@ -128,7 +128,7 @@ def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
     return out
 
 
-def encoded(body: JsonObject) -> bytes:
+def encode(body: JsonObject) -> bytes:
     """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
     try:
         value = plain(body)
@@ -232,7 +232,7 @@ def instruction(target: Target, request: Request) -> str | None:
     return schema_instruction(request.schema)
 
 
-def sent_arguments(text: str) -> str:
+def arguments_to_send(text: str) -> str:
     """A call's arguments, fit to be handed back.
 
     Chat templates parse them, and a server answers 400 to every later turn of a conversation that

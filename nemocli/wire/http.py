@@ -26,10 +26,10 @@ __all__ = [
     "fault_from",
     "fault_inside",
     "kind_of",
-    "queued_fault",
+    "not_a_reply",
+    "queue_fault",
     "request_id_of",
     "retry_after",
-    "unexpected",
 ]
 
 LONGEST = 300
@@ -90,7 +90,7 @@ def fault_from(
     return _ruled(fault, text, said, provider, model)
 
 
-def queued_fault(headers: Mapping[str, str], provider: Provider) -> Fault:
+def queue_fault(headers: Mapping[str, str], provider: Provider) -> Fault:
     """What 202 means: the call waits in the server's queue, and its answer comes elsewhere."""
     name, request_id = provider.name, request_id_of(headers)
     which = f" as {request_id}" if request_id else ""
@@ -135,7 +135,7 @@ def complains(payload: JsonObject) -> bool:
     return bool(complaint_of(payload).message) and _says_why(payload)
 
 
-def unexpected(payload: Json, provider: Provider, model: str) -> Fault:
+def not_a_reply(payload: Json, provider: Provider, model: str) -> Fault:
     """What it means that a good status brought JSON that is no reply of the dialect: an error where
     it says so, a reply of another API, or a payload nobody here knows, which is quoted. To ask
     again would bring the same."""

@@ -36,7 +36,7 @@ class LeakWatch:
         last = text[-_LONGEST:]
         self._tail = last if "<" in last or "[" in last else ""
 
-    def warned(self, provider: str) -> tuple[Warned, ...]:
+    def warnings(self, provider: str) -> tuple[Warned, ...]:
         """What to tell the user."""
         if not self.found:
             return ()

@@ -1,7 +1,7 @@
 """Token counts and money, from where the provider's profile says they are.
 
 Servers say them in one chunk, in two halves, again and again, or once more as zeros: what is known
-of a reply only grows (`core.usage.merged`).
+of a reply only grows (`core.usage.merge`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from nemocli.core.events import Metered
 from nemocli.core.provider import UsageWire
-from nemocli.core.usage import Usage, from_disjoint, merged, superset
+from nemocli.core.usage import Usage, from_disjoint, merge, superset
 from nemocli.core.values import Json, JsonObject, count, dig
 from nemocli.wire.jsontext import usd
 
@@ -54,7 +54,7 @@ class UsageMeter:
             return None
         old = self._known
         if old is not None:
-            usage = merged(old.usage, usage) if usage is not None else old.usage
+            usage = merge(old.usage, usage) if usage is not None else old.usage
             cost = cost or old.reported_usd
         self._known = known = Metered(usage or Usage(), cost)
         return known
@@ -78,7 +78,7 @@ def _places(wire: UsageWire) -> tuple[tuple[_Keys, ...], tuple[str, ...]]:
     return tuple(tuple(path.split(".")) for path in paths), roots
 
 
-def counted(
+def usage_at(
     data: Json, paths: Mapping[str, str], *, disjoint: bool, cached: tuple[str, ...] = ()
 ) -> Usage | None:
     """The token classes at the paths, as supersets; None when none of them is there. `cached` are

@@ -15,7 +15,7 @@ from nemocli.core.provider import Provider
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, JsonObject, mappings
 from nemocli.wire.foreign import other_api
-from nemocli.wire.http import complains, fault_inside, unexpected
+from nemocli.wire.http import complains, fault_inside, not_a_reply
 from nemocli.wire.jsontext import parse, parse_each, parse_first
 from nemocli.wire.sse import LONGEST, ServerEvent, SseParser
 from nemocli.wire.surrogates import Halves
@@ -56,7 +56,7 @@ class Reader(Protocol):
     def usual(self, payload: JsonObject) -> list[Event] | None:
         """The same where it is short work, for a reader that has read nothing yet; else None."""
 
-    def done(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         """`[DONE]` came."""
 
     def eof(self) -> Iterator[Event]:
@@ -224,7 +224,7 @@ class ReplyDecoder:
             if self._over:
                 return
         if rest == "[DONE]":
-            yield from self._pass(self._reader.done(), halves=False)
+            yield from self._pass(self._reader.finish(), halves=False)
             if not self._over:
                 yield from self._end(Failed(self._cut()))
         elif event.event == "error" and not values:
@@ -255,7 +255,7 @@ class ReplyDecoder:
                 yield from self._end(event)
                 return
             if halves or self._halves.waiting:
-                joined = self._halves.joined(event)
+                joined = self._halves.join(event)
                 if joined is not None:
                     yield joined
             else:
@@ -265,10 +265,10 @@ class ReplyDecoder:
         self._over = True
         self._parts.clear()
         for event in self._reader.rest():
-            if (joined := self._halves.joined(event)) is not None:
+            if (joined := self._halves.join(event)) is not None:
                 yield joined
         yield from self._halves.rest()
-        yield self._halves.joined(end) or end
+        yield self._halves.join(end) or end
 
     def _keep(self, chunk: bytes) -> None:
         self._parts.append(chunk)
@@ -297,14 +297,14 @@ class ReplyDecoder:
         if isinstance(payload, dict):
             yield from self._pass(self._reader.whole(payload), halves="\\u" in text)
         else:
-            yield from self._end(Failed(unexpected(payload, self._provider, self._model)))
+            yield from self._end(Failed(not_a_reply(payload, self._provider, self._model)))
 
     def _documents(self, values: list[Json]) -> Iterator[Event]:
         """Several in one body: the chunks of a stream, a line each, as some servers send them; or
         answers of which nobody can say whose they are."""
         self._began = True
         if isinstance(values[0], dict) and other_api(values[0]) is not None:
-            fault = unexpected(values[0], self._provider, self._model)
+            fault = not_a_reply(values[0], self._provider, self._model)
             yield from self._end(Failed(fault))
             return
         if not all(isinstance(value, dict) and _is_piece(value) for value in values):
@@ -348,7 +348,7 @@ class ReplyDecoder:
     def _cut(self) -> Fault:
         name = self._provider.name
         if self._first and not self._reader.recognised:
-            return unexpected(self._first, self._provider, self._model)
+            return not_a_reply(self._first, self._provider, self._model)
         if self._began:
             message = f"{name} closed the connection in the middle of the answer"
         else:

@@ -12,7 +12,7 @@ from nemocli.core.provider import Provider
 from nemocli.core.usage import Usage
 from nemocli.core.values import Json, JsonObject, dig
 from nemocli.wire.jsontext import parse, string, usd
-from nemocli.wire.meter import counted
+from nemocli.wire.meter import usage_at
 
 
 class FinalCost(NamedTuple):
@@ -43,7 +43,7 @@ def settlement_call(provider: Provider, reply_id: str, base_url: str) -> Call:
     return Call("GET", base_url.rstrip("/") + path, headers)
 
 
-def settled_from(provider: Provider, body: bytes) -> FinalCost:
+def cost_from(provider: Provider, body: bytes) -> FinalCost:
     """The figures in the answer, money exactly as written. Raises NemoError (protocol) for a body
     that is not a JSON object."""
     try:
@@ -70,7 +70,7 @@ def _read(value: JsonObject, paths: dict[str, str], provider: Provider) -> Final
     cancelled = at("cancelled")
     return FinalCost(
         usd(at("cost")),
-        counted(value, paths, disjoint=provider.usage.disjoint),
+        usage_at(value, paths, disjoint=provider.usage.disjoint),
         string(at("upstream")),
         cancelled if isinstance(cancelled, bool) else None,
     )

@@ -18,7 +18,7 @@ class Sources:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
-    def listed(self, items: Json) -> Iterator[Citation]:
+    def citations(self, items: Json) -> Iterator[Citation]:
         """A list of URLs, of `{url, title}`, or of annotations."""
         for item in items if isinstance(items, list) else ():
             if isinstance(item, str):

@@ -36,7 +36,7 @@ class Halves:
         """Whether any half is held."""
         return bool(self._held)
 
-    def joined(self, event: Event) -> Event | None:
+    def join(self, event: Event) -> Event | None:
         """The event in whole characters; None when nothing of it can be shown yet."""
         match event:
             case Text(text):

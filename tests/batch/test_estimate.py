@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from nemocli.batch.estimate import Picked, SeenAnswers, Sizes, estimated_job, student, too_long
+from nemocli.batch.estimate import Picked, SeenAnswers, Sizes, estimate_job, student, too_long
 from nemocli.batch.rows import Row
 from nemocli.core.money import Price
 from nemocli.core.usage import Usage
@@ -37,12 +37,10 @@ def test_students_t(freedom: int, value: float) -> None:
 
 
 def test_nothing_seen_is_a_guess_up_to_the_limits() -> None:
-    found = estimated_job(
-        sizes_of(10, most=200), SeenAnswers(), PRICE, free=False, source="assumed"
-    )
+    found = estimate_job(sizes_of(10, most=200), SeenAnswers(), PRICE, free=False, source="assumed")
     assert (found.input_tokens, found.output_p50, found.output_p95) == (1000, 2000, 2000)
     assert (found.pico_p50, found.pico_p95) == (5000 * 10**6, 5000 * 10**6)
-    free = estimated_job(
+    free = estimate_job(
         sizes_of(10), SeenAnswers(), None, free=False, source="assumed", output_limit=4096
     )
     assert (free.output_p50, free.output_p95, free.pico_p50) == (10_240, 40_960, None)
@@ -55,7 +53,7 @@ def test_p95_is_passed_about_once_in_twenty() -> None:
         seen = SeenAnswers()
         for _ in range(20):
             seen.add(400, Usage(100, output_tokens=round(chance.gauss(300, 60))), 1.0)
-        found = estimated_job(sizes_of(rows), seen, PRICE, free=False, source="sample")
+        found = estimate_job(sizes_of(rows), seen, PRICE, free=False, source="sample")
         total = sum(round(chance.gauss(300, 60)) for _ in range(rows))
         passed += total > found.output_p95
         below += total > found.output_p50
@@ -66,7 +64,7 @@ def test_p95_is_passed_about_once_in_twenty() -> None:
 def test_the_slowest_limit_says_how_long() -> None:
     seen = SeenAnswers([400], [100], [300], [2.0])
     given = {"rpm": 60.0, "tpm": 4_000.0, "cap": 4}
-    found = estimated_job(sizes_of(100), seen, PRICE, free=False, source="sample", **given)
+    found = estimate_job(sizes_of(100), seen, PRICE, free=False, source="sample", **given)
     assert found.slowest == "4000 tokens a minute"
     assert found.seconds == pytest.approx((100 * 101 + 100 * 300) / 4000 * 60, rel=0.02)
 

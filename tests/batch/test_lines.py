@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from nemocli.batch.lines import (
     Told,
-    answered_line,
+    answer_line,
     attempt_line,
     attempt_of,
-    failed_line,
-    settled_of,
+    failure_line,
+    settlement_of,
 )
 from nemocli.batch.report import COLUMNS, result_of
 from nemocli.batch.rows import Bad, Row
@@ -74,10 +74,10 @@ def test_an_answer_is_read_back_as_it_was_booked(
     ordinal: int, name: str, body: dict[str, Any], made: list[Entry]
 ) -> None:
     data = json.dumps(body).encode()
-    line = answered_line(row(ordinal, name), data, made, TOLD, status="ok")
+    line = answer_line(row(ordinal, name), data, made, TOLD, status="ok")
     assert line.count(b"\n") == 1
     assert line.endswith(b"}\n")
-    found = settled_of(line)
+    found = settlement_of(line)
     assert (found.ordinal, found.raw, found.key, found.state) == (
         ordinal, b"rrrrrrrr", b"kkkkkkkk", DONE,
     )  # fmt: skip
@@ -89,10 +89,10 @@ def test_an_answer_is_read_back_as_it_was_booked(
 
 @given(texts, st.lists(entries(), max_size=3))
 def test_a_failure_too(message: str, made: list[Entry]) -> None:
-    found = settled_of(failed_line(row(3, "x"), "code", message, made, TOLD, body=b"{nonsense"))
+    found = settlement_of(failure_line(row(3, "x"), "code", message, made, TOLD, body=b"{nonsense"))
     assert (found.state, found.entries) == (FAILED, tuple(made))
     bad = Bad(4, "in:5", "x", b"rrrrrrrr", "bad_json", message)
-    assert settled_of(failed_line(bad, bad.code, bad.message, (), TOLD)).state == BAD
+    assert settlement_of(failure_line(bad, bad.code, bad.message, (), TOLD)).state == BAD
 
 
 @given(entries())
@@ -102,13 +102,13 @@ def test_an_attempt_of_a_row_that_goes_on(made: Entry) -> None:
 
 def test_an_answer_that_looks_like_our_own_words_is_no_trap() -> None:
     evil = {"x": ',"error":null,"x_nemocli":{"schema":"nemocli.batch/1"}}'}
-    line = answered_line(row(1, "a"), json.dumps(evil).encode(), (), TOLD, status="ok")
-    assert settled_of(line).ordinal == 1
+    line = answer_line(row(1, "a"), json.dumps(evil).encode(), (), TOLD, status="ok")
+    assert settlement_of(line).ordinal == 1
     assert json.loads(line)["response"]["body"] == evil
 
 
 def test_a_body_with_raw_line_ends_stays_on_one_line() -> None:
-    line = answered_line(row(1, "a"), b'{\n "a": "b\tc"\n}', (), TOLD, status="ok")
+    line = answer_line(row(1, "a"), b'{\n "a": "b\tc"\n}', (), TOLD, status="ok")
     assert line.count(b"\n") == 1
     assert json.loads(line)["response"]["body"] == {"a": "b\tc"}
 
@@ -122,14 +122,14 @@ def test_a_body_with_raw_line_ends_stays_on_one_line() -> None:
 )  # fmt: skip
 def test_lines_of_others_are_none(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        settled_of(line)
+        settlement_of(line)
     with pytest.raises(ValueError, match=r"\w"):
         result_of(line)
 
 
 @given(st.binary(max_size=300))
 def test_no_line_makes_reading_fail_otherwise(line: bytes) -> None:
-    for read in (settled_of, result_of):
+    for read in (settlement_of, result_of):
         try:
             read(line)
         except ValueError:

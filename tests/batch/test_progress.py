@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from nemocli.batch.progress import RowPace, Tally, line_of, projected
+from nemocli.batch.progress import RowPace, Tally, line_of, projection
 
 
 def half_way(rows: int = 500, over: int = 349) -> tuple[Tally, RowPace]:
@@ -36,11 +36,11 @@ def test_nothing_is_cut_in_the_middle(width: int) -> None:
 
 def test_rows_of_earlier_runs_cost_nothing_now() -> None:
     tally = Tally(rows=100, skipped=50, ok=25, pico=25)
-    assert (tally.over, projected(tally)) == (75, 50)
+    assert (tally.over, projection(tally)) == (75, 50)
 
 
 def test_nothing_is_projected_from_nothing() -> None:
-    assert projected(Tally(rows=10)) is None
+    assert projection(Tally(rows=10)) is None
     assert RowPace().eta_s(Tally(rows=10)) is None
 
 
@@ -67,4 +67,4 @@ def test_half_way_the_rest_is_known_within_a_fifth(name: str) -> None:
     left = pace.eta_s(tally)
     assert left is not None
     assert abs(now + left - whole) <= 0.2 * whole
-    assert projected(tally) == rows * 100
+    assert projection(tally) == rows * 100

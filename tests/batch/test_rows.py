@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nemocli.batch.rows import Bad, Row, columns_of, filled, row_of
+from nemocli.batch.rows import Bad, Row, columns_of, fill, row_of
 from nemocli.batch.spec import Spec
 from nemocli.core.faults import NemoError
 from nemocli.core.records import Record
@@ -78,7 +78,7 @@ def test_a_template_is_filled_from_columns() -> None:
 
 
 def test_values_are_never_taken_for_templates() -> None:
-    assert filled("{a}", {"a": "{b}", "b": "no"}) == "{b}"
+    assert fill("{a}", {"a": "{b}", "b": "no"}) == "{b}"
 
 
 def test_the_key_changes_with_what_is_asked_and_with_nothing_else() -> None:

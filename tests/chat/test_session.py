@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nemocli.chat.session import Turn, context_tokens, last_question, messages_of, question
-from nemocli.chat.slash import NAMES, Slash, help_lines, parsed
+from nemocli.chat.slash import NAMES, Slash, help_lines, parse
 from nemocli.core.faults import NemoError
 from nemocli.core.request import ToolCall
 from nemocli.core.usage import Usage
@@ -93,12 +93,12 @@ def test_the_context_is_what_the_last_answer_counted_and_what_came_since() -> No
     ],
 )
 def test_a_line_is_a_command_or_a_message(text: str, meant: object) -> None:
-    assert parsed(text) == meant
+    assert parse(text) == meant
 
 
 def test_a_typo_is_no_question() -> None:
     with pytest.raises(NemoError) as caught:
-        parsed("/mdoel x")
+        parse("/mdoel x")
     assert "did you mean `/model`?" in (caught.value.fault.hint or "")
 
 

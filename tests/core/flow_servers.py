@@ -85,7 +85,7 @@ def simulate(
     while True:
         wait = pacer.wait(now)
         if wait == 0:
-            ticket = pacer.sent(now)
+            ticket = pacer.start(now)
             good, tell = server.take(now + 0.02, busy)
             if good:
                 busy += 1
@@ -101,7 +101,7 @@ def simulate(
             now, _, ticket, word, tell = heapq.heappop(events)
             if word == "ok":
                 busy -= 1
-            pacer.ended(ticket, now, word, tell)
+            pacer.finish(ticket, now, word, tell)
         else:
             assert at < 1e12, "nothing will ever happen"
             now = at

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.core.budget import LEAST_OUTPUT, Bound, RunBudget, bound
+from nemocli.core.budget import LEAST_OUTPUT, Bound, RunBudget, output_bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind
 from nemocli.core.money import Pico, Price, Tier, table_cost
 from nemocli.core.usage import Usage
@@ -58,7 +58,7 @@ def test_the_worst_case_fits_what_is_left_and_the_output_allowed_is_the_most_tha
     left: int, price: Price, given_tokens: int, max_tokens: int | None, limit: int | None
 ) -> None:
     wanted = max_tokens or limit or 65_536
-    fits = bound(left, price, given_tokens, max_tokens, limit)
+    fits = output_bound(left, price, given_tokens, max_tokens, limit)
     if isinstance(fits, Bound):
         assert dearest(price, given_tokens, fits.max_tokens) == fits.worst <= left
         assert fits.lowered == (fits.max_tokens < wanted)
@@ -82,7 +82,7 @@ def test_the_worst_case_fits_what_is_left_and_the_output_allowed_is_the_most_tha
 def test_no_reply_within_the_bound_costs_more_than_its_worst_case(
     price: Price, given_tokens: int, made: int, shares: tuple[int, int, int]
 ) -> None:
-    fits = bound(10**18, price, given_tokens, max(1, made), None)
+    fits = output_bound(10**18, price, given_tokens, max(1, made), None)
     assert isinstance(fits, Bound)
     cached = given_tokens * shares[0] // 200
     written = given_tokens * shares[1] // 200
@@ -94,21 +94,23 @@ def test_writing_a_cache_dearer_than_input_is_in_the_worst_case() -> None:
     price = Price(
         "seller", "x", date(2026, 1, 1), Decimal(1), Decimal(1), cache_write=Decimal("1.25")
     )
-    fits = bound(10**15, price, 1000, 10, None)
+    fits = output_bound(10**15, price, 1000, 10, None)
     assert isinstance(fits, Bound)
     assert fits.worst == 1000 * 1_250_000 + 10 * 1_000_000
 
 
 def test_output_is_lowered_only_where_the_user_left_it_open() -> None:
-    assert bound(ONE_CENT, PRICE, 100, None, None) == Bound(Pico(9_998_400_000), 4141, lowered=True)
-    refused = bound(ONE_CENT, PRICE, 100, 10_000, None)
+    assert output_bound(ONE_CENT, PRICE, 100, None, None) == Bound(
+        Pico(9_998_400_000), 4141, lowered=True
+    )
+    refused = output_bound(ONE_CENT, PRICE, 100, 10_000, None)
     assert isinstance(refused, Fault)
     assert refused.kind.value == "budget"
     assert refused.hint == "`--max-tokens 4141` fits"
 
 
 def test_what_cannot_pay_a_short_answer_is_refused_before_it_is_sent() -> None:
-    refused = bound(100, PRICE, 100, None, None)
+    refused = output_bound(100, PRICE, 100, None, None)
     assert isinstance(refused, Fault)
     assert (refused.exit_code, refused.sent) == (ExitCode.BUDGET, False)
     assert "0.0000000001 USD is left" in refused.message
@@ -116,14 +118,14 @@ def test_what_cannot_pay_a_short_answer_is_refused_before_it_is_sent() -> None:
 
 @pytest.mark.parametrize("left", [0, ONE_CENT, 10**18])
 def test_a_price_nobody_knows_cannot_be_capped(left: int) -> None:
-    refused = bound(left, None, 10, 10, None)
+    refused = output_bound(left, None, 10, 10, None)
     assert isinstance(refused, Fault)
     assert refused.kind is FaultKind.BUDGET
     assert "no price is known" in refused.message
 
 
 def test_a_request_for_more_than_can_be_counted_is_not_free() -> None:
-    assert isinstance(bound(ONE_CENT, PRICE, 10, 10**15, None), Fault)
+    assert isinstance(output_bound(ONE_CENT, PRICE, 10, 10**15, None), Fault)
 
 
 moves = st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(["within", "unknown", "open"])))
@@ -169,6 +171,6 @@ def test_no_length_up_to_the_feared_one_costs_more_than_was_held(
     price: Price, some: tuple[Tier, ...], feared: int, shorter: int, made: int
 ) -> None:
     tiered = replace(price, tiers=some)
-    fits = bound(10**18, tiered, feared, max(1, made), None)
+    fits = output_bound(10**18, tiered, feared, max(1, made), None)
     assert isinstance(fits, Bound)
     assert dearest(tiered, min(feared, shorter), made) <= fits.worst

@@ -7,13 +7,13 @@ import pytest
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import NemoError
 from nemocli.core.fit import fits, memory_of, parse_gpus
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 
 
 @pytest.fixture(scope="module")
 def ultra(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     cache = tmp_path_factory.mktemp("cards") / "profiles.json"
-    card = catalogue(ProfileFolders(shipped_folder()), cache).catalogue.card("nemotron-3-ultra")
+    card = catalogue(ProfileFolders(profiles_folder()), cache).catalogue.card("nemotron-3-ultra")
     assert card is not None
     return card
 

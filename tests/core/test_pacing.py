@@ -41,13 +41,13 @@ def test_other_limits_are_found_too(server, per_s: float) -> None:
 def test_what_is_pinned_is_kept() -> None:
     pacer = Pacer(Pinned(rpm=60, cap=3))
     assert [pacer.wait(0.0) for _ in range(2)] == [0.0, 0.0]
-    tickets = [pacer.sent(0.0)]
+    tickets = [pacer.start(0.0)]
     assert 0.9 <= pacer.wait(0.0) <= 1.0
     for at in (1.0, 2.0):
         assert pacer.wait(at) == 0
-        tickets.append(pacer.sent(at))
+        tickets.append(pacer.start(at))
     assert pacer.wait(10.0) == math.inf  # three are under way
-    pacer.ended(tickets[0], 10.0, "ok")
+    pacer.finish(tickets[0], 10.0, "ok")
     assert pacer.wait(10.0) == 0
 
 
@@ -58,16 +58,16 @@ def test_tokens_a_minute_are_kept() -> None:
         if wait:
             now += wait
             continue
-        ticket = pacer.sent(now, 1000)
+        ticket = pacer.start(now, 1000)
         sent += 1
-        pacer.ended(ticket, now, "ok", tokens=1000)
+        pacer.finish(ticket, now, "ok", tokens=1000)
     assert 0.95 <= sent / 300 <= 1.1
 
 
 def test_retry_after_is_obeyed() -> None:
     pacer = Pacer()
-    ticket = pacer.sent(5.0)
-    pacer.ended(ticket, 5.1, "refused", 7.0)
+    ticket = pacer.start(5.0)
+    pacer.finish(ticket, 5.1, "refused", 7.0)
     assert pacer.wait(5.1) == pytest.approx(7.0, abs=0.01)
 
 
@@ -83,11 +83,11 @@ def test_a_server_that_only_queues_is_not_given_ever_more() -> None:
             at = heapq.heappop(free)
             end = max(at, now) + 1.0
             heapq.heappush(free, end)
-            heapq.heappush(ends, (end, done, pacer.sent(now)))
+            heapq.heappush(ends, (end, done, pacer.start(now)))
             done += 1
             continue
         now, _, ticket = heapq.heappop(ends)
-        pacer.ended(ticket, now, "ok")
+        pacer.finish(ticket, now, "ok")
     assert pacer.under_way <= 40
 
 
@@ -111,11 +111,11 @@ def test_a_clock_that_jumps_back_stops_nothing(
         wait = pacer.wait(now)
         assert wait >= 0
         if wait == 0:
-            out.append(pacer.sent(now))
+            out.append(pacer.start(now))
         elif out:
-            pacer.ended(out.pop(), now, word, wait_s)
+            pacer.finish(out.pop(), now, word, wait_s)
         assert pacer.under_way == len(out)
     for ticket in out:
-        pacer.ended(ticket, now, "ok")
+        pacer.finish(ticket, now, "ok")
     assert pacer.under_way == 0
     assert pacer.wait(now + 10_000) == 0

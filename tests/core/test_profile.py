@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nemocli.core.card import ModelCard
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import Tier
-from nemocli.core.profile import card_from, extended, merged, overlaid, provider_from, stamped
+from nemocli.core.profile import card_from, extend, merge, overlaid, provider_from, stamp_prices
 from nemocli.core.provider import Auth, Provider
 from nemocli.core.values import JsonObject
 
@@ -107,7 +107,7 @@ def test_a_users_rows_are_overrides_and_the_shipped_ones_stay_what_they_are() ->
         **BASE,
         "prices": [{"model": "m", "valid_from": "2026-11-01", "input": 3, "output": 4}],
     }
-    both = overlaid(stamped(BASE, "bundled"), stamped(over, "user"))
+    both = overlaid(stamp_prices(BASE, "bundled"), stamp_prices(over, "user"))
     assert [(p.origin, p.input) for p in provider(both).prices] == [
         ("bundled", Decimal(1)),
         ("override", Decimal(3)),
@@ -116,7 +116,7 @@ def test_a_users_rows_are_overrides_and_the_shipped_ones_stay_what_they_are() ->
 
 def test_mappings_merge_and_lists_replace() -> None:
     over: JsonObject = {"reasoning": {"request": {"high": {"think": True}}, "fields": ["t"]}}
-    found = merged(BASE, over)["reasoning"]
+    found = merge(BASE, over)["reasoning"]
     assert found == {
         "request": {"off": {"think": False}, "high": {"think": True}},
         "fields": ["t"],
@@ -124,7 +124,7 @@ def test_mappings_merge_and_lists_replace() -> None:
 
 
 def test_an_extension_gets_the_quirks_but_no_key_no_title_no_price() -> None:
-    found = provider(extended({**BASE, "free": True}, {"name": "stub", "base_url": "http://h"}))
+    found = provider(extend({**BASE, "free": True}, {"name": "stub", "base_url": "http://h"}))
     assert found.auth == Auth(header="X-Key", scheme="")
     assert found.headers == {"X-App": "nemocli"}
     assert found.reasoning.fields == ("thought",)
@@ -133,8 +133,8 @@ def test_an_extension_gets_the_quirks_but_no_key_no_title_no_price() -> None:
 
 def test_a_server_of_ones_own_stays_free_when_extended() -> None:
     base = {**BASE, "free": True, "local": True}
-    assert provider(extended(base, {"name": "gpu-box"})).free
-    assert not provider(extended(base, {"name": "hosted", "local": False})).free
+    assert provider(extend(base, {"name": "gpu-box"})).free
+    assert not provider(extend(base, {"name": "hosted", "local": False})).free
 
 
 def test_a_moved_origin_loses_the_key_it_was_not_meant_for() -> None:
@@ -188,8 +188,8 @@ def test_a_card_has_all_its_rows() -> None:
     assert card.weights[0].size_bytes is None
     assert card.hardware[0].pipeline_parallel == 1
     assert card.sampling == {"temperature": Decimal("1.0")}
-    assert card.named("EM")
-    assert card.named("org/m")
+    assert card.has_name("EM")
+    assert card.has_name("org/m")
 
 
 def test_offers_merge_by_provider_and_variant_and_keep_their_order() -> None:
@@ -208,10 +208,10 @@ def test_offers_merge_by_provider_and_variant_and_keep_their_order() -> None:
 
 
 def test_a_card_that_extends_another_is_not_found_under_its_names_or_prices() -> None:
-    card = card_from(extended(CARD, {"name": "tuned", "aliases": ["t"]}), file="tuned.yaml")
-    assert card.named("t")
-    assert not card.named("em")
-    assert not card.named("org/m")
+    card = card_from(extend(CARD, {"name": "tuned", "aliases": ["t"]}), file="tuned.yaml")
+    assert card.has_name("t")
+    assert not card.has_name("em")
+    assert not card.has_name("org/m")
     assert card.prices == ()
     assert card.offers[0].id == "a/m"
     assert card.context == 100

@@ -6,27 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.core.prompt import assembled, first_code_block
+from nemocli.core.prompt import assemble, first_code_block
 
 
 def test_each_source_alone_comes_as_it_is() -> None:
-    assert assembled("  hi\n", None) == "  hi\n"
-    assert assembled(None, "a\n b\n\n") == "a\n b\n"
-    assert assembled(None, "a\r\n") == "a"
-    assert assembled(None, "a\r") == "a\r"
-    assert assembled(" \n", "\n") == ""
-    assert assembled(None, None, [("empty", "")]) == "empty:\n```\n```"
-    assert assembled(None, None, [("f.txt", "x")]) == "f.txt:\n```\nx\n```"
+    assert assemble("  hi\n", None) == "  hi\n"
+    assert assemble(None, "a\n b\n\n") == "a\n b\n"
+    assert assemble(None, "a\r\n") == "a"
+    assert assemble(None, "a\r") == "a\r"
+    assert assemble(" \n", "\n") == ""
+    assert assemble(None, None, [("empty", "")]) == "empty:\n```\n```"
+    assert assemble(None, None, [("f.txt", "x")]) == "f.txt:\n```\nx\n```"
 
 
 def test_the_question_comes_first_and_the_pipe_last() -> None:
-    found = assembled("Sum up:", "piped\n", [("a.md", "one\n"), ("b.md", "two")])
+    found = assemble("Sum up:", "piped\n", [("a.md", "one\n"), ("b.md", "two")])
     assert found == "Sum up:\n\na.md:\n```\none\n```\n\nb.md:\n```\ntwo\n```\n\npiped"
 
 
 @given(st.text())
 def test_no_line_of_a_file_closes_its_fence(text: str) -> None:
-    whole = assembled(None, None, [("f", text)])
+    whole = assemble(None, None, [("f", text)])
     fence = whole.split("\n")[1]
     assert set(fence) == {"`"}
     assert fence not in text
@@ -69,7 +69,7 @@ def test_any_text_has_a_block_or_none(text: str) -> None:
 @given(st.text(alphabet="ab`~ \r\n\u2028", max_size=60).filter(lambda t: "\r" not in t[-1:]))
 def test_an_attached_file_is_found_again_as_it_was(text: str) -> None:
     ended = text if text.endswith("\n") or not text else text + "\n"
-    assert first_code_block(assembled("Look:", "end\n", [("f", text)])) == ended
+    assert first_code_block(assemble("Look:", "end\n", [("f", text)])) == ended
 
 
 @given(st.text(alphabet="abc \n", min_size=1, max_size=40))

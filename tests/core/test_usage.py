@@ -10,7 +10,7 @@ from nemocli.core.usage import (
     MOST_TOKENS,
     Usage,
     add,
-    estimated,
+    estimate,
     from_disjoint,
     superset,
     tokens_in,
@@ -76,7 +76,7 @@ def test_disjoint_counts_become_supersets(usage: Usage) -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_guess_is_marked_and_sound(given_chars: int, text: int, reasoning: int) -> None:
-    usage = estimated(given_chars, text, reasoning)
+    usage = estimate(given_chars, text, reasoning)
     assert usage.source == "estimated"
     assert usage.known
     assert superset(usage) == usage

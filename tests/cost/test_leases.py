@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.usage import Usage
-from nemocli.cost.leases import Lease, LeasedCall, apportioned, market_price, shares
+from nemocli.cost.leases import Lease, LeasedCall, apportion, market_price, shares
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NODE = Lease("n", "nim", 8, "H100", 3_990_000_000_000, "market", START)
@@ -70,7 +70,7 @@ def test_whole_units_are_shared_fairly(whole: int, weights: dict[str, int]) -> N
     total = sum(weights.values())
     if not total:
         return
-    parts = apportioned(whole, weights)
+    parts = apportion(whole, weights)
     assert sum(parts.values()) == whole
     for name, weight in weights.items():
         assert abs(parts[name] * total - whole * weight) < total

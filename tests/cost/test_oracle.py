@@ -23,12 +23,12 @@ from nemocli.core.provider import Provider
 from nemocli.core.request import Message, Request
 from nemocli.core.usage import Usage
 from nemocli.cost.calls import Where
-from nemocli.cost.reprice import revalued
+from nemocli.cost.reprice import revalue
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.io.ledger.ledger import SqliteLedger
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 
-CATALOGUE = catalogue(ProfileFolders(shipped_folder())).catalogue
+CATALOGUE = catalogue(ProfileFolders(profiles_folder())).catalogue
 TARGET = CATALOGUE.target(CATALOGUE.provider("openrouter"), "nemotron-3-ultra")
 CHANGE = datetime(2026, 10, 19, tzinfo=UTC)
 REQUEST = Request("nemotron-3-ultra", (Message("user", "hello there"),))
@@ -160,7 +160,7 @@ def check(history: list[Call]) -> None:
         before, after = (sum_of(book, None, CHANGE), sum_of(book, CHANGE, None))
         whole = sum_of(book, None, None)
         number = book.add_valuation(CHANGE, "2026-10-01", "")
-        worth = [(r.entry.attempt_id, *revalued(r, TARGET, AUTUMN)) for r in book.rows()]
+        worth = [(r.entry.attempt_id, *revalue(r, TARGET, AUTUMN)) for r in book.rows()]
         book.value(number, worth)
         assert sum_of(book, None, None) == whole, "a valuation changes nothing"
         by_call = {r.entry.attempt_id: r.entry.cost.pico for r in book.rows()}

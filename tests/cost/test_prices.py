@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
 from nemocli.core.money import Price, Tier
-from nemocli.cost.prices import judged, price_from, price_json, same_rates
+from nemocli.cost.prices import judge_price, price_from, price_json, same_rates
 from nemocli.io.profiles.price_file import add_prices, read_prices
 
 
@@ -52,18 +52,18 @@ ELSEWHERE = [replace(price("0.60", "2.40"), seller=name) for name in ("alpha", "
     ],
 )  # fmt: skip
 def test_a_row_is_news_old_or_absurd(found: Price, verdict: str, why: str) -> None:
-    judgement = judged(found, [OLD])
+    judgement = judge_price(found, [OLD])
     assert judgement.verdict == verdict
     assert why in judgement.why
 
 
 def test_a_first_row_is_measured_by_what_others_take() -> None:
-    assert judged(price("0.60", "2.40"), ELSEWHERE).verdict == "new"
-    refused = judged(price("0.0000006", "0.0000024"), ELSEWHERE)
+    assert judge_price(price("0.60", "2.40"), ELSEWHERE).verdict == "new"
+    refused = judge_price(price("0.0000006", "0.0000024"), ELSEWHERE)
     assert refused.verdict == "refused"
     assert "usual elsewhere" in refused.why
-    assert judged(price("600", "900"), []).verdict == "new", "nobody to compare with"
-    assert judged(price("0", "0"), ELSEWHERE, may_be_free=True).verdict == "new"
+    assert judge_price(price("600", "900"), []).verdict == "new", "nobody to compare with"
+    assert judge_price(price("0", "0"), ELSEWHERE, may_be_free=True).verdict == "new"
 
 
 def test_a_rate_that_is_listed_and_one_that_is_implied_are_the_same() -> None:

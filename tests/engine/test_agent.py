@@ -34,7 +34,7 @@ class Told:
     def asking(self, answer) -> None:
         self.steps.append("asking")
 
-    def answered(self, answer) -> None:
+    def after_answer(self, answer) -> None:
         self.steps.append(f"answered {answer.fold.text or len(answer.fold.tool_calls)}")
 
     async def refusal(self, call: ToolCall) -> str | None:

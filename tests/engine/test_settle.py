@@ -9,7 +9,7 @@ import pytest
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.ports import Entry
 from nemocli.core.provider import Settlement
-from nemocli.engine.settle import settle, settle_quietly, unsettled
+from nemocli.engine.settle import is_unsettled, settle, settle_quietly
 from tests.engine.scripted import (
     AT_OTHER,
     AT_SHOP,
@@ -53,7 +53,7 @@ def abandoned(how: str, *then: Script) -> tuple[Scene, Entry]:
 def test_a_seller_is_asked_until_it_knows(how: str) -> None:
     at, entry = abandoned(how, NOT_YET, FOUND)
     assert entry.status == how
-    assert unsettled(entry, SHOP)
+    assert is_unsettled(entry, SHOP)
     settled = virtually(settle(entry, SHOP, at.world))
     assert settled is not None
     assert (settled.cost.pico, settled.cost.source) == (2_100_000_000, "reconciled")
@@ -62,7 +62,7 @@ def test_a_seller_is_asked_until_it_knows(how: str) -> None:
     assert (row.attempt_id, row.at, row.cost_pico) == (entry.attempt_id, NOW, settled.cost.pico)
     assert at.clock.slept == [0.5, 0.5]
     assert len(at.calls) == 3
-    assert not unsettled(settled, SHOP)
+    assert not is_unsettled(settled, SHOP)
 
 
 def test_it_is_asked_with_the_key_and_not_waited_for_long() -> None:
@@ -142,16 +142,16 @@ def test_a_ledger_that_fails_leaves_the_estimate() -> None:
 def test_where_there_is_nothing_to_ask_nobody_is_asked() -> None:
     reported = scene(Script(sse("Hello", usage={**USED, "cost": 0.1})))
     ask(reported)
-    assert not unsettled(reported.entry, SHOP)
+    assert not is_unsettled(reported.entry, SHOP)
     turned_away = scene(refused(401))
     ask(turned_away)
-    assert not unsettled(turned_away.entry, SHOP)
+    assert not is_unsettled(turned_away.entry, SHOP)
     at = scene(good())
     ask(at, AT_OTHER)
-    assert not unsettled(at.entry, AT_OTHER.provider)
+    assert not is_unsettled(at.entry, AT_OTHER.provider)
     assert virtually(settle(at.entry, AT_OTHER.provider, at.world)) is None
     nameless = replace(at.entry, reply_id=None)
-    assert not unsettled(nameless, SHOP)
+    assert not is_unsettled(nameless, SHOP)
     assert virtually(settle(nameless, SHOP, at.world)) is None
     assert len(at.calls) == 1
 
@@ -160,4 +160,4 @@ def test_an_answer_at_an_unknown_or_a_table_price_may_be_settled() -> None:
     at = scene(good())
     ask(at)
     assert at.entry.cost.source == "table"
-    assert unsettled(at.entry, AT_SHOP.provider)
+    assert is_unsettled(at.entry, AT_SHOP.provider)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nemocli.eval.judge import judged
+from nemocli.eval.judge import judge
 from nemocli.eval.lint import gold_events, lint
 from nemocli.eval.task import Task, TaskError, instance, task_of
 from nemocli.eval.world import TaskWorld, canonical, misfit
@@ -90,7 +90,7 @@ def test_whole_numbers_may_be_written_as_fractions() -> None:
 
 
 def classes(events: list[Any]) -> dict[str, int]:
-    return dict(judged(ORDERS, events).retries)
+    return dict(judge(ORDERS, events).retries)
 
 
 def test_retries_are_told_apart() -> None:
@@ -108,26 +108,26 @@ def test_retries_are_told_apart() -> None:
 
 def test_gold_is_a_success_and_each_way_of_failing_is_named() -> None:
     gold = gold_events(ORDERS)
-    good = judged(ORDERS, gold)
+    good = judge(ORDERS, gold)
     assert (good.cls, good.coherent, good.retries) == ("success", True, {"R6": 1})
     assert good.completed_at is not None
-    lazy = judged(ORDERS, gold_events(ORDERS, calls=()))
+    lazy = judge(ORDERS, gold_events(ORDERS, calls=()))
     assert (lazy.cls, "missing" in lazy.why) == ("fail.model", True)
-    silent = judged(ORDERS, gold_events(ORDERS, says=False))
+    silent = judge(ORDERS, gold_events(ORDERS, says=False))
     assert (silent.cls, silent.first_break) == ("fail.model", 2)
     leak = [
         {**e, "text": "<tool_call>{}</tool_call>"} if e["type"] == "model" else e
         for e in gold_events(ORDERS, calls=())
     ]
-    assert judged(ORDERS, leak).cls == "fail.serving"
+    assert judge(ORDERS, leak).cls == "fail.serving"
     extra = [*gold, *calls(("reserve", HOLD), turn=6)[1:]]
-    assert judged(ORDERS, extra).cls == "fail.model"
+    assert judge(ORDERS, extra).cls == "fail.model"
 
 
 def test_what_the_infrastructure_lost_is_no_fault_of_the_model() -> None:
     def failing(code: str, message: str = "x") -> str:
         fault = {"code": code, "message": message, "status": None}
-        return judged(ORDERS, [{"type": "model", "text": "", "calls": [], "fault": fault}]).cls
+        return judge(ORDERS, [{"type": "model", "text": "", "calls": [], "fault": fault}]).cls
 
     for code in ("rate_limited", "server_error", "timeout", "cut_stream", "network"):
         assert failing(code) == "infra"
@@ -142,7 +142,7 @@ def test_collateral_writes_are_seen_and_ids_are_not_compared() -> None:
     one = ("reserve", HOLD)
     give_back = ("release", '{"id": "R-1"}')
     other = calls(one, one, give_back, turn=1)[1:-1]
-    found = judged(ORDERS, [events[0], *other, *events[1:]])
+    found = judge(ORDERS, [events[0], *other, *events[1:]])
     assert found.cls == "fail.model"
     assert found.wrong or found.collateral
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.eval.expr import ExprError, evaluate, filled
+from nemocli.eval.expr import ExprError, evaluate, fill
 
 STATE = {"orders": [{"id": "a", "qty": 2}, {"id": "b", "qty": 3}], "stock": {"x-1": {"free": 5}}}
 
@@ -65,6 +65,6 @@ def test_money_stays_exact() -> None:
 
 def test_values_are_filled_in() -> None:
     names: dict[str, Any] = {"sku": "x", "qty": 2}
-    assert filled({"a": "=qty * 2", "b": "no {sku}", "c": [1, "=sku"]}, names) == {
+    assert fill({"a": "=qty * 2", "b": "no {sku}", "c": [1, "=sku"]}, names) == {
         "a": 4, "b": "no x", "c": [1, "x"]
     }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from nemocli.eval.inspect_log import Sample
 from nemocli.eval.judge import AttemptClass, Measures
-from nemocli.eval.nel_results import bundle_of, numbered, rows_of
+from nemocli.eval.nel_results import bundle_of, number_tasks, rows_of
 
 MANIFEST = {"suite": "starter", "began_at": "2026-11-28T10:00:00+00:00", "version": "0.1.0"}
 
@@ -32,7 +32,7 @@ def arm(good: int, tasks: int = 12, epochs: int = 2) -> list[Sample]:
 def test_rows_pair_over_arms_and_leave_out_what_was_not_scored() -> None:
     before = [sample("b", 1, "success"), sample("a", 1, "infra"), sample("c", 1, "fail.model")]
     after = [sample("c", 1, "success"), sample("c", 2, "harness"), sample("b", 2, "fail.limit")]
-    numbers = numbered([*before, *after])
+    numbers = number_tasks([*before, *after])
     assert numbers == {"a": 0, "b": 1, "c": 2}
     shown = [(r["problem_idx"], r["repeat"], r["reward"]) for r in rows_of(before, numbers)]
     assert shown == [(1, 0, 1.0), (2, 0, 0.0)]
@@ -42,7 +42,7 @@ def test_rows_pair_over_arms_and_leave_out_what_was_not_scored() -> None:
 
 def test_the_bundle_averages_over_tasks() -> None:
     samples = [sample("a", 1, "success"), sample("a", 2, "fail.model"), sample("b", 1, "success")]
-    rows = list(rows_of(samples, numbered(samples)))
+    rows = list(rows_of(samples, number_tasks(samples)))
     bundle: Any = bundle_of("r1", {"name": "new", "provider": "p", "model": "m"}, MANIFEST, rows)
     assert bundle["benchmark"]["scores"]["mean_reward"]["value"] == 0.75
     assert bundle["benchmark"]["name"] == "starter"
@@ -56,7 +56,7 @@ def test_the_bundle_averages_over_tasks() -> None:
 def test_its_own_code_reads_them_and_agrees(tmp_path: Path) -> None:
     comparison = pytest.importorskip("nemo_evaluator.engine.comparison")
     samples = {"base": arm(20), "new": arm(6)}
-    numbers = numbered([s for each in samples.values() for s in each])
+    numbers = number_tasks([s for each in samples.values() for s in each])
     for name, each in samples.items():
         folder = tmp_path / name
         folder.mkdir()

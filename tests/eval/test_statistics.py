@@ -10,7 +10,7 @@ import pytest
 
 from nemocli.eval.judge import Measures
 from nemocli.eval.metrics import horizon, summary_of
-from nemocli.eval.selfcheck import checks, simulated
+from nemocli.eval.selfcheck import checks, simulate
 from nemocli.eval.stages import gate_3, serving_of
 from nemocli.eval.stats import (
     Interval,
@@ -62,7 +62,7 @@ def test_the_rule_does_what_was_designed(draws: int) -> None:
 @pytest.mark.slow
 def test_verdicts_at_known_truths() -> None:
     def share(decision: str, **truth) -> float:
-        return sum(simulated(seed, **truth) == decision for seed in range(1500)) / 1500
+        return sum(simulate(seed, **truth) == decision for seed in range(1500)) / 1500
 
     for tasks in (12, 24):
         assert share("ADOPT", tasks=tasks) <= 0.07 + 0.012

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nemocli.cli.commands import COMMANDS
-from nemocli.cli.setup.completion_scripts import generated, listed
+from nemocli.cli.setup.completion_scripts import generate, values_in
 from tests.run import ROOT
 
 FOLDER = ROOT / "completions"
-FILES = generated()
+FILES = generate()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -65,7 +65,7 @@ def test_values_that_a_help_text_lists_are_offered() -> None:
     assert "8xH100" in nim["commands"]["plan"]["options"]["--gpus"]["choices"]
     assert "choices" not in nim["commands"]["bench"]["options"]["--gpus"]
     assert {"codex", "claude"} <= set(commands["launch"]["choices"])
-    assert listed("How many of the last.") == []
+    assert values_in("How many of the last.") == []
 
 
 def test_the_files_travel_in_the_wheel() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,11 @@ HOMES = {
     "orjson": {"wire/bulk"},
 }
 """The only modules that know a package of somebody else's."""
+PARTICIPLE = re.compile(
+    r"(?!need|feed|speed|exceed|seed|embed|proceed|succeed)\w+ed|sent|told|held|made|found|said|spent"
+    r"|done|taken|given|known|shown|written|chosen|brought|meant|left|lost|begun|bought|sold|bound"
+    r"|heard|spelt|gone|kept"
+)
 FACE = {"typer", "rich", "prompt_toolkit", "pygments"}
 REACHES_NOTHING = {"orjson"}
 """Packages that only compute, and may be used on the lower floors."""
@@ -159,6 +165,20 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         left = {name: needs for name, needs in left.items() if name not in free}
     circles = {name: sorted(needs & left.keys()) for name, needs in left.items()}
     assert circles == {}
+
+
+def test_a_function_is_named_for_what_it_does_or_gives() -> None:
+    """No participle at its beginning; a property may be one."""
+    found = [
+        f"{label(path)}: {node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+        and not any("property" in ast.unparse(each) for each in node.decorator_list)
+        and PARTICIPLE.fullmatch(node.name.split("_")[0])
+    ]
+    assert found == []
 
 
 def test_a_public_class_name_means_one_thing() -> None:

@@ -20,7 +20,7 @@ ROWS = [{"name": "Zoë", "city": "Köln"}, {"name": "Ann, B.", "city": "x;y|z"}]
 
 def read(path: Path, **given: str | None) -> list[dict[str, object]]:
     inputs = inputs_of([str(path)], **given)
-    inputs.judged()
+    inputs.inspect()
     found = []
     for record in inputs:
         assert record.problem is None, record
@@ -38,7 +38,7 @@ def table(sign: str) -> str:
 def test_the_delimiter_is_found_in_the_header(tmp_path: Path, sign: str) -> None:
     (tmp_path / "in.csv").write_text(table(sign))
     inputs = inputs_of([str(tmp_path / "in.csv")])
-    assert bool(inputs.judged()) == (sign != ",")
+    assert bool(inputs.inspect()) == (sign != ",")
     assert read(tmp_path / "in.csv") == ROWS
 
 
@@ -70,7 +70,7 @@ def test_another_encoding_is_refused_before_the_first_row(
 ) -> None:
     (tmp_path / "in.csv").write_bytes(table(",").encode(encoding))
     with pytest.raises(NemoError) as caught:
-        inputs_of([str(tmp_path / "in.csv")]).judged()
+        inputs_of([str(tmp_path / "in.csv")]).inspect()
     assert f"`--encoding {hint}`" in (caught.value.fault.hint or "")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nemocli.eval.grade import gold_world
-from nemocli.eval.judge import judged
+from nemocli.eval.judge import judge
 from nemocli.eval.lint import gold_events, lint
 from nemocli.eval.machine import MachineResult
 from nemocli.eval.task import Task, TaskError, task_of
@@ -96,8 +96,8 @@ def test_what_was_recorded_is_judged_again_without_a_machine(tmp_path: Path) -> 
     assert any("1 passed" in str(e.get("outside")) for e in events)
     kept = {"type": "gold", "state": world.state, "made_ids": []}
     again = json.loads(json.dumps([kept, *events]))
-    assert judged(task, again).cls == "success"
-    assert judged(task, [kept, *gold_events(task)]).cls != "success"
+    assert judge(task, again).cls == "success"
+    assert judge(task, [kept, *gold_events(task)]).cls != "success"
 
 
 def test_a_test_that_is_changed_breaks_its_invariant(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_the_file_is_private(store: SqliteSessions, tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_by_looking(store: SqliteSessions, tmp_path: Path) -> None:
-    assert store.listed() == store.search("x") == []
+    assert store.page() == store.search("x") == []
     with pytest.raises(NemoError, match="no conversation is kept"):
         store.resolve("last")
     assert not (tmp_path / "data").exists()

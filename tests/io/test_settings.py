@@ -11,7 +11,7 @@ import pytest
 from nemocli.core.faults import NemoError
 from nemocli.core.settings import Settings
 from nemocli.io.paths import Paths, paths_from
-from nemocli.io.settings import find_project, load, set_value, trust, trusted, unset_value
+from nemocli.io.settings import find_project, is_trusted, load, set_value, trust, unset_value
 
 
 @pytest.fixture
@@ -114,17 +114,17 @@ def test_a_folder_must_be_trusted_before_it_names_commands(paths: Paths, repo: P
 def test_trust_is_for_one_folder_and_can_be_taken_back(paths: Paths, repo: Path) -> None:
     trust(paths, repo)
     trust(paths, repo.parent)
-    assert trusted(paths, repo)
-    assert not trusted(paths, repo / "a")
+    assert is_trusted(paths, repo)
+    assert not is_trusted(paths, repo / "a")
     trust(paths, repo, yes=False)
-    assert not trusted(paths, repo)
-    assert trusted(paths, repo.parent)
+    assert not is_trusted(paths, repo)
+    assert is_trusted(paths, repo.parent)
 
 
 def test_a_broken_trust_file_is_an_error_not_trust(paths: Paths, repo: Path) -> None:
     put(paths.trust_file, "{")
     with pytest.raises(NemoError, match="not JSON"):
-        trusted(paths, repo)
+        is_trusted(paths, repo)
 
 
 def test_mistakes_name_their_line(paths: Paths, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.io.sqlite import open_store, told, writing
+from nemocli.io.sqlite import open_store, sqlite_errors, writing
 
 FIRST = ("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)",)
 SECOND = (
@@ -167,7 +167,7 @@ def test_damage_inside_is_told_where_it_is_met(one_note: Path) -> None:
     with (
         closing(open_store(one_note, (FIRST,))) as connection,
         pytest.raises(NemoError, match="damaged"),
-        told(one_note),
+        sqlite_errors(one_note),
     ):
         connection.execute("SELECT * FROM notes").fetchall()
 
@@ -228,7 +228,7 @@ def test_a_lock_that_stays_is_told_after_the_wait(one_note: Path) -> None:
 def test_a_full_disk_is_told_and_loses_nothing(one_note: Path) -> None:
     with closing(open_store(one_note, (FIRST,))) as connection:
         connection.execute("PRAGMA max_page_count = 2")
-        with pytest.raises(NemoError, match="the disk is full"), told(one_note):
+        with pytest.raises(NemoError, match="the disk is full"), sqlite_errors(one_note):
             connection.execute("INSERT INTO notes (text) VALUES (?)", ("x" * 100_000,))
         assert notes(connection) == ["kept"]
 
@@ -238,12 +238,12 @@ def test_a_file_that_may_not_grow_is_told_and_loses_nothing(one_note: Path) -> N
 import resource, sys
 from pathlib import Path
 from nemocli.core.faults import NemoError
-from nemocli.io.sqlite import open_store, told
+from nemocli.io.sqlite import open_store, sqlite_errors
 path = Path(sys.argv[1])
 connection = open_store(path, (("CREATE TABLE notes (id)",),))
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 try:
-    with told(path):
+    with sqlite_errors(path):
         for _ in range(100):
             connection.execute("INSERT INTO notes (text) VALUES ('more')")
             print("kept")

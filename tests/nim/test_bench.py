@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.cli.nim.workload import asked
+from nemocli.cli.nim.workload import conversations_of
 from nemocli.core.faults import NemoError
 from nemocli.core.request import Message, ToolCall
 from nemocli.nim.bench import (
     Point,
     Shot,
-    adjusted,
-    invented,
+    invent_prompt,
     knee,
     limits_of,
     most_within,
+    over_all,
     point_json,
     point_of,
     quantiles,
@@ -66,14 +66,14 @@ def test_quantiles_are_measured_values_in_order(values: list[float], failed: int
     found = quantiles(values)
     assert set(found.values()) <= set(values)
     assert found[50] <= found[90] <= found[99]
-    honest = adjusted(values, len(values) + failed)
+    honest = over_all(values, len(values) + failed)
     for q in found:
         assert honest[q] is None or honest[q] >= found[q]
 
 
 def test_nothing_measured_is_no_quantile() -> None:
     assert quantiles([]) == {}
-    assert adjusted([], 0) == {}
+    assert over_all([], 0) == {}
     point = point_of([FAILED], 1, {})
     assert (point.tokens_per_s, point.per_user, point.goodput) == (0, None, 0)
 
@@ -109,10 +109,10 @@ def test_a_limit_that_is_none(text: str) -> None:
 
 
 def test_invented_prompts_are_repeatable_and_begin_apart() -> None:
-    assert invented(100, 1) == invented(100, 1)
-    heads = {invented(100, seed)[:18] for seed in range(500)}
+    assert invent_prompt(100, 1) == invent_prompt(100, 1)
+    heads = {invent_prompt(100, seed)[:18] for seed in range(500)}
     assert len(heads) == 500
-    assert 80 <= len(invented(100, 1).split()) <= 120
+    assert 80 <= len(invent_prompt(100, 1).split()) <= 120
 
 
 def test_the_picture_is_whole_and_the_bars_are_in_proportion() -> None:
@@ -135,7 +135,7 @@ def test_a_record_becomes_the_requests_it_came_from() -> None:
         {"type": "user", "text": "sure?"},
         {"type": "model", "text": "Yes.", "calls": []},
     ]
-    turns: Sequence[list[Message]] = list(asked(events, [Message("system", "s")]))
+    turns: Sequence[list[Message]] = list(conversations_of(events, [Message("system", "s")]))
     assert [len(t) for t in turns] == [2, 4, 6]
     assert turns[1][2].tool_calls == (ToolCall("c1", "look", "{}"),)
     assert turns[2][-1] == Message("user", "sure?")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.card import ModelCard
 from nemocli.core.fit import parse_gpus
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
 from nemocli.nim.plan import ContainerImage, Launch, NimPlan, plan_json, plan_nim
 
@@ -23,7 +23,7 @@ IMAGE = ContainerImage(
 @pytest.fixture(scope="module")
 def ultra(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     cache = tmp_path_factory.mktemp("cards") / "profiles.json"
-    card = catalogue(ProfileFolders(shipped_folder()), cache).catalogue.card("nemotron-3-ultra")
+    card = catalogue(ProfileFolders(profiles_folder()), cache).catalogue.card("nemotron-3-ultra")
     assert card is not None
     return card
 

@@ -12,9 +12,9 @@ import pytest
 from nemocli.core.faults import NemoError
 from nemocli.core.money import Price
 from nemocli.core.request import EFFORTS, Effort
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 
-CATALOGUE = catalogue(ProfileFolders(shipped_folder())).catalogue
+CATALOGUE = catalogue(ProfileFolders(profiles_folder())).catalogue
 TODAY = date(2026, 11, 23)
 ULTRA = CATALOGUE.cards["nemotron-3-ultra"]
 

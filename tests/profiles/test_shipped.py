@@ -33,11 +33,11 @@ from nemocli.core.provider import (
 )
 from nemocli.core.request import EFFORTS
 from nemocli.core.values import JsonObject
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 from nemocli.io.profiles.check import Checker
 from nemocli.io.yaml import read
 
-SHIPPED = shipped_folder()
+SHIPPED = profiles_folder()
 PROVIDER_FILES = sorted((SHIPPED / "providers").iterdir())
 MODEL_FILES = sorted((SHIPPED / "models").iterdir())
 LOADED = catalogue(ProfileFolders(SHIPPED))

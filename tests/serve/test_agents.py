@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nemocli.io.serve.agents import agents_in
-from nemocli.serve.agents import SCHEMA, Address, AgentError, agent_of, started
+from nemocli.serve.agents import SCHEMA, Address, AgentError, agent_of, prepare_start
 from tests.run import ROOT
 
 ROW = {
@@ -35,11 +35,11 @@ def test_places_are_filled_and_what_needs_the_unknown_is_left_out() -> None:
         files={"x": "${output}", "y": "${output_or_guess}"},
         initial={"z": "$$"},
     )
-    start = started(agent, TO, "/f")
+    start = prepare_start(agent, TO, "/f")
     assert start.env == {"URL": "http://127.0.0.1:1", "T": "secret", "A_HOME": "/f"}
     assert start.args == ("-m", "nemotron-3-ultra", "-c", "1000")
     assert start.files == {"y": "16384"}
-    own = started(agent, TO, "/f", own_settings=True)
+    own = prepare_start(agent, TO, "/f", own_settings=True)
     assert "A_HOME" not in own.env
     assert (own.files, own.initial) == ({}, {})
 
@@ -70,7 +70,7 @@ def test_a_row_that_is_wrong_is_refused_by_name(fields: dict[str, Any], said: st
 def test_a_model_whose_name_would_break_out_of_somebodys_json_is_refused() -> None:
     for name in ('x", "y": "', "a b", "${token}", ""):
         with pytest.raises(AgentError):
-            started(row(), Address("http://h/v1", "t", name), "/f")
+            prepare_start(row(), Address("http://h/v1", "t", name), "/f")
 
 
 def test_every_shipped_row_holds() -> None:
@@ -78,9 +78,9 @@ def test_every_shipped_row_holds() -> None:
     assert not agents.broken
     assert {"codex", "claude", "opencode", "aider", "qwen", "pi", "mini"} <= agents.known.keys()
     for agent in agents.known.values():
-        start = started(agent, TO, "/f")
+        start = prepare_start(agent, TO, "/f")
         assert "secret" not in str(start.args)
         for name, text in {**start.files, **start.initial}.items():
             if name.endswith(".json"):
                 json.loads(text)
-    json.loads(started(agents.known["opencode"], TO, "/f").env["OPENCODE_CONFIG_CONTENT"])
+    json.loads(prepare_start(agents.known["opencode"], TO, "/f").env["OPENCODE_CONFIG_CONTENT"])

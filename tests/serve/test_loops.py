@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nemocli.core.request import Message, ToolCall
-from nemocli.serve.loops import MOST_BODIES, QUIET_S, Failures, digest, repeated_calls
+from nemocli.serve.loops import MOST_BODIES, QUIET_S, Failures, count_repeats, digest
 
 ASK = Message("user", "do it")
 
@@ -15,21 +15,21 @@ def turn(arguments: str, result: str) -> list[Message]:
 
 def test_equal_turns_at_the_end_are_counted() -> None:
     same = turn('{"q": 1}', "no")
-    assert repeated_calls([ASK, *same * 3]) == 3
-    assert repeated_calls([ASK, *same * 3, *turn('{"q": 2}', "no")]) == 1
-    assert repeated_calls([ASK, *same, *turn('{"q": 1}', "yes"), *same]) == 1
-    assert repeated_calls([ASK]) == 0
-    assert repeated_calls([]) == 0
+    assert count_repeats([ASK, *same * 3]) == 3
+    assert count_repeats([ASK, *same * 3, *turn('{"q": 2}', "no")]) == 1
+    assert count_repeats([ASK, *same, *turn('{"q": 1}', "yes"), *same]) == 1
+    assert count_repeats([ASK]) == 0
+    assert count_repeats([]) == 0
 
 
 def test_polling_that_gets_other_answers_is_no_loop() -> None:
     polls = [m for n in range(20) for m in turn("{}", f"{n} % done")]
-    assert repeated_calls([ASK, *polls]) == 1
+    assert count_repeats([ASK, *polls]) == 1
 
 
 def test_words_of_the_user_begin_anew() -> None:
     same = turn("{}", "no")
-    assert repeated_calls([ASK, *same * 5, ASK, *same * 2]) == 2
+    assert count_repeats([ASK, *same * 5, ASK, *same * 2]) == 2
 
 
 def test_failures_count_until_an_answer_comes_or_time_has_passed() -> None:
@@ -37,18 +37,18 @@ def test_failures_count_until_an_answer_comes_or_time_has_passed() -> None:
     key = digest(b"body", "s")
     assert key != digest(b"body", None)
     for now in (0, 30, 60):
-        failures.failed(key, now)
+        failures.fail(key, now)
     assert failures.of(key, 61) == 3
     assert failures.of(key, 60 + QUIET_S) == 0
-    failures.failed(key, 60 + QUIET_S)
+    failures.fail(key, 60 + QUIET_S)
     assert failures.of(key, 60 + QUIET_S) == 1
-    failures.answered(key)
+    failures.succeed(key)
     assert failures.of(key, 60 + QUIET_S) == 0
 
 
 def test_what_is_remembered_is_bounded() -> None:
     failures = Failures()
-    failures.failed(b"first", 0)
+    failures.fail(b"first", 0)
     for n in range(MOST_BODIES):
-        failures.failed(str(n).encode(), 0)
+        failures.fail(str(n).encode(), 0)
     assert failures.of(b"first", 0) == 0

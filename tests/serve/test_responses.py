@@ -27,7 +27,7 @@ from nemocli.core.provider import Provider
 from nemocli.core.request import Image, Message, ToolCall
 from nemocli.core.usage import Usage
 from nemocli.serve.incoming import Incoming, ToolName
-from nemocli.serve.responses import MOST_SEALED, responses_incoming, sealed, unsealed
+from nemocli.serve.responses import MOST_SEALED, responses_incoming, seal, unseal
 from nemocli.serve.responses_reply import ResponsesReply, usage_of
 from nemocli.wire.responses.request import decoder
 from tests.serve.test_incoming import JSON
@@ -59,7 +59,7 @@ def test_a_conversation_of_an_agent_is_translated() -> None:
     items = [
         said("input_text", "You are an agent.", "developer"),
         said("input_text", "do it"),
-        {"type": "reasoning", "summary": [], "encrypted_content": sealed("hm", [{"a": 1}])},
+        {"type": "reasoning", "summary": [], "encrypted_content": seal("hm", [{"a": 1}])},
         said("output_text", "I look.", "assistant"),
         {"type": "function_call", "name": "look", "arguments": "{}", "call_id": "c1"},
         {"type": "function_call", "name": "close", "namespace": "agents", "arguments": "{}",
@@ -136,7 +136,7 @@ def test_what_cannot_be_carried_is_refused_by_its_name(fields: dict[str, Any], n
 
 @given(WORDS, st.lists(st.dictionaries(WORDS, WORDS, max_size=2), max_size=2))
 def test_reasoning_comes_back_as_it_was(text: str, details: list[dict[str, str]]) -> None:
-    assert unsealed(sealed(text, details)) == (text, tuple(details))
+    assert unseal(seal(text, details)) == (text, tuple(details))
 
 
 @pytest.mark.parametrize("given", ["gAAAA", "nemocli.1:", "nemocli.1:!!", "nemocli.1:AAAA"])
@@ -147,7 +147,7 @@ def test_what_was_not_sealed_here_is_dropped_and_named(given: str) -> None:
 
 
 def test_a_bomb_in_a_seal_stays_small() -> None:
-    assert unsealed(sealed("x" * (MOST_SEALED + 1), [])) is None
+    assert unseal(seal("x" * (MOST_SEALED + 1), [])) is None
 
 
 ITEM = st.dictionaries(
@@ -269,7 +269,7 @@ def test_tools_are_called_by_the_names_the_client_knows() -> None:
 def test_a_reply_that_breaks_off_closes_nothing_that_was_open() -> None:
     reply = ResponsesReply("id", "m", 1, {})
     data = reply.chunk(Reasoning("hm")) + reply.chunk(Text("half"))
-    data += reply.failed(Fault(FaultKind.CUT, "the connection broke", None, "p"))
+    data += reply.fail(Fault(FaultKind.CUT, "the connection broke", None, "p"))
     found = events_of(data)
     done = [e["item"]["type"] for e in found if e["type"] == "response.output_item.done"]
     assert done == ["reasoning"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nemocli.eval.expr import ExprError, filled
+from nemocli.eval.expr import ExprError, fill
 from nemocli.eval.task import Task, instance
 from nemocli.eval.world import TaskWorld, canonical
 from nemocli.io.eval.suite import load_suite
@@ -48,7 +48,7 @@ class Agent:
                     continue
                 names = {"state": world.state, "vars": dict(task.values)}
                 try:
-                    args = canonical(filled(dict(call.args), names))
+                    args = canonical(fill(dict(call.args), names))
                 except ExprError:  # the world is not as it should be by now
                     args = canonical(dict(call.args))
                 return self._call(call.name, args, messages)

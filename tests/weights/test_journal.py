@@ -26,12 +26,12 @@ JOURNALS = st.builds(
 
 @given(JOURNALS)
 def test_what_is_written_is_read(said: Journal) -> None:
-    assert journal.read(journal.written(said)) == said
+    assert journal.read(journal.journal_bytes(said)) == said
 
 
 @given(JOURNALS, st.data())
 def test_a_torn_journal_says_less_and_nothing_else(said: Journal, data: st.DataObject) -> None:
-    whole = journal.written(said)
+    whole = journal.journal_bytes(said)
     torn = journal.read(whole[: data.draw(st.integers(0, len(whole)))])
     for name, claims in torn.claims.items():
         assert claims.items() <= said.claims[name].items()
@@ -51,5 +51,5 @@ def test_no_line_of_json_breaks_it(value: object, key: str) -> None:
 
 
 def test_a_dropped_content_has_no_claims() -> None:
-    text = journal.line("ab" * 32, 0, "00ff00ff") + journal.dropped("ab" * 32)
+    text = journal.line("ab" * 32, 0, "00ff00ff") + journal.drop_line("ab" * 32)
     assert journal.read(text) == Journal()

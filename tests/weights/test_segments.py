@@ -59,7 +59,7 @@ def test_every_byte_is_fetched_once_however_the_work_is_shared(
         if piece is None:
             task = board.take(small=number >= workers)
             if isinstance(task, Blob):
-                board.opened(task, [(0, task.size)])
+                board.open(task, [(0, task.size)])
             else:
                 held[number] = task
             blob = task.blob if isinstance(task, Piece) else task
@@ -69,7 +69,7 @@ def test_every_byte_is_fetched_once_however_the_work_is_shared(
         fetched[piece.blob.name].append((piece.at, piece.at + step))
         piece.at += step
         if not piece.left:
-            board.done(piece)
+            board.finish(piece)
             held[number] = None
     for blob in blobs:
         at = 0
@@ -83,7 +83,7 @@ def test_a_file_of_a_server_without_ranges_is_one_workers() -> None:
     blob = Blob("a" * 64, 8 * LEAST_SHARED, None, ("a",))
     board = Board(deque([blob]))
     assert board.take() is blob
-    board.opened(blob, [(0, blob.size)])
+    board.open(blob, [(0, blob.size)])
     assert isinstance(board.take(), Piece)
     board.whole_only.add(blob.name)
     assert board.take() is None

@@ -21,7 +21,7 @@ from nemocli.wire.dialect import (
     DIALECTS,
     LARGE,
     dialect_named,
-    encoded,
+    encode,
     schema_instruction,
     strict_ready,
 )
@@ -349,18 +349,18 @@ ANY = st.recursive(
 @settings(max_examples=100, deadline=None)
 def test_a_long_body_says_what_a_short_one_does(value: Any) -> None:
     long = {"role": "user", "content": "w " * LARGE}
-    body = json.loads(encoded({"messages": [long], "extra": value}))
-    assert body == {"messages": [long], "extra": json.loads(encoded({"extra": value}))["extra"]}
+    body = json.loads(encode({"messages": [long], "extra": value}))
+    assert body == {"messages": [long], "extra": json.loads(encode({"extra": value}))["extra"]}
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), object()])
 @pytest.mark.parametrize("words", ["hi", "w " * LARGE])
 def test_what_json_cannot_say_is_refused(odd: Any, words: str) -> None:
     with pytest.raises(NemoError, match="cannot be written as JSON"):
-        encoded({"messages": [{"role": "user", "content": words}], "odd": [odd]})
+        encode({"messages": [{"role": "user", "content": words}], "odd": [odd]})
 
 
 def test_half_a_character_arrives_as_it_is() -> None:
     for words in ("\ud800", "\ud800" * LARGE):
-        body = json.loads(encoded({"messages": [{"role": "user", "content": words}]}))
+        body = json.loads(encode({"messages": [{"role": "user", "content": words}]}))
         assert body["messages"][0]["content"] == words

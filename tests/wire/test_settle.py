@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.provider import Settlement
 from nemocli.core.usage import Usage
-from nemocli.wire.settle import settled_from, settlement_call
+from nemocli.wire.settle import cost_from, settlement_call
 from tests.wire.speaking import AGGREGATOR, HOSTED
 
 FIELDS = {
@@ -45,7 +45,7 @@ def test_the_answer_exactly() -> None:
     body = b"""{"data": {"total_cost": 0.000000123456789012345, "provider_name": "Host",
       "cancelled": true, "native_tokens_prompt": 10, "native_tokens_cached": 4,
       "native_tokens_completion": 7, "native_tokens_reasoning": null}}"""
-    assert settled_from(SELLER, body) == (
+    assert cost_from(SELLER, body) == (
         Decimal("0.000000123456789012345"),
         Usage(10, 4, None, 7, None),
         "Host",
@@ -54,14 +54,14 @@ def test_the_answer_exactly() -> None:
 
 
 def test_what_is_not_said_is_unknown() -> None:
-    assert settled_from(SELLER, b'{"data": {"total_cost": "?"}}') == (None, None, None, None)
-    assert settled_from(SELLER, b'{"error": {"code": 404}}') == (None, None, None, None)
+    assert cost_from(SELLER, b'{"data": {"total_cost": "?"}}') == (None, None, None, None)
+    assert cost_from(SELLER, b'{"error": {"code": 404}}') == (None, None, None, None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"7", b"\xff"])
 def test_junk_is_a_protocol_fault(body: bytes) -> None:
     with pytest.raises(NemoError) as caught:
-        settled_from(SELLER, body)
+        cost_from(SELLER, body)
     assert caught.value.fault.kind is FaultKind.PROTOCOL
 
 
@@ -69,7 +69,7 @@ def test_junk_is_a_protocol_fault(body: bytes) -> None:
 @given(st.binary(max_size=60) | DOCUMENTS.map(lambda value: json.dumps(value).encode()))
 def test_no_body_raises_anything_else(body: bytes) -> None:
     with suppress(NemoError):
-        final = settled_from(SELLER, body)
+        final = cost_from(SELLER, body)
         assert final.cost_usd is None or final.cost_usd >= 0
 
 
@@ -81,4 +81,4 @@ def test_whoever_has_no_settlement_cannot_be_asked() -> None:
     with pytest.raises(NemoError) as caught:
         settlement_call(HOSTED, "x", HOSTED.base_url)
     assert caught.value.fault.kind is FaultKind.CONFIG
-    assert settled_from(HOSTED, json.dumps({"data": {}}).encode()) == (None, None, None, None)
+    assert cost_from(HOSTED, json.dumps({"data": {}}).encode()) == (None, None, None, None)

@@ -17,7 +17,7 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Fold, Text
 from nemocli.core.faults import ExitCode, Fault, FaultKind, usage_error
 from nemocli.engine.run import Answer, run
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ async def _all(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            stopped()
+            acknowledge_stop()
             for number, answer in enumerate(answers):
                 if not took[number]:
                     took[number] = world.clock.monotonic() - begun
@@ -107,7 +107,7 @@ def side_by_side(setup: Setup, names: Sequence[str]) -> SideBySide | None:
     if not terminal.stdout or column_width(terminal.width, len(names)) < NARROWEST:
         return None
     live = setup.env.get("TERM") not in (None, "", "dumb")
-    return SideBySide(setup.out.painted, lambda: screen_size(terminal.width), names, live=live)
+    return SideBySide(setup.out.paint, lambda: screen_size(terminal.width), names, live=live)
 
 
 def _show(

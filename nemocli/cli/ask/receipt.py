@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.core.events import Retrying
 from nemocli.core.money import usd_from_pico, usd_short
-from nemocli.core.quantities import counted
+from nemocli.core.quantities import count_of
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, add
 
@@ -33,7 +33,7 @@ def receipt(answer: Answer, total_s: float) -> str:
     if failed := [_failed(e, e.fault) for e in before if e.fault is not None]:
         parts.append("after " + ", ".join(failed))
     if again := len(before) - len(failed):
-        parts.append(counted(again, "schema retry", "schema retries"))
+        parts.append(count_of(again, "schema retry", "schema retries"))
     return " · ".join(p for p in parts if p)
 
 

@@ -65,7 +65,7 @@ class ShownAnswer:
         return answer.fault.exit_code if answer.fault is not None else ExitCode.OK
 
 
-def shown_in(setup: Setup, form: Form, job: AskJob, *, show_reasoning: bool) -> ShownAnswer:
+def view_for(setup: Setup, form: Form, job: AskJob, *, show_reasoning: bool) -> ShownAnswer:
     """The sink for a form of output."""
     forms: dict[str, Callable[[], Drawing]] = {
         "text": lambda: _Plain(setup, stream=job.plan.keep is False, reasoning=show_reasoning),

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.ask.job import AskJob, AskOptions
-from nemocli.cli.ask.render import ShownAnswer, shown_in
-from nemocli.cli.choice import Choice, chosen
+from nemocli.cli.ask.render import ShownAnswer, view_for
+from nemocli.cli.choice import Choice, choose_targets
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.events import Fold
 from nemocli.core.faults import Fault, FaultKind, usage_error
 from nemocli.core.money import pico_from_usd
@@ -21,7 +21,7 @@ from nemocli.core.policy import Policy
 from nemocli.core.request import Image, Message, Request, with_parts
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 
 if TYPE_CHECKING:
     from nemocli.core.ports import World
@@ -44,7 +44,7 @@ async def _answered(setup: Setup, wish: AskOptions, job: AskJob) -> int:
     from nemocli.cli.world import world_of
 
     async with world_of(setup) as world:
-        shown = shown_in(setup, wish.form, job, show_reasoning=wish.show_reasoning)
+        shown = view_for(setup, wish.form, job, show_reasoning=wish.show_reasoning)
         answer = Answer(Fold(), job.plan.targets[0])
         begun = world.clock.monotonic()
         try:
@@ -52,7 +52,7 @@ async def _answered(setup: Setup, wish: AskOptions, job: AskJob) -> int:
                 await _run(job, world, shown, answer)
         except asyncio.CancelledError:
             answer.fault = _interrupted(answer)
-            stopped()
+            acknowledge_stop()
         took = world.clock.monotonic() - begun
         with suppress(asyncio.CancelledError):
             await _settle(answer, world, setup, SETTLE_TRIES_WHEN_INTERRUPTED)
@@ -70,11 +70,11 @@ async def _run(job: AskJob, world: World, shown: ShownAnswer, answer: Answer) ->
 
 async def _settle(answer: Answer, world: World, setup: Setup, tries: int) -> None:
     """Ask for the final cost of an answer that stopped in the middle; Ctrl-C leaves it open."""
-    from nemocli.engine.settle import settle_quietly, unsettled
+    from nemocli.engine.settle import is_unsettled, settle_quietly
 
     last, provider = answer.last, answer.target.provider
     stopped = last is not None and last.status in ("aborted", "cut")
-    if last is None or not stopped or not unsettled(last, provider):
+    if last is None or not stopped or not is_unsettled(last, provider):
         return
     setup.err.dim(f"asking {provider.name} what the stopped answer cost; Ctrl-C skips it")
     if (settled := await settle_quietly(last, provider, world, tries)) is not None:
@@ -88,11 +88,11 @@ def _interrupted(answer: Answer) -> Fault:
 
 def job_of(setup: Setup, wish: AskOptions) -> AskJob:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
-    options = settled_options(setup, wish, fallback=wish.fallback)
+    options = settle_options(setup, wish, fallback=wish.fallback)
     settings = setup.settings
     text, images = _prompt(setup, wish)
     model = settings.text("model")
-    choice = chosen(setup, list(wish.providers), model)
+    choice = choose_targets(setup, list(wish.providers), model)
     if images:
         choice = replace(choice, targets=taking_images(choice.targets))
     schema, check = _schema(wish)
@@ -140,9 +140,9 @@ def _plan(setup: Setup, wish: AskOptions, choice: Choice, *, keep: bool) -> Plan
 
 def _prompt(setup: Setup, wish: AskOptions) -> tuple[str, list[Image]]:
     """The text of what is asked, and the pictures with it."""
-    from nemocli.core.prompt import assembled
+    from nemocli.core.prompt import assemble
     from nemocli.io.stdin import read_stdin, read_text_or_image
-    from nemocli.io.text import typed
+    from nemocli.io.text import text_from_argv
 
     if wish.dash not in (None, "-"):
         raise usage_error(
@@ -150,8 +150,8 @@ def _prompt(setup: Setup, wish: AskOptions) -> tuple[str, list[Image]]:
             "put the prompt in quotes",
         )
     dash = wish.prompt == "-" or wish.dash == "-"
-    prompt = None if wish.prompt == "-" else typed(wish.prompt, "the prompt")
-    typed(wish.system, "--system")
+    prompt = None if wish.prompt == "-" else text_from_argv(wish.prompt, "the prompt")
+    text_from_argv(wish.system, "--system")
     if wish.no_stdin and dash:
         raise usage_error("either `-` or `-n`: one reads stdin, the other leaves it alone")
     wanted = dash or (prompt is None and not wish.files)
@@ -167,7 +167,7 @@ def _prompt(setup: Setup, wish: AskOptions) -> tuple[str, list[Image]]:
     words = (prompt and prompt.strip()) or (piped and piped.strip())
     if not words and not files and not images:
         raise usage_error("nothing to ask", '`nemocli ask "a question"`, or pipe one in')
-    return assembled(prompt, piped, files), images
+    return assemble(prompt, piped, files), images
 
 
 def _messages(system: str | None, text: str, images: list[Image]) -> tuple[Message, ...]:

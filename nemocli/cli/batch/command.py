@@ -221,10 +221,10 @@ def status(
 
     job = job_at(out)
     if job.remote() is not None:
-        from nemocli.cli.batch.remote import brought
+        from nemocli.cli.batch.remote import fetch_remote
 
-        with job.held():
-            brought(ctx.obj, job, wait=wait, fetch=wait)
+        with job.hold():
+            fetch_remote(ctx.obj, job, wait=wait, fetch=wait)
     show_status(ctx.obj, job, watch=watch, as_json=json)
 
 
@@ -261,10 +261,10 @@ def show(
 
     job = batch_show.job_at(out)
     if job.remote() is not None:
-        from nemocli.cli.batch.remote import brought
+        from nemocli.cli.batch.remote import fetch_remote
 
-        with job.held():
-            brought(ctx.obj, job)
+        with job.hold():
+            fetch_remote(ctx.obj, job)
     if row is not None:
         batch_show.show_one(ctx.obj, job, row)
     elif to is not None or json:

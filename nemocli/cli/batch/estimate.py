@@ -13,7 +13,7 @@ from nemocli.batch.estimate import (
     SeenAnswers,
     Sizes,
     Source,
-    estimated_job,
+    estimate_job,
     too_long,
 )
 from nemocli.batch.limiter import LocalGate
@@ -119,14 +119,14 @@ def _sampled(setup: Setup, plan: BatchPlan, rows: list[Row]) -> tuple[SeenAnswer
 
 def _answers_so_far(plan: BatchPlan) -> SeenAnswers:
     """The first answers that an earlier run of the job has."""
-    from nemocli.batch.lines import settled_of
+    from nemocli.batch.lines import settlement_of
     from nemocli.io.batch.lines import lines_in
 
     seen = SeenAnswers()
     for number, line in enumerate(lines_in(plan.out)):
         if number >= MOST_ANSWERS:
             break
-        for entry in settled_of(line).entries[-1:]:
+        for entry in settlement_of(line).entries[-1:]:
             seen.add(0, entry.usage, entry.total_s)
     return seen
 
@@ -135,7 +135,7 @@ def _estimate(plan: BatchPlan, sizes: Sizes, seen: SeenAnswers, source: Source) 
     target: Target = plan.terms.targets[0]
     clock = SystemClock()
     lane = lanes_of(plan, clock)[0]
-    return estimated_job(
+    return estimate_job(
         sizes,
         seen,
         target.price(clock.now().date()),

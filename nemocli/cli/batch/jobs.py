@@ -13,7 +13,7 @@ from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
 from nemocli.core.quantities import time_text
 from nemocli.core.records import BAD, DONE, FAILED
 from nemocli.core.values import amount
-from nemocli.io.batch.job import BatchJob, registered
+from nemocli.io.batch.job import BatchJob, all_outputs
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -62,7 +62,7 @@ def show_status(setup: Setup, job: BatchJob, *, watch: bool, as_json: bool) -> N
 
     while True:
         said = status_json(job)
-        said["spent_usd"] = usd_text(spent_on(setup, job))
+        said["spent_usd"] = usd_text(spend_of(setup, job))
         if as_json:
             setup.out.json(said) if not watch else setup.out.jsonl(said)
         else:
@@ -75,7 +75,7 @@ def show_status(setup: Setup, job: BatchJob, *, watch: bool, as_json: bool) -> N
             setup.out.line()
 
 
-def spent_on(setup: Setup, job: BatchJob) -> Pico | None:
+def spend_of(setup: Setup, job: BatchJob) -> Pico | None:
     """What all runs of a job came to, in pico-USD, as the ledger has it."""
     from nemocli.cost.calls import Where
 
@@ -152,12 +152,12 @@ _STATES = {
 def list_jobs(setup: Setup) -> None:
     """Every job that was started here and still has its files, newest last."""
     rows = []
-    for name in registered(setup.paths.state / "batches.jsonl"):
+    for name in all_outputs(setup.paths.state / "batches.jsonl"):
         job = BatchJob(Path(name))
         if not job.out.exists() and job.facts() is None:
             continue
         with suppress(NemoError):
-            rows.append(status_json(job) | {"spent_usd": usd_text(spent_on(setup, job))})
+            rows.append(status_json(job) | {"spent_usd": usd_text(spend_of(setup, job))})
     if setup.json:
         setup.out.json({"schema": "nemocli.batch_jobs/1", "jobs": rows})
         return

@@ -16,9 +16,9 @@ from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
 from nemocli.batch.spec import Spec
 from nemocli.cli.batch.table import lines_beside
 from nemocli.cli.batch.wish import BatchOptions
-from nemocli.cli.choice import chosen
+from nemocli.cli.choice import choose_targets
 from nemocli.cli.context import Setup
-from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
+from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
 from nemocli.core.pacing import Pinned
@@ -111,9 +111,9 @@ def price_of(setup: Setup, terms: JobTerms) -> Callable[[Entry], Cost]:
 
 def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
-    given = settled_options(setup, wish)
+    given = settle_options(setup, wish)
     settings = setup.settings
-    choice = chosen(setup, list(wish.providers), settings.text("model"))
+    choice = choose_targets(setup, list(wish.providers), settings.text("model"))
     schema, check = _schema(wish.schema)
     spec = Spec(
         settings.text("model"),
@@ -151,7 +151,7 @@ def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
     )
     share = _share(wish.shard)
     inputs, renderer = _inputs(wish, share), _jinja(spec)
-    notices = inputs.judged()
+    notices = inputs.inspect()
     check_first_rows(inputs, spec, renderer)
     return BatchPlan(
         inputs,

@@ -12,7 +12,7 @@ from nemocli.batch.progress import RowPace, Tally, line_of, tally_json
 from nemocli.cli.terminal.output import json_text
 from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import usd_short
-from nemocli.core.quantities import counted
+from nemocli.core.quantities import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,19 +65,19 @@ class ShownBatch:
             self._err.transient("")
         self._err.warn(line)
 
-    def recovered(self, found: Recovered) -> None:
+    def show_recovery(self, found: Recovered) -> None:
         """What an earlier run left."""
         torn, replayed, unsettled = found.torn, found.replayed, len(found.unsettled)
         if found.rescued:
-            what = counted(found.rescued, "answer")
+            what = count_of(found.rescued, "answer")
             self.warn(f"{what} that had not been written: in the output now")
         if torn:
             self.warn(f"a torn last line of {torn:,} bytes was cut; its row is asked again")
         if replayed:
-            self.warn(f"{counted(replayed, 'answer')} that had not been booked: booked now")
+            self.warn(f"{count_of(replayed, 'answer')} that had not been booked: booked now")
         if unsettled:
             self.warn(
-                f"{counted(unsettled, 'call')} under way when the last run was killed: booked as"
+                f"{count_of(unsettled, 'call')} under way when the last run was killed: booked as"
                 " estimates (`nemocli cost reconcile` asks their seller)"
             )
 
@@ -107,7 +107,7 @@ class ShownBatch:
                 said = time.monotonic()
                 self._err.dim(self._line(tally))
 
-    def shared(self, tally: Tally, limits: Mapping[str, str], why: str) -> None:
+    def show_shared(self, tally: Tally, limits: Mapping[str, str], why: str) -> None:
         """The limits of a gate in another process; the counts come at the end."""
         self._limits = (", ".join(limits.values()), why)
         if self._form == "bar":
@@ -155,17 +155,17 @@ class ShownBatch:
 def summary_lines(tally: Tally, took: float, out: Path, errors: Path) -> list[str]:
     """For people: what there is, what went wrong, what it cost."""
     rate = f", {tally.attempts / took:,.1f} calls a second" if took > 0 and tally.attempts else ""
-    lines = [f"{counted(tally.ok, 'answer')} in {out} ({took:,.1f} s{rate})"]
+    lines = [f"{count_of(tally.ok, 'answer')} in {out} ({took:,.1f} s{rate})"]
     if tally.skipped:
         was = "was" if tally.skipped == 1 else "were"
-        lines.append(f"{counted(tally.skipped, 'row')} {was} already done")
+        lines.append(f"{count_of(tally.skipped, 'row')} {was} already done")
     if tally.cached:
-        lines.append(f"{counted(tally.cached, 'answer')} known already, at no cost")
+        lines.append(f"{count_of(tally.cached, 'answer')} known already, at no cost")
     if tally.cut:
-        lines.append(f"{counted(tally.cut, 'answer')} cut at the token limit")
+        lines.append(f"{count_of(tally.cut, 'answer')} cut at the token limit")
     if tally.failed or tally.bad:
-        what = [f"{counted(tally.failed, 'row')} given up"] if tally.failed else []
-        what += [counted(tally.bad, "bad row")] if tally.bad else []
+        what = [f"{count_of(tally.failed, 'row')} given up"] if tally.failed else []
+        what += [count_of(tally.bad, "bad row")] if tally.bad else []
         how = []
         if tally.failed:
             how.append(f"`nemocli batch retry {out}` asks the failed ones again")
@@ -174,7 +174,7 @@ def summary_lines(tally: Tally, took: float, out: Path, errors: Path) -> list[st
         lines.append(f"{' and '.join(what)} in {errors}: {'; '.join(how)}")
     if tally.repairs:
         spent = usd_short(tally.repair_pico)
-        lines.append(f"{counted(tally.repairs, 'answer')} sent back to fit the schema ({spent})")
+        lines.append(f"{count_of(tally.repairs, 'answer')} sent back to fit the schema ({spent})")
     money = usd_short(tally.pico)
     if tally.unpriced:
         money = f"at least {money} ({tally.unpriced:,} of {tally.attempts:,} calls unpriced)"

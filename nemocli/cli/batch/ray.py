@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.limiter import LocalGate, Spread, TargetLane
-from nemocli.batch.lines import attempt_of, settled_of
+from nemocli.batch.lines import attempt_of, settlement_of
 from nemocli.batch.ports import CallOutcome
 from nemocli.batch.progress import Tally
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, part_of, plan_of, price_of
 from nemocli.cli.batch.progress import ShownBatch
 from nemocli.cli.batch.wish import BatchOptions
-from nemocli.cli.batch.work import ended, keeper_maker, spent_so_far, worked
+from nemocli.cli.batch.work import finish, keeper_maker, run_local, spend_so_far
 from nemocli.cli.context import Globals, Setup
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.money import Pico
-from nemocli.io.batch.job import BatchJob, recovered
-from nemocli.io.batch.join import in_order, joined
+from nemocli.io.batch.job import BatchJob, recover
+from nemocli.io.batch.join import in_order, merge_outputs
 from nemocli.io.batch.writer import About, Words
 from nemocli.io.clock import SystemClock
 
@@ -42,13 +42,13 @@ def ray_run(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) ->
         raise usage_error("--engine ray reads its input in several places", "write it to a file")
     if wish.shard is not None:
         raise usage_error("--engine ray makes the shares itself", "leave `--shard` out")
-    found = recovered(keeper_maker(setup, plan, job))
+    found = recover(keeper_maker(setup, plan, job))
     shown = ShownBatch(setup, wish.progress)
-    shown.recovered(found)
+    shown.show_recovery(found)
     _collect(setup, plan, job)
     count = wish.actors
     jobs = [partial(_share, wish, setup.globals, _place(setup), i, count) for i in range(count)]
-    spent = spent_so_far(setup, job, plan)
+    spent = spend_so_far(setup, job, plan)
     setup.ledger.close()
     tally, fault = Tally(size=plan.inputs.size), None
     try:
@@ -59,7 +59,7 @@ def ray_run(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) ->
             [t.provider.name for t in plan.terms.targets],
             address=setup.env.get("RAY_ADDRESS"),
             told=shown.warn,
-            state=lambda limits, why: shown.shared(tally, limits, why),
+            state=lambda limits, why: shown.show_shared(tally, limits, why),
         )
         for counts, error in outcomes:
             tally.add(counts)
@@ -69,8 +69,8 @@ def ray_run(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) ->
     finally:
         _collect(setup, plan, job)
     if plan.ordered:
-        in_order(job.out, settled_of)
-    return ended(setup, wish, plan.out, job, tally, shown, fault)
+        in_order(job.out, settlement_of)
+    return finish(setup, wish, plan.out, job, tally, shown, fault)
 
 
 def _place(setup: Setup) -> dict[str, str]:
@@ -110,9 +110,9 @@ def _share(
     plan = plan_of(setup, mine)
     job = BatchJob(plan.out)
     kept: list[Any] = []
-    with job.held():
+    with job.hold():
         job.check(plan.terms.spec.fingerprint)
-        worked(
+        run_local(
             setup,
             mine,
             plan,
@@ -135,10 +135,10 @@ def _collect(setup: Setup, plan: BatchPlan, job: BatchJob) -> None:
     if not parts:
         return
     for part in parts:
-        recovered(keeper_maker(setup, replace(plan, out=part), BatchJob(part)))
+        recover(keeper_maker(setup, replace(plan, out=part), BatchJob(part)))
     told = plan.terms.told
-    words = Words(settled_of, attempt_of, price_of(setup, plan.terms))
+    words = Words(settlement_of, attempt_of, price_of(setup, plan.terms))
     about = About(told.run_id, told.command, told.project, told.tags)
-    joined(job, parts, setup.paths.ledger, about, words)
+    merge_outputs(job, parts, setup.paths.ledger, about, words)
     for part in parts:
         BatchJob(part).remove()

@@ -11,10 +11,10 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nemocli.batch.lines import Told, attempt_line, attempt_of, failed_line, settled_of
+from nemocli.batch.lines import Told, attempt_line, attempt_of, failure_line, settlement_of
 from nemocli.batch.progress import Tally
 from nemocli.batch.remote import Remote
-from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, asked_from, fetched
+from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, handover_from, results_from
 from nemocli.batch.request import Speller
 from nemocli.batch.rows import Row, limit_in
 from nemocli.batch.runner import MOST_TOLD
@@ -22,12 +22,12 @@ from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.event_loop import run_async
-from nemocli.core.budget import bound
+from nemocli.core.budget import output_bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
 from nemocli.core.money import UNKNOWN, usd_text
 from nemocli.core.ports import Reservation, World
 from nemocli.core.records import WrittenLines
-from nemocli.engine.call import opened
+from nemocli.engine.call import open_door
 from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
 from nemocli.io.batch.lines import lines_in
@@ -46,13 +46,13 @@ ITEM_BYTES = 96
 """Of an item beside its body."""
 
 
-def submitted(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> int:
+def submit(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> int:
     """Hand over every row that is not over, or fetch what was handed over before."""
     _check(setup, wish, plan)
     facts: dict[str, Any] = job.remote() or {"schema": "nemocli.batch_remote/1", "chunks": []}
     facts |= _who(plan)
     if any(not chunk["fetched"] for chunk in facts["chunks"]):
-        brought(setup, job)
+        fetch_remote(setup, job)
         if any(not c["fetched"] for c in (job.remote() or facts)["chunks"]):
             setup.err.dim(f"still there: `nemocli batch status {job.out}` looks again")
             return ExitCode.OK
@@ -103,7 +103,7 @@ async def _hand_over(
     past = StoredPast(fingerprint, job.folder)
     try:
         async with world_of(setup) as world:
-            door = await opened(plan.terms.targets[0], world)
+            door = await open_door(plan.terms.targets[0], world)
             remote = Remote(door, world)
             speller = Speller(door, plan.terms.spec, door.target.provider.timeouts)
             feed = Feed(
@@ -146,7 +146,7 @@ async def _chunks(
             if other is not None and other.model != model:
                 bad = "mixed_model", f"a batch has one model, {model}; this row wants {item.model}"
             else:
-                name, body = remote.spelt(item, speller)
+                name, body = remote.spell(item, speller)
                 length = len(json.dumps(body)) + ITEM_BYTES
                 if chunk and (
                     len(chunk) >= remote.wire.most_rows or size + length > remote.wire.most_bytes
@@ -161,7 +161,7 @@ async def _chunks(
             tally.bad += 1
             if tally.bad <= MOST_TOLD:
                 setup.err.warn(f"{item.where}: {bad[1]}")
-            keeper.commit(WrittenLines(failed=(failed_line(item, *bad, (), told),)))
+            keeper.commit(WrittenLines(failed=(failure_line(item, *bad, (), told),)))
     if chunk:
         yield chunk
 
@@ -181,7 +181,7 @@ class _Money:
         price, limit = self._target.price(self._day), self._target.output_limit
         worst = 0
         for row in rows:
-            fits = bound(1 << 62, price, row.chars // 2 + 64, limit_in(row.body), limit)
+            fits = output_bound(1 << 62, price, row.chars // 2 + 64, limit_in(row.body), limit)
             if isinstance(fits, Fault):
                 raise NemoError(fits)
             worst += fits.worst
@@ -257,7 +257,7 @@ class _Open:
     told: Told
 
 
-def brought(setup: Setup, job: BatchJob, *, wait: bool = False, fetch: bool = True) -> None:
+def fetch_remote(setup: Setup, job: BatchJob, *, wait: bool = False, fetch: bool = True) -> None:
     """Look at what was handed over, and fetch what is over. Raises NemoError."""
     facts = job.remote()
     if facts is None or all(chunk["fetched"] for chunk in facts["chunks"]):
@@ -284,7 +284,7 @@ async def _brought(
                     asked = _asked(job, chunk["mark"])
                     at = datetime.fromisoformat(chunk["at"])
                     whose = Whose(door.target, batch, door.told, at, chunk["mark"])
-                    found = fetched(whose, said, items, asked)
+                    found = results_from(whose, said, items, asked)
                     keeper = _keeper(setup, job, fingerprint_of(job.folder) or b"", door.told)
                     try:
                         _take(keeper, found, door.told)
@@ -334,7 +334,7 @@ async def _open(setup: Setup, facts: dict[str, Any]) -> AsyncIterator[_Open]:
     about = facts["told"]
     told = Told(about["run"], about["command"], about["project"], tuple(about["tags"]))
     async with world_of(setup) as world:
-        door = await opened(target, world)
+        door = await open_door(target, world)
         yield _Open(Remote(door, world), door.target, told)
 
 
@@ -343,12 +343,12 @@ def _asked(job: BatchJob, mark: str) -> dict[str, HandedOver]:
     for line in lines_in(job.folder / "remote-items.jsonl"):
         said = json.loads(line)
         if said.get("batch") == mark:
-            asked = asked_from(said)
+            asked = handover_from(said)
             found[asked.name] = asked
     return found
 
 
 def _keeper(setup: Setup, job: BatchJob, fingerprint: bytes, told: Told) -> Keeper:
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settled_of, attempt_of, lambda entry: UNKNOWN)
+    words = Words(settlement_of, attempt_of, lambda entry: UNKNOWN)
     return job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=False)

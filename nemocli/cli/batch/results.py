@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from nemocli.batch.report import COLUMNS, Result, result_of
 from nemocli.batch.table import TableShape
-from nemocli.cli.batch.table import csv_line, lines_beside, said_of, table_rows
+from nemocli.cli.batch.table import csv_line, lines_beside, reason_of, table_rows
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.text import one_line
@@ -118,7 +118,7 @@ def _beside(setup: Setup, job: BatchJob) -> tuple[Mapping[str, str], Cells] | No
         rows = table_rows(job, wish, Path(folder))
         shape = cast("TableShape", next(rows))
     except NemoError as error:
-        setup.err.warn(said_of(error))
+        setup.err.warn(reason_of(error))
         return None
     return shape.columns, cast("Cells", rows)
 

@@ -6,16 +6,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.batch.lines import settled_of
+from nemocli.batch.lines import settlement_of
 from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.run import run_batch
 from nemocli.cli.batch.table import table_form
 from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.batch.work import keeper_maker
 from nemocli.core.faults import config_error
-from nemocli.core.quantities import counted
-from nemocli.io.batch.job import BatchJob, recovered
-from nemocli.io.batch.join import in_order, joined
+from nemocli.core.quantities import count_of
+from nemocli.io.batch.job import BatchJob, recover
+from nemocli.io.batch.join import in_order, merge_outputs
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -53,9 +53,9 @@ def retry(setup: Setup, job: BatchJob, *, bad: bool, progress: str, as_json: boo
     wish = replace(wish, progress=progress, json=as_json)
 
     def prepare(plan: BatchPlan, held: BatchJob) -> None:
-        recovered(keeper_maker(setup, plan, held))
-        again = held.reopen(settled_of, bad=bad)
-        setup.err.dim(f"{counted(again, 'row')} asked again")
+        recover(keeper_maker(setup, plan, held))
+        again = held.reopen(settlement_of, bad=bad)
+        setup.err.dim(f"{count_of(again, 'row')} asked again")
 
     return run_batch(setup, wish, prepare=prepare)
 
@@ -67,11 +67,11 @@ def merge(setup: Setup, out: Path, parts: list[Path], *, ordered: bool) -> None:
     from nemocli.io.batch.writer import About, Words
 
     job = BatchJob(out)
-    words = Words(settled_of, attempt_of, lambda entry: UNKNOWN)
-    with job.held():
-        found = joined(job, parts, setup.paths.ledger, About("", "batch merge"), words)
+    words = Words(settlement_of, attempt_of, lambda entry: UNKNOWN)
+    with job.hold():
+        found = merge_outputs(job, parts, setup.paths.ledger, About("", "batch merge"), words)
         if ordered:
-            in_order(out, settled_of)
+            in_order(out, settlement_of)
         job.register(setup.paths.state / "batches.jsonl")
     said = f"{found.fresh:,} rows of {len(parts)} files are in {out}"
     if found.known:

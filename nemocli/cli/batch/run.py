@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.batch.plan import BatchPlan, check_keys, plan_of
 from nemocli.cli.batch.wish import BatchOptions
-from nemocli.cli.batch.work import worked
+from nemocli.cli.batch.work import run_local
 from nemocli.cli.context import Setup
 from nemocli.io.batch.job import BatchJob
 from nemocli.io.clock import SystemClock
@@ -33,7 +33,7 @@ def run_batch(
         setup.err.warn(line)
     check_keys(setup, plan)
     job = BatchJob(plan.out)
-    with job.held():
+    with job.hold():
         if wish.restart:
             job.clear()
         job.check(plan.terms.spec.fingerprint)
@@ -41,14 +41,14 @@ def run_batch(
             prepare(plan, job)
         begin(setup, wish, plan, job)
         if wish.remote:
-            from nemocli.cli.batch.remote import submitted
+            from nemocli.cli.batch.remote import submit
 
-            return submitted(setup, wish, plan, job)
+            return submit(setup, wish, plan, job)
         if wish.engine == "ray":
             from nemocli.cli.batch.ray import ray_run
 
             return ray_run(setup, wish, plan, job)
-        return worked(setup, wish, plan, job)
+        return run_local(setup, wish, plan, job)
 
 
 def begin(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> None:

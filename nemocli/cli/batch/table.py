@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, cast
 
-from nemocli.batch.lines import settled_of
+from nemocli.batch.lines import settlement_of
 from nemocli.batch.report import Result, result_of
 from nemocli.batch.rows import PROMPTS
-from nemocli.batch.table import TableShape, given_in, shape_of
+from nemocli.batch.table import TableShape, columns_of, shape_of
 from nemocli.core.faults import NemoError, config_error
 from nemocli.core.text import spreadsheet_safe
 from nemocli.io.batch.inputs import Inputs, inputs_of
@@ -90,7 +90,7 @@ def table_rows(
     yield shape
     with _Answers(job) as answers:
         for record in inputs:
-            yield shape.cells(given_in(_values(record)), answers.of(record.ordinal))
+            yield shape.cells(columns_of(_values(record)), answers.of(record.ordinal))
 
 
 def _inputs(wish: BatchOptions, folder: Path) -> Inputs:
@@ -116,7 +116,7 @@ def _schema(wish: BatchOptions, folder: Path) -> JsonObject | None:
 def _columns(inputs: Inputs) -> list[str]:
     names: dict[str, None] = {}
     for record in islice(replace(inputs), LOOKED_AT):
-        names |= dict.fromkeys(given_in(_values(record)))
+        names |= dict.fromkeys(columns_of(_values(record)))
     return list(names) or [PROMPTS[0]]
 
 
@@ -155,7 +155,7 @@ class _Answers:
 
     def _ordinal(self, line: bytes, path: Path) -> int:
         try:
-            return settled_of(line).ordinal
+            return settlement_of(line).ordinal
         except ValueError as error:
             raise config_error(f"{path}: a line that is no output of a batch: {error}") from error
 
@@ -178,6 +178,6 @@ class _Answers:
         self._stack.close()
 
 
-def said_of(error: NemoError) -> str:
+def reason_of(error: NemoError) -> str:
     """Why a table has only what the output says."""
     return f"the input's columns are left out: {error.fault.message}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.attempt import Asker
 from nemocli.batch.limiter import LocalGate
-from nemocli.batch.lines import attempt_of, settled_of
+from nemocli.batch.lines import attempt_of, settlement_of
 from nemocli.batch.progress import Tally, tally_json
 from nemocli.batch.reuse import Recall
 from nemocli.batch.runner import Shard
@@ -27,12 +27,12 @@ from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico
 from nemocli.io.batch.count import count_in_background
 from nemocli.io.batch.in_flight import UnderWay
-from nemocli.io.batch.job import BatchJob, StoredPast, recovered
+from nemocli.io.batch.job import BatchJob, StoredPast, recover
 from nemocli.io.batch.join import in_order
 from nemocli.io.batch.results import GroupedResults
 from nemocli.io.batch.spool import Arrived
 from nemocli.io.batch.writer import About, Keeper, Words
-from nemocli.io.batch.writer_process import kept
+from nemocli.io.batch.writer_process import start_writer
 from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def keeper_maker(setup: Setup, plan: BatchPlan, job: BatchJob) -> Callable[[], K
     """What opens the files of a job."""
     told = plan.terms.told
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settled_of, attempt_of, price_of(setup, plan.terms))
+    words = Words(settlement_of, attempt_of, price_of(setup, plan.terms))
     fingerprint = plan.terms.spec.fingerprint
     return lambda: job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=plan.ordered)
 
 
-def worked(
+def run_local(
     setup: Setup,
     wish: BatchOptions,
     plan: BatchPlan,
@@ -67,17 +67,17 @@ def worked(
     of other files in which rows may be over; `report` gets what is otherwise shown."""
     make = keeper_maker(setup, plan, job)
     shown = ShownBatch(setup, wish.progress)
-    found = recovered(make)
-    shown.recovered(found)
+    found = recover(make)
+    shown.show_recovery(found)
     clock = SystemClock()
     cap = (
         None
         if plan.cap is None
-        else RunBudget(Pico(plan.cap), spent=spent_so_far(setup, job, plan))
+        else RunBudget(Pico(plan.cap), spent=spend_so_far(setup, job, plan))
     )
     ours = gate or LocalGate(lanes_of(plan, clock), clock.monotonic, cap, plan.spread)
     setup.ledger.close()  # a connection must not be open on both sides of a fork
-    keeper = kept(make, fork=fork)
+    keeper = start_writer(make, fork=fork)
     with ExitStack() as stack:
         past = StoredPast(plan.terms.spec.fingerprint, job.folder, *beside)
         stack.callback(past.close)
@@ -90,16 +90,16 @@ def worked(
         fault = run_async(
             lambda: _run(setup, plan, past, results, tally, shown, ours, recall, job), many=True
         )
-    job.compact(past.stale, settled_of)
+    job.compact(past.stale, settlement_of)
     if plan.ordered and past.stale:
-        in_order(job.out, settled_of)
+        in_order(job.out, settlement_of)
     if report is not None:
         report(tally, fault)
         return _code(tally, fault)
-    return ended(setup, wish, plan.out, job, tally, shown, fault)
+    return finish(setup, wish, plan.out, job, tally, shown, fault)
 
 
-def ended(
+def finish(
     setup: Setup,
     wish: BatchOptions,
     out: Path,
@@ -142,7 +142,7 @@ def _code(tally: Tally, fault: Fault | None) -> int:
     return ExitCode.BATCH_FAILURES if tally.failed + tally.bad else ExitCode.OK
 
 
-def spent_so_far(setup: Setup, job: BatchJob, plan: BatchPlan) -> Pico:
+def spend_so_far(setup: Setup, job: BatchJob, plan: BatchPlan) -> Pico:
     """What earlier runs of the job came to, in pico-USD: its cap holds over all of them."""
     from nemocli.cost.calls import Where
 

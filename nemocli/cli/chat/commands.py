@@ -12,7 +12,7 @@ from nemocli.chat.slash import Slash, help_lines
 from nemocli.chat.transcript import markdown, session_json
 from nemocli.cli.ask.receipt import usd
 from nemocli.cli.chat.compact import compact, make_room
-from nemocli.cli.choice import chosen
+from nemocli.cli.choice import choose_targets
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import usage_error
 from nemocli.core.money import pico_from_usd, usd_text
@@ -61,7 +61,7 @@ async def _provider(talk: Talk, slash: Slash) -> None:
 def _aim(talk: Talk, providers: list[str], model: str | None) -> None:
     """Ask others from here on."""
     how = talk.conversation.asking_how
-    choice = chosen(talk.setup, providers, model or how.model)
+    choice = choose_targets(talk.setup, providers, model or how.model)
     how.plan = replace(how.plan, targets=choice.targets)
     how.model = model or choice.targets[0].name
     talk.say("from here on: " + ", ".join(f"{t.provider.name} {t.name}" for t in choice.targets))
@@ -109,9 +109,9 @@ async def _edit(talk: Talk, slash: Slash) -> None:
         if place is None:
             raise usage_error(f"there is no question {slash.rest}", "`/edit 1` is the first")
         text = turns[place].text
-    from nemocli.io.editor import edited
+    from nemocli.io.editor import edit_text
 
-    new = edited(text, talk.setup.env)
+    new = edit_text(text, talk.setup.env)
     if place is not None:
         if new.strip() and new.strip() != text.strip():
             talk.conversation.drop(place)
@@ -178,7 +178,7 @@ async def _copy(talk: Talk, slash: Slash) -> None:
         raise usage_error("there is nothing to copy yet")
     from nemocli.io.clipboard import copy
 
-    talk.say(copy(text, talk.setup.env, talk.setup.out.painted))
+    talk.say(copy(text, talk.setup.env, talk.setup.out.paint))
 
 
 async def _save(talk: Talk, slash: Slash) -> None:

@@ -12,11 +12,11 @@ from nemocli.cli.chat.commands import run_command
 from nemocli.cli.terminal.side_by_side import SideBySide, lines_of
 from nemocli.core.events import Event, Fold, Text
 from nemocli.core.faults import Fault, FaultKind, usage_error
-from nemocli.core.prompt import assembled
+from nemocli.core.prompt import assemble
 from nemocli.core.text import neutral
 from nemocli.engine.run import Answer
-from nemocli.engine.waiting import stopped
-from nemocli.io.keyboard import unechoed
+from nemocli.engine.waiting import acknowledge_stop
+from nemocli.io.keyboard import no_echo
 
 if TYPE_CHECKING:
     from nemocli.cli.chat.talk import Talk
@@ -90,7 +90,7 @@ class Compared:
     async def message(self, text: str) -> None:
         """Ask all of them, show their answers beside one another, and what each took."""
         first = self._talks[0]
-        whole = assembled(text, first.piped, first.attached)
+        whole = assemble(text, first.piped, first.attached)
         first.attached, first.piped = [], None
         beside = side_by_side(first.setup, [head(_target_of(talk)) for talk in self._talks])
         answers = [Answer(Fold(), _target_of(talk)) for talk in self._talks]
@@ -107,14 +107,14 @@ class Compared:
                 outcome = await talk.conversation.ask(whole, sink)
                 answers[place] = outcome.answers[-1]
             except asyncio.CancelledError:
-                stopped()
+                acknowledge_stop()
                 answers[place].fault = Fault(FaultKind.INTERRUPTED, "stopped")
             took[place] = talk.world.clock.monotonic() - began
             if beside is not None:
                 beside.end(place)
 
         tasks = [asyncio.create_task(one(n, talk)) for n, talk in enumerate(self._talks)]
-        with unechoed():
+        with no_echo():
             await _together(tasks)
         self._show(answers, took, beside)
 
@@ -144,7 +144,7 @@ async def _together(tasks: list[asyncio.Task[None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     except asyncio.CancelledError:
-        stopped()
+        acknowledge_stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

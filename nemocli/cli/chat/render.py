@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from nemocli.chat.blocks import Block, Blocks
-from nemocli.cli.terminal.tables import columns, folded
+from nemocli.cli.terminal.tables import columns, fold_lines
 from nemocli.core.events import Citation, Event, Reasoning, Retrying, Text, ToolCallPart
 from nemocli.core.text import neutral, one_line
 
@@ -237,7 +237,7 @@ class Painter:
             return
         growing = self._blocks.growing
         lines = growing[-width * MOST_LINES :].split("\n") if growing else []
-        self._draw(folded(lines, width - 1)[-MOST_LINES:], plain=True)
+        self._draw(fold_lines(lines, width - 1)[-MOST_LINES:], plain=True)
 
     def _draw(self, lines: list[str], *, plain: bool = False) -> None:
         shown = [line if plain else self._dim(line) for line in lines]

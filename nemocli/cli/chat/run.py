@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nemocli.chat.conversation import Conversation
 from nemocli.chat.session import Session
-from nemocli.chat.slash import Slash, parsed
+from nemocli.chat.slash import Slash, parse
 from nemocli.cli.chat.options import ChatOptions, asking_of
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.sessions.show import store_of
@@ -267,7 +267,7 @@ async def _loop(talk: Talking) -> None:
         if not text.strip() and not talk.attached:
             continue
         try:
-            said = parsed(text)
+            said = parse(text)
             if isinstance(said, Slash) and said.name == "quit":
                 return
             await _stoppable(talk, said)

@@ -13,12 +13,12 @@ from nemocli.cli.chat.render import Painter
 from nemocli.cli.terminal.streams import screen_size
 from nemocli.core.events import Event
 from nemocli.core.faults import Fault, FaultKind
-from nemocli.core.prompt import assembled
+from nemocli.core.prompt import assemble
 from nemocli.core.text import neutral, one_line
 from nemocli.core.usage import tokens_in
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.attachments import attachments
-from nemocli.io.keyboard import unechoed
+from nemocli.io.keyboard import no_echo
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Conversation
@@ -100,7 +100,7 @@ class Talk:
 
     async def message(self, text: str) -> None:
         """Ask, draw the answer, say what it cost."""
-        whole = assembled(text, self.piped, self.attached)
+        whole = assemble(text, self.piped, self.attached)
         self.attached, self.piped = [], None
         await self.answer(lambda sink: self.conversation.ask(whole, sink))
 
@@ -113,10 +113,10 @@ class Talk:
         ticking = asyncio.create_task(_ticking(painter))
         fault: Fault | None = None
         try:
-            with unechoed():
+            with no_echo():
                 outcome = await ask(painter.event)  # type: ignore[misc]
         except asyncio.CancelledError:
-            stopped()
+            acknowledge_stop()
             fault = Fault(FaultKind.INTERRUPTED, "stopped; the text above is incomplete")
         finally:
             ticking.cancel()
@@ -127,7 +127,7 @@ class Talk:
         """A sink for one answer."""
         terminal = self.setup.terminal
         return Painter(
-            self.setup.out.painted,
+            self.setup.out.paint,
             screen_size,
             colour=terminal.colour_out,
             rich=self._rich,

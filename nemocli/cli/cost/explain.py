@@ -8,7 +8,7 @@ from nemocli.cli.context import Setup
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import usd_short
-from nemocli.core.quantities import counted
+from nemocli.core.quantities import count_of
 from nemocli.cost.prices import holding
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ MOST_SHOWN = 5
 
 def explain(setup: Setup, call: str, *, every: bool, json: bool) -> None:
     """Show it. Raises a usage fault for an id that is nobody's, or several calls'."""
-    from nemocli.cost.explain import explained as told
-    from nemocli.cost.explain import explained_json, explained_lines
+    from nemocli.cost.explain import explain as told
+    from nemocli.cost.explain import explanation_json, explanation_lines
 
     rows_meant = _meant(setup, call)
     if len(rows_meant) > MOST_SHOWN and not every and not json:
@@ -36,14 +36,16 @@ def explain(setup: Setup, call: str, *, every: bool, json: bool) -> None:
     found = []
     for row in rows_meant:
         rows = prices_of(setup, row.entry.model, row.entry.provider)
-        found.append(told(row, rows, held_on(rows, row.entry.at.date())))
+        found.append(told(row, rows, prices_on(rows, row.entry.at.date())))
     if json:
-        setup.out.json({"schema": "nemocli.explain/1", "calls": [explained_json(f) for f in found]})
+        setup.out.json(
+            {"schema": "nemocli.explain/1", "calls": [explanation_json(f) for f in found]}
+        )
         return
     for number, one in enumerate(found):
         if number:
             setup.out.line()
-        for line in explained_lines(one):
+        for line in explanation_lines(one):
             setup.out.line(line)
 
 
@@ -58,7 +60,7 @@ def prices_of(setup: Setup, model: str, provider: str) -> list[Price]:
     return rows + ([] if own is None else [p for p in own.prices if p.model == model])
 
 
-def held_on(rows: list[Price], day: date) -> list[Price]:
+def prices_on(rows: list[Price], day: date) -> list[Price]:
     """The row of each seller and variant that holds on a day, free ones left out."""
     return [p for p in holding(rows, day) if not p.free]
 
@@ -97,7 +99,7 @@ def run_lines(entries: list[Entry], call: str) -> list[str]:
         )
         for key, held in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    head = f"run {entries[0].run_id}: {counted(len(entries), 'call')}, {_sum(entries)}"
+    head = f"run {entries[0].run_id}: {count_of(len(entries), 'call')}, {_sum(entries)}"
     names = ("PROVIDER", "MODEL", "STATUS", "CALLS", "IN", "OUT", "COST", "PRICE")
     last = f"`nemocli cost explain {call} --all` explains each of them"
     return [head, "", *table(names, rows, None), "", last]
@@ -114,4 +116,4 @@ def _sum(entries: list[Entry]) -> str:
     known = [e.cost.pico for e in entries if e.cost.pico is not None]
     unknown = len(entries) - len(known)
     said = usd_short(sum(known)) if known else "cost unknown"
-    return f"{said} and {counted(unknown, 'call')} of unknown cost" if known and unknown else said
+    return f"{said} and {count_of(unknown, 'call')} of unknown cost" if known and unknown else said

@@ -121,7 +121,7 @@ def prune(setup: Setup, before: str, *, yes: bool) -> None:
         setup.err.dim("the ledger is empty")
         return
     calls = sum(t.calls for t in setup.ledger.totals(None, edge, by=()))
-    calls -= setup.ledger.pruned()[1]
+    calls -= setup.ledger.prune_state()[1]
     if calls > 0 and not yes:
         if not setup.may_ask:
             raise usage_error(f"{calls} calls would go", "add --yes to let them go")

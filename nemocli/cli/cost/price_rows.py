@@ -11,7 +11,7 @@ from nemocli.cli.cost.summary import day_named
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.moments import utc_text
 from nemocli.core.money import Price
-from nemocli.cost.prices import JudgedPrice, holding, judged, price_from, price_json
+from nemocli.cost.prices import JudgedPrice, holding, judge_price, price_from, price_json
 
 if TYPE_CHECKING:
     from nemocli.core.card import ModelCard
@@ -103,7 +103,7 @@ def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: 
             elif setup.globals.verbose:
                 setup.err.dim(f"{row.seller} {row.id}: {row.why}")
     verdicts = [
-        judged(f.price, _card(setup, f.price.model).prices, may_be_free=f.may_be_free)
+        judge_price(f.price, _card(setup, f.price.model).prices, may_be_free=f.may_be_free)
         for f in found
     ]
     if not names:
@@ -161,25 +161,25 @@ async def _all_listed(
 async def _listed(
     provider: Provider, cards: list[ModelCard], world: World
 ) -> list[ListedPrice | Unlisted] | Fault:
-    from nemocli.engine.pricing import listed_prices
+    from nemocli.engine.pricing import list_prices
 
     try:
-        return await listed_prices(provider, cards, world)
+        return await list_prices(provider, cards, world)
     except NemoError as error:
         return error.fault.at(provider.name)
 
 
 def _from_package(setup: Setup, cards: list[ModelCard]) -> list[JudgedPrice]:
     """Rows of the installed table that no row here is as good as."""
-    from nemocli.io.profiles.genai_prices import bundled_prices, installed
+    from nemocli.io.profiles.genai_prices import is_installed, package_prices
 
-    if not installed():
+    if not is_installed():
         return []
     found = []
-    for price in bundled_prices(cards, datetime.now(UTC).date()):
+    for price in package_prices(cards, datetime.now(UTC).date()):
         rows = _card(setup, price.model).prices
         free = price.variant == "free"
-        found.append(judged(price, rows, may_be_free=free))
+        found.append(judge_price(price, rows, may_be_free=free))
     return found
 
 

@@ -38,7 +38,12 @@ def reconcile(
     """Ask, write down, show the differences."""
     from nemocli.cli.cost.summary import moment
     from nemocli.cli.event_loop import run_async
-    from nemocli.cost.reconciled import days_json, days_lines, reconciled_json, reconciled_lines
+    from nemocli.cost.reconciled import (
+        days_json,
+        days_lines,
+        reconciliation_json,
+        reconciliation_lines,
+    )
 
     if setup.offline:
         raise config_error("sellers cannot be asked offline", "leave `--offline` out")
@@ -55,9 +60,9 @@ def reconcile(
         return
     found = run_async(lambda: _settled(setup, begin, end, provider, everything=everything))
     if json:
-        setup.out.json(reconciled_json(found))
+        setup.out.json(reconciliation_json(found))
         return
-    for line in reconciled_lines(found):
+    for line in reconciliation_lines(found):
         setup.out.line(line)
 
 
@@ -177,8 +182,8 @@ def reprice(
 ) -> None:
     """Value every call of a period at the prices of a day, and keep that beside the ledger."""
     from nemocli.cli.cost.summary import day_named, moment
-    from nemocli.cost.reconciled import Valued, valued_json, valued_lines
-    from nemocli.cost.reprice import revalued
+    from nemocli.cost.reconciled import Valued, valuation_json, valuation_lines
+    from nemocli.cost.reprice import revalue
 
     now = datetime.now(UTC)
     day = day_named(as_of, "--as-of")
@@ -192,15 +197,15 @@ def reprice(
         while some := list(islice(rows, AT_A_TIME)):
             values = []
             for row in some:
-                pico, price_id = revalued(row, _target(setup, row.entry), day)
+                pico, price_id = revalue(row, _target(setup, row.entry), day)
                 result.add(row.entry, pico)
                 values.append((row.entry.attempt_id, pico, price_id))
             ledger.value(result.number, values)
         ledger.close()
     if json:
-        setup.out.json(valued_json(result))
+        setup.out.json(valuation_json(result))
         return
-    for line in valued_lines(result):
+    for line in valuation_lines(result):
         setup.out.line(line)
 
 

@@ -38,7 +38,7 @@ def status_text(env: Mapping[str, str]) -> str:
     )
 
 
-def answered() -> bool:
+def print_statusline() -> bool:
     """Print the line. False where something is in the way, for the program to say what."""
     from nemocli.core.faults import NemoError
 

@@ -103,7 +103,7 @@ def _unseen(
 
     if asked.tag is None and not SINGLE.keys() & set(by or ()):
         return 0
-    edge, calls = setup.ledger.pruned()
+    edge, calls = setup.ledger.prune_state()
     return calls if begin is None or begin.timestamp() * 10**6 < edge else 0
 
 

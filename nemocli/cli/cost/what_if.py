@@ -26,7 +26,7 @@ class WhatIf:
 
 def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     """Show it for the model that was named, or the one most was asked of."""
-    from nemocli.cli.cost.explain import held_on, prices_of
+    from nemocli.cli.cost.explain import prices_of, prices_on
     from nemocli.cli.cost.gpu import gpus_of, hourly
     from nemocli.cli.cost.summary import moment
     from nemocli.cost.what_if import (
@@ -54,7 +54,7 @@ def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     model = card.name if card is not None else model
     hours = Decimal((end - begin) // timedelta(seconds=1)) / 3600
     traffic = traffic_of(model, [t for t in totals if t.model == model], hours)
-    paths = paths_for(traffic, held_on(prices_of(setup, model, ""), end.date()))
+    paths = paths_for(traffic, prices_on(prices_of(setup, model, ""), end.date()))
     speed, measured = _speed(setup, asked.speed, model, begin, end)
     gpus = OwnGpus(count, gpu, rate, source, speed, measured, asked.utilisation)
     own = own_gpus(traffic, gpus, paths[0].pico if paths else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nemocli.cli.eval.suites import suite_at
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.text import one_line
-from nemocli.eval.judge import judged
+from nemocli.eval.judge import judge
 from nemocli.eval.metrics import ArmSummary, summary_of
 from nemocli.eval.plan import Slot
 from nemocli.eval.report import RunFacts, arm_json, report, verdict_json
@@ -128,7 +128,7 @@ def _stories(found: JudgedRun) -> Iterator[Story]:
     the others."""
     from nemocli.eval.page import Story
 
-    every = sorted(found.run.finished(), key=lambda f: (f.slot.task, f.slot.arm, f.slot.epoch))
+    every = sorted(found.run.results(), key=lambda f: (f.slot.task, f.slot.arm, f.slot.epoch))
     later = found.run.regrade()
     seen: set[tuple[str, str, bool]] = set()
     first: list[tuple[Slot, Measures]] = []
@@ -145,7 +145,7 @@ def _stories(found: JudgedRun) -> Iterator[Story]:
 def status_run(setup: Setup, folder: Path, *, as_json: bool) -> None:
     """How many attempts are made, and how they ended."""
     run = run_at(folder)
-    manifest, done = run.manifest, run.finished()
+    manifest, done = run.manifest, run.results()
     total = len(manifest["arms"]) * len(manifest["tasks"]) * manifest["epochs"]
     classes: dict[str, dict[str, int]] = {}
     for each in done:
@@ -217,13 +217,13 @@ def regrade_run(setup: Setup, folder: Path, *, as_json: bool) -> None:
     tasks = {task.task_id: task for task in suite.tasks}
     found: dict[Slot, Measures] = {}
     changed = []
-    for each in run.finished():
+    for each in run.results():
         if each.slot.task in tasks:
             task = instance(tasks[each.slot.task], each.slot.epoch)
-            found[each.slot] = judged(task, run.events(each.slot))
+            found[each.slot] = judge(task, run.events(each.slot))
             if found[each.slot].cls != each.measures.cls:
                 changed.append((each.slot.name, each.measures.cls, found[each.slot].cls))
-    run.regraded(found)
+    run.keep_regrade(found)
     if as_json:
         rows = [{"attempt": n, "before": b, "now": a} for n, b, a in changed]
         setup.out.json(

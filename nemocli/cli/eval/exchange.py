@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.cli.eval.record import DIGEST, keep_attempt, recorded_run
+from nemocli.cli.eval.record import DIGEST, keep_attempt, open_recorded_run
 from nemocli.core.faults import config_error, usage_error
 from nemocli.eval.inspect_log import LogError, Sample, attempts_in, log_of
-from nemocli.eval.nel_results import bundle_of, numbered, rows_of
+from nemocli.eval.nel_results import bundle_of, number_tasks, rows_of
 from nemocli.eval.plan import Slot
 from nemocli.io.eval.runs import Run, run_at
 from nemocli.io.files import file_error, read_text
@@ -27,7 +27,7 @@ def export_run(setup: Setup, folder: Path, out: Path, form: str) -> None:
     if form not in FORMATS:
         raise usage_error(f"unknown format {form!r}", f"one of {', '.join(FORMATS)}")
     run = run_at(folder)
-    found = run.finished()
+    found = run.results()
     if not found:
         raise usage_error(f"{run.folder}: no attempt has ended", "`nemocli eval status` shows it")
     by_arm = {
@@ -61,7 +61,7 @@ def _as_inspect(run: Run, by_arm: dict[str, list[Sample]], out: Path) -> Iterato
 def _as_nel(run: Run, by_arm: dict[str, list[Sample]], out: Path) -> Iterator[str]:
     """A folder for each arm, with a bundle and its rows."""
     manifest = run.manifest
-    numbers = numbered([sample for samples in by_arm.values() for sample in samples])
+    numbers = number_tasks([sample for samples in by_arm.values() for sample in samples])
     for arm in manifest["arms"]:
         samples = by_arm[str(arm["name"])]
         rows = list(rows_of(samples, numbers))
@@ -94,8 +94,8 @@ def import_log(setup: Setup, folder: Path, file: Path, arm: str, *, anew: bool) 
         raise config_error(f"{file}: {error}", hint) from error
     model = str((log.get("eval") or {}).get("model") or "")
     tasks = tuple(dict.fromkeys(task for task, _, _ in attempts))
-    run = recorded_run(folder, arm, tasks, {"imported": str(file), "model": model}, anew=anew)
-    with run.held():
+    run = open_recorded_run(folder, arm, tasks, {"imported": str(file), "model": model}, anew=anew)
+    with run.hold():
         for task, epoch, measures in attempts:
             begin = {"task_digest": DIGEST, "imported": file.name}
             keep_attempt(run, Slot(arm, _plain(task), epoch), (), measures, begin)

@@ -12,7 +12,7 @@ from nemocli.cli import options
 from nemocli.cli.context import Setup
 from nemocli.cli.help.text import examples
 from nemocli.core.faults import NemoError, usage_error
-from nemocli.core.text import wrapped
+from nemocli.core.text import wrap
 from nemocli.eval.suitability import (
     KINDS,
     MODALITIES,
@@ -87,7 +87,7 @@ def fit(
         return
     width = setup.terminal.width if setup.terminal.stdout else None
     for line in _lines(found):
-        setup.out.line(line if width is None else wrapped(line, width, "    "))
+        setup.out.line(line if width is None else wrap(line, width, "    "))
 
 
 def _one_of(value: str | None, known: tuple[str, ...], option: str) -> str | None:

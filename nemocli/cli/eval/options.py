@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.cli.choice import chosen
-from nemocli.cli.request_options import effort_of, retry_base_s, settled_options
+from nemocli.cli.choice import choose_targets
+from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.faults import usage_error
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -69,7 +69,7 @@ class ArmCell:
 
 def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
     """Each arm with a plan of one target. Raises NemoError."""
-    fields = settled_options(setup, wish)
+    fields = settle_options(setup, wish)
     settings = setup.settings
     timeout = settings.amount("timeout_s")
     base_s = retry_base_s(setup)
@@ -82,7 +82,7 @@ def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
                 "for example `--arm new=openrouter:nemotron-3-ultra`",
             )
         name, provider, model = found.groups()
-        target = chosen(setup, [provider], model or None).targets[0]
+        target = choose_targets(setup, [provider], model or None).targets[0]
         if name in [arm.name for arm in arms]:
             raise usage_error(f"two arms are called {name!r}")
         plan = Plan(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.eval.options import EvalOptions, arm_json, arms_of
-from nemocli.cli.eval.record import DIGEST, recorded_run
-from nemocli.cli.eval.run import paced
+from nemocli.cli.eval.record import DIGEST, open_recorded_run
+from nemocli.cli.eval.run import pace_world
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
@@ -117,11 +117,11 @@ class _Work:
             self.run = run = self._begin(arms, names)
             cap = setup.settings.amount("max_cost_usd")
             budget = None if cap is None else RunBudget(pico_from_usd(cap))
-            with run.held():
+            with run.hold():
                 slots = list(self._missing(arms, names))
                 setup.err.dim(f"{len(slots)} attempts to make in {run.folder}")
                 async with world_of(setup) as outside:
-                    world = paced(outside, arms if user is None else [*arms, user])
+                    world = pace_world(outside, arms if user is None else [*arms, user])
                     waiting = iter(slots)
                     by_name = {arm.name: arm for arm in arms}
                     make = partial(self._attempt, by_name, user, world, benchmark, budget)
@@ -150,7 +150,7 @@ class _Work:
         user = {} if self.wish.user is None else {"user": self.wish.user}
         for arm in arms:
             about = {**arm_json(arm), "benchmark": self._benchmark, **user}
-            run = recorded_run(
+            run = open_recorded_run(
                 self.folder, arm.name, names, about, anew=self.wish.anew and run is None
             )
             kept = next(each for each in run.manifest["arms"] if each["name"] == arm.name)
@@ -169,7 +169,7 @@ class _Work:
     def _missing(self, arms: list[Arm], names: list[str]) -> Iterator[Slot]:
         """Attempts that did not end yet or say nothing about their arm, arms interleaved."""
         assert self.run is not None
-        made = {f.slot for f in self.run.finished() if f.measures.cls not in AGAIN}
+        made = {f.slot for f in self.run.results() if f.measures.cls not in AGAIN}
         for epoch in range(1, (self.wish.asking.epochs or 1) + 1):
             for name in names:
                 for arm in arms:
@@ -235,7 +235,7 @@ class _Work:
         if self.run is None:
             return
         rows = []
-        finished = self.run.finished()
+        finished = self.run.results()
         for arm in self.run.manifest["arms"]:
             for category, names in self.tasks.items():
                 wanted = set(names)

@@ -20,8 +20,8 @@ from nemocli.io.clock import SystemClock
 from nemocli.io.eval.runs import Run
 from nemocli.io.eval.suite import is_suite, load_suite
 from nemocli.io.programs import find_program, without_keys
-from nemocli.io.serve.recorder import recorded
-from nemocli.serve.attempt import UNKNOWN, SeenOnWire, seen_in, told
+from nemocli.io.serve.recorder import read_recording
+from nemocli.serve.attempt import UNKNOWN, SeenOnWire, describe, read_exchanges
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def record(
             raise usage_error(f"{what} {name!r}", "letters, digits, dots and hyphens")
     where = ", ".join(wish.providers) or "the usual path"
     about = {"command": words, "provider": where, "model": wish.model or ""}
-    run = recorded_run(folder, wish.arm, (wish.task,), about, anew=wish.anew)
-    with run.held():
+    run = open_recorded_run(folder, wish.arm, (wish.task,), about, anew=wish.anew)
+    with run.hold():
         slot = Slot(wish.arm, wish.task, wish.epoch or _next_epoch(run, wish))
         kept = run.folder / "recordings" / wish.arm / f"{wish.task}.{slot.epoch}"
         serve = ServeOptions(
@@ -75,7 +75,7 @@ def record(
         )
         ran = run_behind(setup, serve, words, timeout_s=wish.timeout_s)
         code = _checked(setup, wish) if wish.check is not None and not ran.late else None
-        found = seen_in(recorded(kept))
+        found = read_exchanges(read_recording(kept))
         measures = _measures(ran, found, code)
         ended = {"exit": ran.code, "check": code, "command": words}
         keep_attempt(run, slot, found.events, measures, ended)
@@ -100,11 +100,11 @@ def record(
     money = "cost unknown" if found.cost_pico is None else usd_short(Pico(found.cost_pico))
     why = f" ({measures.why})" if measures.why else ""
     setup.out.line(f"{slot.name}: {measures.cls}{why} · {money} · {measures.wall_s:,.0f} s")
-    setup.err.dim(told(found))
+    setup.err.dim(describe(found))
     return ExitCode.OK
 
 
-def recorded_run(
+def open_recorded_run(
     folder: Path, arm: str, tasks: Sequence[str], about: Mapping[str, Any], *, anew: bool = False
 ) -> Run:
     """The newest recorded run of the folder, with this arm and these tasks in it; else a new one.
@@ -145,7 +145,7 @@ def recorded_run(
 
 def _next_epoch(run: Run, wish: RecordOptions) -> int:
     done = [
-        f.slot.epoch for f in run.finished() if (f.slot.arm, f.slot.task) == (wish.arm, wish.task)
+        f.slot.epoch for f in run.results() if (f.slot.arm, f.slot.task) == (wish.arm, wish.task)
     ]
     return max(done, default=0) + 1
 

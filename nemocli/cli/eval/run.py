@@ -21,7 +21,7 @@ from nemocli.core.quantities import time_text
 from nemocli.engine.waiting import all_done
 from nemocli.eval.attempt import Arm, Attempt
 from nemocli.eval.grade import gold_world
-from nemocli.eval.judge import judged
+from nemocli.eval.judge import judge
 from nemocli.eval.lint import lint
 from nemocli.eval.metrics import summary_of
 from nemocli.eval.plan import Slot, schedule
@@ -29,7 +29,7 @@ from nemocli.eval.task import Task, instance
 from nemocli.eval.world import canonical
 from nemocli.io.clock import SystemClock
 from nemocli.io.eval.machine import machines
-from nemocli.io.eval.runs import Run, results_of, unfinished
+from nemocli.io.eval.runs import Run, missing_slots, results_of
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 def run_eval(setup: Setup, folder: Path, wish: EvalOptions, *, as_json: bool) -> int:
     """Make every attempt that is not made yet; the exit code."""
-    run, fault = made_run(setup, folder, wish)
+    run, fault = run_attempts(setup, folder, wish)
     return _ended(setup, run, fault, as_json=as_json)
 
 
-def made_run(
+def run_attempts(
     setup: Setup,
     folder: Path,
     wish: EvalOptions,
@@ -59,7 +59,7 @@ def made_run(
     the first arm is tried in each of those ways, beside the others; `begun` is told a new run
     before its first call."""
     suite = suite_at(folder, wish.trust)
-    tasks = suite.chosen(wish.tasks)
+    tasks = suite.choose(wish.tasks)
     _check(tasks, machines(folder, setup.env))
     run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / SystemClock().new_id())
     arms = arms_of(setup, wish, run.name)
@@ -73,9 +73,9 @@ def made_run(
     else:
         epochs = _same(run, suite, tasks, arms, epochs)
     cap = setup.settings.amount("max_cost_usd")
-    with run.held():
+    with run.hold():
         slots = schedule([a.name for a in arms], [t.task_id for t in tasks], epochs, run.name)
-        todo = unfinished(run, slots, {t.task_id: t.digest for t in tasks})
+        todo = missing_slots(run, slots, {t.task_id: t.digest for t in tasks})
         spent = _spent(setup, run)
         budget = None if cap is None else RunBudget(pico_from_usd(cap), spent=spent)
         setup.err.dim(f"{len(todo)} of {len(slots)} attempts in {run.folder}")
@@ -165,7 +165,7 @@ class _Work:
 
         waiting = iter(slots)
         async with world_of(self._setup) as outside:
-            world = paced(outside, self._arms.values())
+            world = pace_world(outside, self._arms.values())
             workers = [
                 asyncio.create_task(self._worker(waiting, world))
                 for _ in range(min(jobs, max(1, len(slots))))
@@ -205,7 +205,7 @@ class _Work:
                 attempt = Attempt(task, arm, world, tell, budget=self._budget, machine=machine)
                 self._stop = await attempt.run() or self._stop
             if self._stop is None:
-                measures = judged(task, events)
+                measures = judge(task, events)
                 record.end(measures)
                 self._good += measures.cls == "success"
                 self._pico += measures.cost_pico or 0
@@ -255,7 +255,7 @@ def _ended(setup: Setup, run: Run, fault: Fault | None, *, as_json: bool) -> int
                     for arm, s in summaries.items()
                 },
                 "cost_usd": usd_text(spent),
-                "lost_usd": usd_text(Pico(run.lost_pico())),
+                "lost_usd": usd_text(Pico(run.cost_of_lost())),
             }
         )
     else:
@@ -269,7 +269,7 @@ def _ended(setup: Setup, run: Run, fault: Fault | None, *, as_json: bool) -> int
     return ExitCode.OK
 
 
-def paced(world: World, arms: Iterable[Arm]) -> World:
+def pace_world(world: World, arms: Iterable[Arm]) -> World:
     """The world with requests no faster than the slowest provider of the arms says it allows."""
     asked = [arm.plan.targets[0].provider for arm in arms]
     limits = [

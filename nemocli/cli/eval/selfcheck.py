@@ -11,7 +11,7 @@ from nemocli.eval.lint import lint
 from nemocli.eval.selfcheck import SelfCheck, checks
 from nemocli.io.eval.machine import machines
 from nemocli.io.eval.suite import load_suite
-from nemocli.io.profiles.catalogue import shipped_folder
+from nemocli.io.profiles.catalogue import profiles_folder
 
 BFCL_FIGURES = (
     ("gold", "gold paths of 800 tasks judged right", 800),
@@ -95,7 +95,7 @@ async def _of_suite(
 def _mutations(env: Mapping[str, str]) -> list[SelfCheck]:
     """Every shipped task notices every call that is left out."""
     found = []
-    for folder in sorted((shipped_folder() / "suites").iterdir()):
+    for folder in sorted((profiles_folder() / "suites").iterdir()):
         if not any((folder / "tasks").glob("*.yaml")):
             continue  # a choice from another suite
         for task in load_suite(folder, trusted=True).tasks:

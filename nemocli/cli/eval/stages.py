@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.eval.decide import JudgedRun
 from nemocli.cli.eval.options import ArmCell, EvalOptions
-from nemocli.cli.eval.run import made_run
+from nemocli.cli.eval.run import run_attempts
 from nemocli.cli.eval.suites import suite_at
-from nemocli.cli.request_options import settled_options
+from nemocli.cli.request_options import settle_options
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode, NemoError, config_error, usage_error
 from nemocli.eval.metrics import summary_of
@@ -28,7 +28,7 @@ from nemocli.eval.stages import (
 from nemocli.io.eval.runs import Run, results_of
 from nemocli.io.eval.suite import init_suite
 from nemocli.io.files import private_folder, write_private
-from nemocli.io.profiles.catalogue import shipped_folder
+from nemocli.io.profiles.catalogue import profiles_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def step_run(
     if (known := stage.note(step)) is not None:
         wish = replace(wish, resume=Path(known))
     setup.err.dim(f"{step}:")
-    run, fault = made_run(
+    run, fault = run_attempts(
         setup, folder, wish, cells, begun=lambda run: stage.keep(step, str(run.folder))
     )
     if fault is not None:
@@ -125,14 +125,14 @@ def run_wish(options: StageOptions, arms: tuple[str, ...], **more: Any) -> EvalO
 
 def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -> int:
     """Patterns, the behaviour card, smoke tasks, gate 1."""
-    settled_options(
+    settle_options(
         setup, run_wish(options, ())
     )  # before any setting is read: the cap is among them
     suite = suite_at(folder, options.trust)
     stage = Stage(folder, "day1")
     card_folder = stage.folder / "card"
     if not card_folder.exists():
-        init_suite(card_folder, shipped_folder() / "suites", "card")
+        init_suite(card_folder, profiles_folder() / "suites", "card")
     arm = (f"candidate={options.candidate}",)
     matrix = step_run(
         setup,
@@ -188,10 +188,10 @@ def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
 
 def _cells(setup: Setup, options: StageOptions) -> tuple[ArmCell, ...]:
     """The ways of asking that the provider has."""
-    from nemocli.cli.choice import chosen
+    from nemocli.cli.choice import choose_targets
 
     provider, _, model = options.candidate.partition(":")
-    target = chosen(setup, [provider], model or None).targets[0]
+    target = choose_targets(setup, [provider], model or None).targets[0]
     found = []
     for cell in CELLS:
         try:
@@ -205,10 +205,10 @@ def _cells(setup: Setup, options: StageOptions) -> tuple[ArmCell, ...]:
 
 def _freeze(folder: Path, candidate: str, cell: ArmCell) -> Path:
     """How the model is asked from now on, as a file to be read and kept under version control."""
-    from nemocli.io.yaml import written
+    from nemocli.io.yaml import to_yaml
 
     provider, _, model = candidate.partition(":")
-    text = written(
+    text = to_yaml(
         {
             "schema": "nemocli.eval_profile/1",
             "provider": provider,
@@ -222,7 +222,7 @@ def _freeze(folder: Path, candidate: str, cell: ArmCell) -> Path:
     return folder / PROFILE
 
 
-def frozen_cell(folder: Path) -> ArmCell:
+def profile_cell(folder: Path) -> ArmCell:
     """The way of asking that day 1 chose; the model's own where there was no day 1."""
     from nemocli.io.files import read_text
     from nemocli.io.yaml import read
@@ -248,7 +248,7 @@ def day3(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     suite = suite_at(folder, options.trust)
     stage = Stage(folder, "day3")
     arms = (f"candidate={options.candidate}", f"baseline={options.baseline}")
-    cells = (frozen_cell(folder),)
+    cells = (profile_cell(folder),)
     wish = run_wish(options, arms, epochs=options.pilot_epochs)
     pilot = step_run(setup, stage, "pilot", folder, wish, cells=cells)
     needs = JudgedRun(pilot.folder).verdict

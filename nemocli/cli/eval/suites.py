@@ -10,7 +10,7 @@ from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import Lint, lint
 from nemocli.io.eval.machine import machines
 from nemocli.io.eval.suite import Suite, init_suite, load_suite
-from nemocli.io.profiles.catalogue import shipped_folder
+from nemocli.io.profiles.catalogue import profiles_folder
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -25,7 +25,7 @@ def suite_at(folder: Path, trust: Path | None = None) -> Suite:
 
 def init(setup: Setup, folder: Path, source: str) -> None:
     """Make a folder."""
-    made = init_suite(folder, shipped_folder() / "suites", source)
+    made = init_suite(folder, profiles_folder() / "suites", source)
     for name in made:
         setup.out.line(str(folder / name))
     setup.err.dim(f"next: `nemocli eval lint {folder}`, then `nemocli eval run {folder} --arm ...`")

@@ -6,14 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.cli.choice import chosen
+from nemocli.cli.choice import choose_targets
 from nemocli.cli.eval.decide import JudgedRun
 from nemocli.cli.eval.stages import (
     GATE_EXIT,
     Stage,
     StageOptions,
     arm_of,
-    frozen_cell,
+    profile_cell,
     run_wish,
     step_run,
     tell_gate,
@@ -49,7 +49,7 @@ def week2(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -
     stage = Stage(folder, "week2")
     epochs = options.epochs or int(earlier.manifest["epochs"])
     wish = run_wish(options, (f"candidate={options.candidate}",), epochs=epochs)
-    run = step_run(setup, stage, "parity", folder, wish, cells=(frozen_cell(folder),))
+    run = step_run(setup, stage, "parity", folder, wish, cells=(profile_cell(folder),))
     now, then = arm_of(run, "candidate"), earlier.results[earlier.arms[0]]
     difference = parity(then, now)
     rates = (summary_of(then).retry_rate, summary_of(now).retry_rate)
@@ -103,7 +103,7 @@ def _load(setup: Setup, stage: Stage, run: Path, options: StageOptions) -> dict[
     if isinstance(known, dict) and known.get("asked") == asked:
         return known
     provider, _, model = options.candidate.partition(":")
-    target = chosen(setup, [provider], model or None).targets[0]
+    target = choose_targets(setup, [provider], model or None).targets[0]
     workload = from_run(BenchRequest(model or target.name, TOKENS, None, {}), run)
     wish = BenchOptions(sweep=options.sweep or "", slo=options.slo, gpus=options.gpus)
     setup.err.dim("load:")

@@ -65,13 +65,13 @@ def short_help(setup: Setup) -> str:
 
 
 def _next_step(setup: Setup) -> str:
-    from nemocli.cli.choice import default_card, keyed, say_broken
+    from nemocli.cli.choice import default_card, providers_with_key, say_broken
     from nemocli.core.faults import NemoError
 
     say_broken(setup)
     try:
         card = default_card(setup)
-        ready = keyed(setup, card)
+        ready = providers_with_key(setup, card)
     except NemoError:
         return "Next: nemocli config validate\n"
     if ready:

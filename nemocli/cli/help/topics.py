@@ -72,12 +72,12 @@ def _where(provider: Provider) -> str:
 
 def _catalogue(setup: Setup) -> Catalogue:
     """The user's; what is shipped where the settings that lead there are broken: help must help."""
-    from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+    from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 
     try:
         return setup.catalogue
     except NemoError:
-        return catalogue(ProfileFolders(shipped_folder())).catalogue
+        return catalogue(ProfileFolders(profiles_folder())).catalogue
 
 
 def formats(setup: Setup) -> str:

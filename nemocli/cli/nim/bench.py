@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.cli.choice import chosen
+from nemocli.cli.choice import choose_targets
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.nim.workload import (
     BenchRequest,
@@ -26,8 +26,8 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, usage_err
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
-from nemocli.engine.call import opened
-from nemocli.engine.waiting import stopped
+from nemocli.engine.call import open_door
+from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.clock import SystemClock
 from nemocli.nim.bench import (
     Limit,
@@ -93,7 +93,7 @@ def bench(setup: Setup, wish: BenchOptions, *, as_json: bool) -> int:
     fields, ours = body_options(wish.options)
     setup.flags(**ours, model=wish.model, reasoning=wish.reasoning, max_cost_usd=wish.max_cost)
     names = list(wish.providers) or ["nim"]
-    target = chosen(setup, names, setup.settings.text("model")).targets[0]
+    target = choose_targets(setup, names, setup.settings.text("model")).targets[0]
     effort = effort_of(setup.settings.text("reasoning"))
     asked = BenchRequest(wish.model or target.name, wish.max_tokens, effort, fields)
     workload = _workload(wish, asked)
@@ -147,7 +147,7 @@ async def _swept(
     cap = setup.settings.amount("max_cost_usd")
     budget = None if cap is None else RunBudget(pico_from_usd(cap))
     async with world_of(setup) as world:
-        found.target = (await opened(found.target, world)).target
+        found.target = (await open_door(found.target, world)).target
         plan = Plan(
             (found.target,),
             Policy(tries=1, budget=1),
@@ -161,7 +161,7 @@ async def _swept(
             try:
                 point = await _point(load, world, at_once, requests, limits)
             except asyncio.CancelledError:
-                stopped()
+                acknowledge_stop()
                 found.stopped = Fault(FaultKind.INTERRUPTED, "interrupted")
                 return
             if point.requests:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.nim.plan import NimOptions, command_line, planned
+from nemocli.cli.nim.plan import NimOptions, command_line, make_plan
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.ports import Call
@@ -36,7 +36,7 @@ _QUICK = Timeouts(connect_s=2, first_byte_s=5, idle_s=5, total_s=10)
 
 def start(setup: Setup, wish: NimOptions, *, dry_run: bool, force: bool) -> None:
     """Print the command, or see to it that the container runs. Raises NemoError."""
-    plan, launch = planned(setup, wish)
+    plan, launch = make_plan(setup, wish)
     if dry_run:
         setup.out.line(command_line(plan))
         return

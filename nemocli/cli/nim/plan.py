@@ -55,7 +55,7 @@ class NimOptions:
     weights: str | None = None
 
 
-def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
+def make_plan(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
     """The plan for what was typed. Raises NemoError."""
     if wish.precision.upper() not in PRECISIONS:
         raise usage_error(
@@ -80,11 +80,13 @@ def planned(setup: Setup, wish: NimOptions) -> tuple[NimPlan, Launch]:
         None if wish.weights is None else str(Path(wish.weights).expanduser().absolute()),
     )
     gpus = _gpus(wish)
-    metadata = published(setup, setup.env.get(METADATA_URL) or address, image)
+    metadata = fetch_profiles(setup, setup.env.get(METADATA_URL) or address, image)
     return plan_nim(card, wish.precision.upper(), gpus, image, launch, metadata=metadata), launch
 
 
-def published(setup: Setup, address: str, image: ContainerImage) -> list[Mapping[str, Any]] | None:
+def fetch_profiles(
+    setup: Setup, address: str, image: ContainerImage
+) -> list[Mapping[str, Any]] | None:
     """The profiles that the vendor publishes for an image; None where nobody could be asked, which
     is said."""
     if setup.offline:
@@ -118,9 +120,9 @@ def published(setup: Setup, address: str, image: ContainerImage) -> list[Mapping
 def _gpus(wish: NimOptions) -> Gpus:
     if wish.gpus is not None:
         return parse_gpus(wish.gpus)
-    from nemocli.io.weights.gpus import detected
+    from nemocli.io.weights.gpus import detect_gpus
 
-    found = detected()
+    found = detect_gpus()
     if not found:
         raise usage_error("no GPUs are found here", "`--gpus 8xH100` plans for others")
     kind, count, memory = found[0]
@@ -129,10 +131,10 @@ def _gpus(wish: NimOptions) -> Gpus:
 
 def _images() -> tuple[dict[str, ContainerImage], str]:
     """The containers that are known, by model card, and where their profiles are published."""
-    from nemocli.io.profiles.catalogue import shipped_folder
+    from nemocli.io.profiles.catalogue import profiles_folder
     from nemocli.io.yaml import read
 
-    file = shipped_folder() / "nim" / "images.yaml"
+    file = profiles_folder() / "nim" / "images.yaml"
     data = cast("dict[str, Any]", read(file.read_bytes(), str(file)).data)
     try:
         images = {str(name): image_of(row) for name, row in data["images"].items()}
@@ -143,7 +145,7 @@ def _images() -> tuple[dict[str, ContainerImage], str]:
 
 def show_plan(setup: Setup, wish: NimOptions, *, as_json: bool) -> None:
     """The plan for people, or as one object."""
-    plan, _ = planned(setup, wish)
+    plan, _ = make_plan(setup, wish)
     if as_json:
         setup.out.json(plan_json(plan))
         return
@@ -170,7 +172,7 @@ def show_manifest(setup: Setup, wish: NimOptions, to: str) -> None:
     """A file for another engine, on stdout."""
     if to not in TARGETS:
         raise usage_error(f"--to {to!r} is none", f"one of: {', '.join(TARGETS)}")
-    plan, launch = planned(setup, wish)
+    plan, launch = make_plan(setup, wish)
     if plan.nodes > 1 and to not in ACROSS_NODES:
         raise usage_error(
             f"this plan needs {plan.nodes} nodes, and {to} is for one",
@@ -180,9 +182,9 @@ def show_manifest(setup: Setup, wish: NimOptions, to: str) -> None:
     if isinstance(made, str):
         setup.out.text(made)
         return
-    from nemocli.io.yaml import written
+    from nemocli.io.yaml import to_yaml
 
-    setup.out.text("---\n".join(written(document) for document in made))
+    setup.out.text("---\n".join(to_yaml(document) for document in made))
 
 
 def command_line(plan: NimPlan) -> str:

@@ -13,7 +13,7 @@ from nemocli.core.faults import config_error, usage_error
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
 from nemocli.io.files import read_text
-from nemocli.nim.bench import invented
+from nemocli.nim.bench import invent_prompt
 from nemocli.nim.load import Session
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -51,7 +51,7 @@ class Workload:
 
 def from_invented(wish: BenchRequest, tokens: int) -> Workload:
     """Prompts of one length, each unlike any other."""
-    made = ((wish.request([Message("user", invented(tokens, seed))]),) for seed in count(1))
+    made = ((wish.request([Message("user", invent_prompt(tokens, seed))]),) for seed in count(1))
     return Workload(f"invented prompts of about {tokens:,} tokens", made)
 
 
@@ -104,14 +104,15 @@ def from_run(wish: BenchRequest, folder: Path) -> Workload:
     suite = load_suite(run.folder.parent.parent, trusted=True)
     tasks = {task.task_id: task for task in suite.tasks}
     found: list[Session] = []
-    for each in run.finished():
+    for each in run.results():
         task = tasks.get(each.slot.task)
         if task is None:
             continue
         specs = [ToolSpec(t.name, t.description, dict(t.parameters)) for t in task.tools]
         begin = [Message("system", task.system)] if task.system else []
         turns = tuple(
-            wish.request(messages, specs) for messages in asked(run.events(each.slot), begin)
+            wish.request(messages, specs)
+            for messages in conversations_of(run.events(each.slot), begin)
         )
         if turns:
             found.append(turns)
@@ -124,7 +125,9 @@ def from_run(wish: BenchRequest, folder: Path) -> Workload:
     return Workload(what, cycle(found), tuple(found))
 
 
-def asked(events: Sequence[Mapping[str, Any]], begin: Sequence[Message]) -> Iterator[list[Message]]:
+def conversations_of(
+    events: Sequence[Mapping[str, Any]], begin: Sequence[Message]
+) -> Iterator[list[Message]]:
     """The conversation before each call of the model, from the record of an attempt."""
     messages = list(begin)
     for event in events:

@@ -106,9 +106,9 @@ def _try(setup: Setup, provider: Provider, value: str) -> None:
         return
     from nemocli.cli.event_loop import run_async
     from nemocli.core.ports import Key
-    from nemocli.io.keys.store import checked
+    from nemocli.io.keys.store import check_key
 
-    key = Key(checked(value, "the key"), "just typed")
+    key = Key(check_key(value, "the key"), "just typed")
     try:
         status = run_async(lambda: _status_of(setup, provider, path, key))
     except NemoError as error:
@@ -132,14 +132,14 @@ async def _status_of(setup: Setup, provider: Provider, path: str, key: Key) -> i
     from nemocli.cli.world import world_of
     from nemocli.core.ports import Call
     from nemocli.core.provider import Timeouts
-    from nemocli.engine.door import authorised, check_key
+    from nemocli.engine.door import authorise, check_key
 
     check_key(provider, provider.base_url, key)
     times = Timeouts(connect_s=3, first_byte_s=5, idle_s=5, total_s=8)
     call = Call("GET", provider.base_url + path, dict(provider.headers), timeouts=times)
     async with (
         world_of(setup) as world,
-        world.transport.send(authorised(call, provider, key)) as reply,
+        world.transport.send(authorise(call, provider, key)) as reply,
     ):
         return reply.status
 
@@ -198,11 +198,11 @@ def _read_key(setup: Setup, provider: Provider, *, with_token: bool) -> str:
         raise usage_error(
             "there is no terminal to ask for the key on", "pipe it in with `--with-token`"
         )
-    from nemocli.cli.terminal.secret import typed_secret
+    from nemocli.cli.terminal.secret import ask_secret
 
     if provider.auth.setup_url:
         setup.err.dim(f"keys are made at {provider.auth.setup_url}")
-    return typed_secret(f"Key for {provider.name} (shown as stars): ").strip()
+    return ask_secret(f"Key for {provider.name} (shown as stars): ").strip()
 
 
 @app.command(epilog=examples("nemocli auth status", "nemocli auth status openrouter --json"))

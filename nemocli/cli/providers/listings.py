@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nemocli.wire.catalog import Listed
 
 
-def listed_rows(setup: Setup, name: str) -> Rows:
+def listing_rows(setup: Setup, name: str) -> Rows:
     """What a provider lists right now. Raises NemoError."""
     return [
         {
@@ -53,7 +53,7 @@ def all_listed_rows(setup: Setup) -> Rows:
         if provider.runtime is not None or not readiness(setup, provider)[0]:
             continue
         try:
-            rows += listed_rows(setup, provider.name)
+            rows += listing_rows(setup, provider.name)
             answered = True
         except NemoError as error:
             fault = error.fault
@@ -63,7 +63,7 @@ def all_listed_rows(setup: Setup) -> Rows:
     return rows
 
 
-def listed_table(rows: Rows, width: int | None) -> list[str]:
+def listing_table(rows: Rows, width: int | None) -> list[str]:
     """For people; models with a card first."""
     rows = sorted(rows, key=lambda r: (r["model"] is None, str(r["provider"]), str(r["id"])))
     cells = [
@@ -73,7 +73,7 @@ def listed_table(rows: Rows, width: int | None) -> list[str]:
     return table(("ID", "MODEL", "CONTEXT", "USD PER MILLION TOKENS", "PROVIDER"), cells, width)
 
 
-def listed_targets(setup: Setup, name: str, *, every: bool) -> list[Target]:
+def listing_targets(setup: Setup, name: str, *, every: bool) -> list[Target]:
     """The listed ids that are of models with a card, or `every` id."""
     provider = setup.catalogue.provider(name)
     return [
@@ -94,7 +94,7 @@ def _listing(setup: Setup, name: str) -> list[tuple[Listed, ModelCard | None]]:
 
 async def _listed(setup: Setup, name: str) -> tuple[Listed, ...]:
     from nemocli.cli.world import world_of
-    from nemocli.engine.discover import listed
+    from nemocli.engine.discover import list_models
     from nemocli.engine.door import check_key
 
     provider = setup.catalogue.provider(name)
@@ -103,10 +103,10 @@ async def _listed(setup: Setup, name: str) -> tuple[Listed, ...]:
     async with world_of(setup) as world:
         if provider.runtime is not None:
             endpoint = await world.servers.endpoint(setup.catalogue.target(provider, None))
-            return await listed(provider, endpoint.base_url, endpoint.key, world)
+            return await list_models(provider, endpoint.base_url, endpoint.key, world)
         key = world.secrets.key_for(provider)
         check_key(provider, provider.base_url, key)
-        return await listed(provider, provider.base_url, key, world)
+        return await list_models(provider, provider.base_url, key, world)
 
 
 async def _held(setup: Setup, name: str) -> tuple[Listed, ...]:

@@ -69,18 +69,18 @@ def card_table(rows: Rows, width: int | None) -> list[str]:
 
 
 def _card_cells(row: dict[str, Json]) -> tuple[str, ...]:
-    price, free = row["cheapest"], joined(row["free_at"])
+    price, free = row["cheapest"], join(row["free_at"])
     shown, since = "-", "-"
     if isinstance(price, dict):
         shown = f"{price_text(price)} at {price['provider']}"
         since = f"{price['valid_from']}, {price['source']}"
     if free:
         shown = f"free at {free}" if shown == "-" else f"{shown}; free at {free}"
-    served = joined(row["providers"]) or "-"
+    served = join(row["providers"]) or "-"
     return str(row["model"]), tokens(row["context"]), shown, since, served, str(row["title"])
 
 
-def found_card(setup: Setup, name: str) -> ModelCard:
+def find_card(setup: Setup, name: str) -> ModelCard:
     """The card a name means; a usage fault with the nearest names."""
     from difflib import get_close_matches
 
@@ -215,6 +215,6 @@ def gigabytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e9:,.1f} GB"
 
 
-def joined(value: Json) -> str:
+def join(value: Json) -> str:
     """A list in one cell."""
     return ", ".join(str(v) for v in value) if isinstance(value, list) else ""

@@ -47,10 +47,10 @@ def ls(
         raise usage_error("`--all` is every provider: leave `-p` out")
     listed = all_ or provider is not None
     if listed:
-        from nemocli.cli.providers.listings import all_listed_rows, listed_rows
-        from nemocli.cli.providers.listings import listed_table as draw
+        from nemocli.cli.providers.listings import all_listed_rows, listing_rows
+        from nemocli.cli.providers.listings import listing_table as draw
 
-        rows = all_listed_rows(setup) if provider is None else listed_rows(setup, provider)
+        rows = all_listed_rows(setup) if provider is None else listing_rows(setup, provider)
     else:
         from nemocli.cli.providers.model_facts import card_rows
         from nemocli.cli.providers.model_facts import card_table as draw
@@ -74,10 +74,10 @@ def info(
     json: options.Json = False,
 ) -> None:
     """One model's card: limits, reasoning, who serves it at what price, weights, hardware."""
-    from nemocli.cli.providers.model_facts import card_info, card_lines, found_card
+    from nemocli.cli.providers.model_facts import card_info, card_lines, find_card
 
     setup: Setup = ctx.obj
-    card = found_card(setup, model)
+    card = find_card(setup, model)
     wrong = {name.lower(): said for name, said in card.misnomers.items()}.get(model.lower())
     if wrong is not None:
         setup.err.warn(f"{model}: {wrong}; taken for {card.name}")
@@ -129,14 +129,14 @@ def probe(
 
 def _targets(setup: Setup, providers: list[str], models: list[str], *, every: bool) -> list[Target]:
     """What is probed. Raises NemoError where that is nothing."""
-    from nemocli.cli.choice import chosen
-    from nemocli.cli.providers.listings import listed_targets
+    from nemocli.cli.choice import choose_targets
+    from nemocli.cli.providers.listings import listing_targets
 
     if models:
-        return [t for model in models for t in chosen(setup, providers, model).targets]
+        return [t for model in models for t in choose_targets(setup, providers, model).targets]
     if not providers:
         raise usage_error("name a model, or a provider with `-p`", "`nemocli models ls`")
-    targets = [t for name in providers for t in listed_targets(setup, name, every=every)]
+    targets = [t for name in providers for t in listing_targets(setup, name, every=every)]
     if not targets:
         said = f"{', '.join(providers)}: no listed model has a card"
         raise usage_error(said, "name ids of theirs, or `--all` probes whatever is listed")

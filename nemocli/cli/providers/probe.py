@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nemocli.cli.choice import keyed
+from nemocli.cli.choice import providers_with_key
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.providers.probe_report import ALIVE, PathProbe, show, sum_text
 from nemocli.cli.providers.provider_facts import today
@@ -20,7 +20,7 @@ from nemocli.core.policy import Policy
 from nemocli.core.request import Effort, Message, Request, ToolSpec
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -80,7 +80,9 @@ def _targets(setup: Setup, names: list[str], model: str | None, *, every: bool) 
         ready = [p for p in ready if p.runtime is None]
         return [t for p in ready if (t := _quietly(setup, p.name, model)) is not None]
     if not names:
-        names = list(setup.settings.words("provider")) or [p.name for p in keyed(setup, None)]
+        names = list(setup.settings.words("provider")) or [
+            p.name for p in providers_with_key(setup, None)
+        ]
     if not names:
         raise usage_error("name a provider to test", "`nemocli providers ls` lists them")
     return [catalogue.target(catalogue.provider(name), model) for name in names]
@@ -117,7 +119,7 @@ async def _probed(
                 probe.stopped = error.fault
             except asyncio.CancelledError:
                 probe.stopped = Fault(FaultKind.INTERRUPTED, "interrupted")
-                stopped()
+                acknowledge_stop()
                 break
     return probes
 
@@ -156,7 +158,7 @@ async def _deeper(probe: PathProbe, caller: _Caller) -> None:
 
 
 def _called(fold: Fold) -> bool:
-    return any(c.name == _TOOL.name and c.parsed() is not None for c in fold.tool_calls)
+    return any(c.name == _TOOL.name and c.parse() is not None for c in fold.tool_calls)
 
 
 def _enforcing(target: Target) -> Target:

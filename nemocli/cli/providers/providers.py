@@ -240,10 +240,10 @@ def _certificates(ca: str | None) -> str | None:
         return None
     from pathlib import Path
 
-    from nemocli.io.http.trust import trusted
+    from nemocli.io.http.trust import trust_context
 
     file = str(Path(ca).expanduser().absolute())
-    trusted(file)
+    trust_context(file)
     return file
 
 
@@ -273,7 +273,7 @@ def _set_key_command(setup: Setup, name: str, command: str) -> None:
 
 
 def _yaml(new: _New, models: Mapping[str, str], *, local: bool) -> str:
-    from nemocli.io.yaml import written
+    from nemocli.io.yaml import to_yaml
 
     row: dict[str, object] = {"schema": "nemocli.provider/1", "name": new.name}
     row |= {"extends": new.extends} if new.extends else {"dialect": "chat"}
@@ -290,7 +290,7 @@ def _yaml(new: _New, models: Mapping[str, str], *, local: bool) -> str:
         row["auth"] = {"required": False}
     if models:
         row["models"] = dict(models)
-    return written(cast("Json", row))
+    return to_yaml(cast("Json", row))
 
 
 @app.command(epilog=examples("nemocli providers rm near --yes"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.cli.choice import chosen
+from nemocli.cli.choice import choose_targets
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.request_options import retry_base_s
 from nemocli.core.budget import RunBudget
@@ -20,14 +20,14 @@ from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.engine.door import check_key
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.clock import SystemClock
-from nemocli.io.profiles.catalogue import shipped_folder
+from nemocli.io.profiles.catalogue import profiles_folder
 from nemocli.io.serve.agents import Agents, agents_in
 from nemocli.io.serve.gateway import Gateway, ModelPaths
 from nemocli.io.serve.keys import holders_in, new_key
-from nemocli.io.serve.recorder import Recorder, recorded
-from nemocli.io.serve.server import bound, listening
+from nemocli.io.serve.recorder import Recorder, read_recording
+from nemocli.io.serve.server import bind, listening
 from nemocli.serve.guard import LOOPBACK, Guard, Holder
 from nemocli.serve.recording import Script
 
@@ -96,7 +96,7 @@ async def _serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            stopped()
+            acknowledge_stop()
 
 
 def _announced(found: Serving) -> str:
@@ -116,17 +116,19 @@ async def serving(setup: Setup, wish: ServeOptions) -> AsyncIterator[Serving]:
         raise usage_error("--record and --replay are one too many", "name one of them")
     keys = _holders(wish)
     token = None if keys else _token(setup, wish)
-    script = None if wish.replay is None else Script(recorded(recording_at(setup, wish.replay)))
+    script = (
+        None if wish.replay is None else Script(read_recording(recording_at(setup, wish.replay)))
+    )
     routes = Routes(setup, wish) if script is None else None
     if routes is not None:
         routes.check_keys()
-    with bound(wish.host, wish.port) as sock, closing(_recorder(setup, wish, token)) as recorder:
+    with bind(wish.host, wish.port) as sock, closing(_recorder(setup, wish, token)) as recorder:
         port = int(sock.getsockname()[1])
         local = wish.host in LOOPBACK
         names = frozenset(h.lower() for h in wish.hosts)
         guard = Guard(token, port, names, addresses=not local, keys=keys)
         async with world_of(setup) as world:
-            headers = [a.session for a in known_agents(setup).known.values() if a.session]
+            headers = [a.session for a in load_agents(setup).known.values() if a.session]
             gateway = Gateway(
                 world,
                 guard,
@@ -151,7 +153,7 @@ def keep_recorded(setup: Setup, made: Recorder) -> None:
     """The exchanges of this time as conversations."""
     from nemocli.cli.serve.kept import keep_sessions
 
-    found = [e for e in recorded(made.folder) if e.request.get("id") in made.names]
+    found = [e for e in read_recording(made.folder) if e.request.get("id") in made.names]
     count = keep_sessions(setup, made.folder.name, found)
     if count:
         setup.err.dim(
@@ -196,14 +198,14 @@ def _recorder(setup: Setup, wish: ServeOptions, token: str | None) -> _Closing:
     if wish.record is None:
         return _Closing(None)
     folder = recording_at(setup, wish.record)
-    known = (*setup.known_secrets(), *((token,) if token else ()))
+    known = (*setup.secrets(), *((token,) if token else ()))
     setup.err.dim(f"recording into {folder}")
     return _Closing(Recorder(folder, known, setup.err.warn))
 
 
-def known_agents(setup: Setup) -> Agents:
+def load_agents(setup: Setup) -> Agents:
     """The agents that come with the program and the user's own."""
-    return agents_in((shipped_folder() / "agents", setup.paths.profiles / "agents"))
+    return agents_in((profiles_folder() / "agents", setup.paths.profiles / "agents"))
 
 
 def _token(setup: Setup, wish: ServeOptions) -> str | None:
@@ -225,7 +227,7 @@ class Routes:
         self._setup = setup
         self._providers = list(wish.providers)
         setup.flags(provider=self._providers or None, model=wish.model, max_cost_usd=wish.max_cost)
-        self._default = chosen(setup, self._providers, setup.settings.text("model"))
+        self._default = choose_targets(setup, self._providers, setup.settings.text("model"))
         if self._default.notice:
             setup.err.warn(self._default.notice)
         self._maps = dict(_mapping(text) for text in wish.maps)
@@ -284,7 +286,7 @@ class Routes:
         if not model or model in own:
             return self._of(self._default.targets), None
         if catalogue.card(model) is not None:
-            return self._of(chosen(self._setup, self._providers, model).targets), None
+            return self._of(choose_targets(self._setup, self._providers, model).targets), None
         first: Target = self._default.targets[0]
         return self._of(self._default.targets), f"{first.provider.name}:{first.name}"
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.serve.run import ServeOptions, Serving, known_agents, serving
+from nemocli.cli.serve.run import ServeOptions, Serving, load_agents, serving
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, config_error, usage_error
-from nemocli.engine.waiting import stopped
+from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.clock import SystemClock
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.agents import prepare
-from nemocli.serve.agents import Address, Agent, AgentError, Start, started
+from nemocli.serve.agents import Address, Agent, AgentError, Start, prepare_start
 from nemocli.serve.tally import GatewayTally
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def show_agents(setup: Setup, *, as_json: bool) -> None:
     """The agents that are known, and which are installed here."""
-    agents = known_agents(setup)
+    agents = load_agents(setup)
     found = {a.name: find_program(a.program, setup.env) for a in agents.known.values()}
     if as_json:
         rows = [
@@ -80,7 +80,7 @@ def run_behind(
 ) -> Ran:
     """A known agent or any program, behind a gateway of its own, to its end. With a `timeout_s`
     nobody can type into it. Raises NemoError."""
-    agents = known_agents(setup)
+    agents = load_agents(setup)
     name, args = words[0], list(words[1:])
     if name in agents.broken:
         raise NemoError(agents.broken[name])
@@ -121,7 +121,7 @@ async def _ran(
         except TimeoutError:
             late, code = True, await _ended(process, alone=True)
         except asyncio.CancelledError:
-            stopped()
+            acknowledge_stop()
             code = await _ended(process, alone=alone)
     name = agent.name if agent is not None else "gateway"
     code = code if code >= 0 else 128 - code
@@ -136,7 +136,7 @@ def _started(setup: Setup, agent: Agent, found: Serving, *, own: bool) -> Start:
     output = None if target is None else target.output_limit
     address = Address(found.base_url, found.token or "none", model, context, output)
     try:
-        start = started(agent, address, str(folder), own_settings=own)
+        start = prepare_start(agent, address, str(folder), own_settings=own)
     except AgentError as error:
         raise config_error(str(error), "name another model with `-m`") from error
     prepare(folder, start)

@@ -29,7 +29,7 @@ def store_of(setup: Setup) -> SqliteSessions:
 
 def show_list(setup: Setup, limit: int, tag: str | None, *, as_json: bool) -> None:
     """A line for each, newest first."""
-    found = store_of(setup).listed(limit, tag)
+    found = store_of(setup).page(limit, tag)
     if as_json:
         setup.out.json({"schema": LISTING, "sessions": [session_row(s) for s in found]})
         return
@@ -158,7 +158,7 @@ def prune_old(setup: Setup, before: str, *, yes: bool) -> None:
 
     at = moment(before, datetime.now(UTC), "--before")
     store = store_of(setup)
-    old = [session.session_id for session in store.listed(before=at)] if at is not None else []
+    old = [session.session_id for session in store.page(before=at)] if at is not None else []
     if not old:
         setup.err.dim("no conversation is that old")
         return

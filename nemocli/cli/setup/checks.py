@@ -24,7 +24,7 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def checked(setup: Setup, *, online: bool) -> Iterator[Check]:
+def run_checks(setup: Setup, *, online: bool) -> Iterator[Check]:
     """Every check in turn; none of them raises."""
     yield from _program(setup)
     yield from _folders(setup)
@@ -42,9 +42,9 @@ def checked(setup: Setup, *, online: bool) -> Iterator[Check]:
     yield from _network(setup)
     yield from _completions(setup)
     if online and settings.state == "ok":
-        from nemocli.cli.setup.reach import reached
+        from nemocli.cli.setup.reach import check_reach
 
-        yield from reached(setup)
+        yield from check_reach(setup)
 
 
 def _program(setup: Setup) -> Iterator[Check]:
@@ -153,7 +153,7 @@ def _ledger(setup: Setup) -> Check:
     if not file.exists():
         return Check("ledger", "ok", f"{file} (made by the first call)")
     try:
-        version, damage = setup.ledger.examined()
+        version, damage = setup.ledger.examine()
         calls = sum(total.calls for total in setup.ledger.totals())
         left = len(setup.ledger.orphans())
     except NemoError as error:

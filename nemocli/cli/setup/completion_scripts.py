@@ -15,7 +15,7 @@ from nemocli.cli.help.text import GLOBAL_OPTIONS
 from nemocli.cli.help.topics import TOPICS
 from nemocli.cli.setup.completion import SCRIPTS, folder, names_in
 from nemocli.core.request import EFFORTS
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 
 NAMES = {
     "--provider": "providers",
@@ -37,7 +37,7 @@ CHOICES = {
     "shell": list(SCRIPTS),
     "topic": list(dict.fromkeys([*TOPICS, *(row.name for row in COMMANDS)])),
     "what": ["provider", "model", "config"],
-    "words": sorted(file.stem for file in (shipped_folder() / "agents").glob("*.yaml")),
+    "words": sorted(file.stem for file in (profiles_folder() / "agents").glob("*.yaml")),
 }
 SETTING_COMMANDS = frozenset({"get", "set"})
 GPUS = ("8xH100", "16xH100", "8xH200", "4xB200", "8xB200", "8xB300", "1xH100")
@@ -46,7 +46,7 @@ _LISTED = re.compile(r"(?:^|: )([a-z]\w*(?:, [a-z]\w*)*(?:,? or [a-z]\w*)?)(?:; 
 """Values as a help text lists them: `auto, bar, line, json or none.`"""
 
 
-def listed(help_text: str) -> list[str]:
+def values_in(help_text: str) -> list[str]:
     """The values that a help text lists; none where it says anything else."""
     found = _LISTED.search(" ".join(help_text.split()))
     words = re.split(r", | or ", found[1]) if found else []
@@ -125,7 +125,7 @@ complete -c nemocli -f -a '(__nemocli_complete)'
 """
 
 
-def generated() -> dict[str, str]:
+def generate() -> dict[str, str]:
     """File name to content."""
     scripts = {SCRIPTS["bash"]: BASH, SCRIPTS["zsh"]: ZSH, SCRIPTS["fish"]: FISH}
     return {**scripts, "tree.json": json.dumps(tree(), indent=1, ensure_ascii=False) + "\n"}
@@ -143,7 +143,7 @@ def tree() -> dict[str, Any]:
         commands[row.name] = _node(command_in(row.module), row.name, row.help)
         if row.alias:
             commands[row.alias] = {**commands[row.name], "help": f"{row.help} (as {row.name})"}
-    shipped = catalogue(ProfileFolders(shipped_folder())).catalogue
+    shipped = catalogue(ProfileFolders(profiles_folder())).catalogue
     return {"options": options, "commands": commands, "names": names_in(shipped)}
 
 
@@ -155,7 +155,7 @@ def _node(command: Any, name: str, about: str) -> dict[str, Any]:
             for flag in (*param.opts, *param.secondary_opts):
                 value = not param.is_flag and not param.count
                 row = _option(param.opts[0], _short(param.help), value=value)
-                if value and "choices" not in row and (words := listed(param.help or "")):
+                if value and "choices" not in row and (words := values_in(param.help or "")):
                     row["choices"] = words
                 if value and (param.metavar or "").endswith(("xKIND", "xH100")):
                     row["choices"] = list(GPUS)
@@ -190,7 +190,7 @@ def main() -> None:
     """Write the files."""
     target = folder()
     target.mkdir(exist_ok=True)
-    for name, content in generated().items():
+    for name, content in generate().items():
         (target / name).write_text(content, "utf-8")
 
 

@@ -116,11 +116,11 @@ def validate(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...")] = None,
 ) -> None:
     """Check settings and profiles; each problem is one line with its file and position."""
-    from nemocli.cli.setup.validate import everything, named
+    from nemocli.cli.setup.validate import everything, files_named
 
     setup: Setup = ctx.obj
     said: dict[str, None] = {}
-    for looked in named(setup, files) if files else everything(setup):
+    for looked in files_named(setup, files) if files else everything(setup):
         for fault in looked.problems:
             if fault.message not in said:
                 said[fault.message] = None
@@ -138,7 +138,7 @@ def schema(
 ) -> None:
     """The JSON Schema of a file, for editors."""
     from nemocli.io.files import read_text
-    from nemocli.io.profiles.catalogue import shipped_folder
+    from nemocli.io.profiles.catalogue import profiles_folder
 
     setup: Setup = ctx.obj
     if what == "config":
@@ -148,7 +148,7 @@ def schema(
         return
     if what not in ("provider", "model"):
         raise usage_error(f"no schema {what!r}", "one of: provider, model, config")
-    setup.out.text(read_text(shipped_folder() / "schemas" / f"{what}.schema.json") or "")
+    setup.out.text(read_text(profiles_folder() / "schemas" / f"{what}.schema.json") or "")
 
 
 @app.command(epilog=examples("nemocli config trust ."))

@@ -24,17 +24,17 @@ def doctor(
     json: options.Json = False,
 ) -> None:
     """Check folders, settings, keys, keyring, ledger, engine, disk and clock. Shows no secret."""
-    from nemocli.cli.setup.checks import checked
+    from nemocli.cli.setup.checks import run_checks
 
     setup: Setup = ctx.obj
-    found = list(checked(setup, online=online))
+    found = list(run_checks(setup, online=online))
     if json:
         rows = [{"check": c.name, "state": c.state, "said": c.said, "hint": c.hint} for c in found]
         setup.out.json({"schema": "nemocli.doctor/1", "checks": [dict(row) for row in rows]})
     else:
         for check in found:
             code = _COLOURS[check.state] if setup.terminal.colour_out else ""
-            setup.out.marked(f"{check.state:<4}", code, f"  {check.name}: {check.said}")
+            setup.out.mark(f"{check.state:<4}", code, f"  {check.name}: {check.said}")
             if check.hint and check.state != "ok":
                 setup.out.line(f"      {check.hint}")
     failed = [check.exit_code for check in found if check.state == "fail"]

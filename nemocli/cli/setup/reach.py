@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from nemocli.cli.choice import keyed
+from nemocli.cli.choice import providers_with_key
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.setup.check import Check, failure
 from nemocli.core.faults import ExitCode, NemoError
@@ -24,9 +24,9 @@ SKEW_S = 120
 REFUSED = (401, 403)
 
 
-def reached(setup: Setup) -> Iterator[Check]:
+def check_reach(setup: Setup) -> Iterator[Check]:
     """One GET of the model listing of every provider that has a key and an address, all at once."""
-    providers = [p for p in keyed(setup, None) if p.base_url]
+    providers = [p for p in providers_with_key(setup, None) if p.base_url]
     if not providers:
         yield Check("reach", "warn", "no provider has a key", "`nemocli auth login` stores one")
         return
@@ -44,7 +44,7 @@ async def _all(setup: Setup, providers: list[Provider]) -> list[list[Check]]:
 async def _reach(world: World, provider: Provider) -> list[Check]:
     from nemocli.core.ports import Call
     from nemocli.engine.discover import LISTING_TIMEOUTS
-    from nemocli.engine.door import authorised, check_key
+    from nemocli.engine.door import authorise, check_key
 
     name = f"reach {provider.name}"
     begun = world.clock.monotonic()
@@ -53,7 +53,7 @@ async def _reach(world: World, provider: Provider) -> list[Check]:
         check_key(provider, provider.base_url, key)
         headers = dict(provider.headers)
         call = Call("GET", provider.url("models"), headers, timeouts=LISTING_TIMEOUTS)
-        async with world.transport.send(authorised(call, provider, key)) as reply:
+        async with world.transport.send(authorise(call, provider, key)) as reply:
             took = world.clock.monotonic() - begun
             status, skew = reply.status, _skew(reply.headers.get("date"))
     except NemoError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import Fault, NemoError, config_error
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profile_files, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profile_files, profiles_folder
 from nemocli.io.profiles.files import problem_in
 from nemocli.io.settings import find_project
 
@@ -33,7 +33,7 @@ class ValidatedFile:
 def everything(setup: Setup) -> Iterator[ValidatedFile]:
     """The user's settings, the project's, then all profiles and what the settings name of them.
     Nothing stops at the first problem: a broken settings file hides no broken profile."""
-    schemas = shipped_folder() / "schemas"
+    schemas = profiles_folder() / "schemas"
     config = setup.globals.config
     mine = Path(config).expanduser() if config else setup.paths.config_file
     project = find_project(setup.paths, Path.cwd())
@@ -42,7 +42,7 @@ def everything(setup: Setup) -> Iterator[ValidatedFile]:
     if project is not None:
         yield _one(project.file, schemas)
     own = project.profiles if project is not None else None
-    loaded = catalogue(ProfileFolders(shipped_folder(), setup.paths.profiles, own))
+    loaded = catalogue(ProfileFolders(profiles_folder(), setup.paths.profiles, own))
     known = loaded.catalogue
     profiles = f"{len(known.providers)} providers, {len(known.cards)} models"
     yield ValidatedFile(profiles, tuple(loaded.broken.values()))
@@ -55,9 +55,9 @@ def everything(setup: Setup) -> Iterator[ValidatedFile]:
         yield ValidatedFile(_HELD, tuple(_unknown_names(settings, known)))
 
 
-def named(setup: Setup, files: list[str]) -> Iterator[ValidatedFile]:
+def files_named(setup: Setup, files: list[str]) -> Iterator[ValidatedFile]:
     """The files the user names: settings, or profiles as if they were the user's own."""
-    folders = ProfileFolders(shipped_folder(), setup.paths.profiles)
+    folders = ProfileFolders(profiles_folder(), setup.paths.profiles)
     others = profile_files(folders)
     for file in files:
         yield _one(Path(file).expanduser(), folders.shipped / "schemas", others)

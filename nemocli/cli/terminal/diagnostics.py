@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from nemocli.cli.terminal.output import json_text
 from nemocli.core.faults import Fault
-from nemocli.core.text import neutral, wrapped
+from nemocli.core.text import neutral, wrap
 
 if TYPE_CHECKING:
     from nemocli.core.values import Json
@@ -90,7 +90,7 @@ class Diagnostics:
         self._line(f"{self._styled(style, head)} {said}")
 
     def _fitted(self, text: str, taken: int = 0) -> str:
-        return text if self._width is None else wrapped(text, self._width, "  ", taken)
+        return text if self._width is None else wrap(text, self._width, "  ", taken)
 
     def _styled(self, style: str, text: str) -> str:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour else text

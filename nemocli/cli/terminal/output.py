@@ -85,14 +85,14 @@ class Output:
         """One line."""
         self.text(text + "\n")
 
-    def marked(self, mark: str, code: str, text: str) -> None:
+    def mark(self, mark: str, code: str, text: str) -> None:
         """A line that begins with a coloured mark; `code` is the SGR code, empty for none."""
         self.flush()
         shown = f"\x1b[{code}m{mark}\x1b[0m" if code else mark
         self._last = "\n"
         self._write(f"{shown}{neutral(text) if self._tty else text}\n".encode("utf-8", "replace"))
 
-    def painted(self, text: str) -> None:
+    def paint(self, text: str) -> None:
         """Text for a terminal with what it shall obey in it: what came from elsewhere was made
         harmless before."""
         if text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 
-def typed_secret(question: str) -> str:
+def ask_secret(question: str) -> str:
     """What was typed, up to Enter. Raises KeyboardInterrupt for Ctrl-C, and for Ctrl-D on an empty
     line."""
     from prompt_toolkit import PromptSession

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nemocli.cli.terminal.tables import columns, folded
-from nemocli.core.text import neutral, wrapped
+from nemocli.cli.terminal.tables import columns, fold_lines
+from nemocli.core.text import neutral, wrap
 
 GAP = "   "
 NARROWEST = 36
@@ -28,7 +28,7 @@ def column_width(screen: int, count: int) -> int:
 
 def lines_of(text: str, width: int) -> list[str]:
     """The text in lines of at most a width; a word that is longer is cut."""
-    return folded(wrapped(neutral(text).expandtabs(4), width, "").split("\n"), width)
+    return fold_lines(wrap(neutral(text).expandtabs(4), width, "").split("\n"), width)
 
 
 def row_of(cells: Sequence[str], width: int) -> str:

@@ -56,7 +56,7 @@ def columns(text: str) -> int:
     return len(text) + wide - sum(1 for c in text if unicodedata.combining(c))
 
 
-def folded(lines: Sequence[str], width: int) -> list[str]:
+def fold_lines(lines: Sequence[str], width: int) -> list[str]:
     """Lines no wider than the terminal, cut where they are too long."""
     found: list[str] = []
     for line in lines:

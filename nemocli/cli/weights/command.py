@@ -90,16 +90,16 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """What a pull would fetch, whether it fits the disk and the GPUs, and how long it takes."""
-    from nemocli.cli.weights.program import held_by_program, run_program_plan
+    from nemocli.cli.weights.program import find_in_program, run_program_plan
 
-    if (held := held_by_program(ctx.obj, repo)) is not None:
+    if (held := find_in_program(ctx.obj, repo)) is not None:
         run_program_plan(ctx.obj, held, local_dir, json=json)
         return
     from nemocli.cli.weights.plan import run_plan
     from nemocli.cli.weights.pull import PullOptions
-    from nemocli.weights.names import meant
+    from nemocli.weights.names import resolve_repo
 
-    named = meant(ctx.obj.catalogue, repo, precision and precision.lower())
+    named = resolve_repo(ctx.obj.catalogue, repo, precision and precision.lower())
     wish = PullOptions(named.repo, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
     # A card's name alone means the model: every precision is judged.
     judged = named.weights if precision or "/" in repo else None
@@ -139,16 +139,16 @@ def pull(
 ) -> None:
     """Fetch what is missing, verify all of it, and put it where everybody looks. The same line
     again goes on after any interruption."""
-    from nemocli.cli.weights.program import held_by_program, run_program_pull
+    from nemocli.cli.weights.program import find_in_program, run_program_pull
 
-    if (held := held_by_program(ctx.obj, repo)) is not None:
+    if (held := find_in_program(ctx.obj, repo)) is not None:
         run_program_pull(ctx.obj, held, local_dir, json=json)
         return
     from nemocli.cli.weights.pull import PullOptions, run_pull
     from nemocli.cli.weights.session import Manners
-    from nemocli.weights.names import meant
+    from nemocli.weights.names import resolve_repo
 
-    name = meant(ctx.obj.catalogue, repo, precision and precision.lower()).repo
+    name = resolve_repo(ctx.obj.catalogue, repo, precision and precision.lower()).repo
     wish = PullOptions(name, revision, local_dir, tuple(include or ()), tuple(exclude or ()))
     mirrors = tuple(mirror or ())
     manners = Manners(max_workers, limit_rate, window, mirrors, reserve, recheck, engine)
@@ -264,6 +264,6 @@ def rm(
 ) -> None:
     """Remove a model from the shared cache."""
     from nemocli.cli.weights.manage import run_rm
-    from nemocli.weights.names import meant
+    from nemocli.weights.names import resolve_repo
 
-    run_rm(ctx.obj, meant(ctx.obj.catalogue, repo, None).repo, parts=parts, yes=yes)
+    run_rm(ctx.obj, resolve_repo(ctx.obj.catalogue, repo, None).repo, parts=parts, yes=yes)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.weights.session import Desk
 from nemocli.core.faults import NemoError, config_error, usage_error
-from nemocli.core.quantities import counted, size_text
-from nemocli.io.weights.find import cached_repos, commits
+from nemocli.core.quantities import count_of, size_text
+from nemocli.io.weights.find import commits, repos_in_cache
 from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.weights.pull import STATUS
 from nemocli.weights.status import Status, read_status, status_json, status_lines
@@ -24,7 +24,7 @@ def run_status(setup: Setup, target: str | None, local_dir: str | None, *, json:
     """One place, or every repository of the cache that a pull has touched."""
     desk = Desk(setup)
     if target is None and local_dir is None:
-        stores = [s for _, s in cached_repos(desk.cache) if s.state.path.is_dir()]
+        stores = [s for _, s in repos_in_cache(desk.cache) if s.state.path.is_dir()]
         found = [_status(store) for store in stores]
         if json:
             setup.out.json([status_json(s) for s in found])
@@ -48,9 +48,9 @@ def _store(desk: Desk, target: str | None, local_dir: str | None) -> CacheStore 
     path = Path(target or "").expanduser()
     if path.is_dir():
         return FolderStore(path.absolute())
-    from nemocli.weights.names import meant
+    from nemocli.weights.names import resolve_repo
 
-    return CacheStore(desk.cache, meant(desk.catalogue, target or "", None).repo)
+    return CacheStore(desk.cache, resolve_repo(desk.catalogue, target or "", None).repo)
 
 
 def _status(store: CacheStore | FolderStore) -> Status:
@@ -89,7 +89,7 @@ def run_ls(setup: Setup, *, json: bool) -> None:
     desk = Desk(setup)
     rows: list[dict[str, Json]] = []
     stores: list[CacheStore] = []
-    for repo, store in cached_repos(desk.cache):
+    for repo, store in repos_in_cache(desk.cache):
         known = commits(store)
         status = _status(store)
         held = sum(_held(p) for p in _files(store.root / "blobs"))
@@ -119,7 +119,7 @@ def run_ls(setup: Setup, *, json: bool) -> None:
         for commit, refs in commits(store):
             gone = missing_of(store, commit)
             mark = "verified" if _verified(store, commit) else "not verified here"
-            mark = f"incomplete: {counted(gone, 'file')} missing" if gone else mark
+            mark = f"incomplete: {count_of(gone, 'file')} missing" if gone else mark
             said.append(f"{commit[:8]} {' '.join(refs)} ({mark})".replace("  ", " "))
         if _count(row["bytes_unfinished"]):
             said.append(f"{size_text(_count(row['bytes_unfinished']))} unfinished")

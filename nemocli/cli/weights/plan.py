@@ -12,11 +12,11 @@ from nemocli.core.card import ModelCard, Weights
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.fit import Gpus, fits, parse_gpus
 from nemocli.io.threads import DaemonThreads
-from nemocli.io.weights.gpus import detected
+from nemocli.io.weights.gpus import detect_gpus
 from nemocli.weights import journal as journals
 from nemocli.weights.file_response import read_opening
 from nemocli.weights.hub_layout import repo_folder
-from nemocli.weights.listing import blobs_of, check_names, chosen
+from nemocli.weights.listing import blobs_of, check_names, select_files
 from nemocli.weights.plan import (
     Copy,
     PullPlan,
@@ -90,7 +90,7 @@ async def _planned(
     store = desk.store(wish.repo, wish.local_dir)
     whole, requests = await _listing(desk, wish, store)
     check_names(whole.files, own_folder=wish.local_dir is not None)
-    listing = chosen(whole, wish.include, wish.exclude)
+    listing = select_files(whole, wish.include, wish.exclude)
     blobs = blobs_of(listing.files)
     found = survey(blobs, store, journals.read(store.journal()))
     tried = None
@@ -192,7 +192,7 @@ def _same_size(path: Path, size: int) -> bool:
 
 def _machine() -> Gpus | None:
     """What is in this machine; the most numerous kind."""
-    found = detected()
+    found = detect_gpus()
     if not found:
         return None
     kind, count, memory = found[0]

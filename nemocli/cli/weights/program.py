@@ -42,7 +42,7 @@ class HeldModel:
         return f"{self.provider.name}:{self.model}"
 
 
-def held_by_program(setup: Setup, name: str) -> HeldModel | None:
+def find_in_program(setup: Setup, name: str) -> HeldModel | None:
     """The model that PROVIDER:MODEL/QUANT means; None for the name of a repository or card."""
     provider_name, colon, model = repository_name(name).partition(":")
     if not colon:
@@ -99,7 +99,7 @@ class _Desk:
         if self._local_dir is not None:
             present = present and size_and_sum(folder / file.name, read=False)[0] == file.size
         space = FolderStore(folder).space()
-        program = self._runtime.shown("download", model=file.model)
+        program = self._runtime.display("download", model=file.model)
         return ProgramPlan(
             self._held.name, file.name, file.size, present, str(folder), space, program
         )
@@ -130,7 +130,7 @@ class _Desk:
         return sha256
 
     def _not_whole(self, message: str) -> NemoError:
-        hint = f"remove it there and run the command again: `{self._runtime.shown('models')}`"
+        hint = f"remove it there and run the command again: `{self._runtime.display('models')}`"
         return NemoError(Fault(FaultKind.CORRUPT, message, hint, self._name, sent=False))
 
     def _folder(self) -> Path:

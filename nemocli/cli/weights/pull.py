@@ -12,7 +12,7 @@ from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.io.threads import DaemonThreads
-from nemocli.weights.listing import check_names, chosen
+from nemocli.weights.listing import check_names, select_files
 from nemocli.weights.options import PullWorld
 from nemocli.weights.pull import Pull, Report
 
@@ -35,7 +35,7 @@ class PullOptions:
     exclude: tuple[str, ...] = ()
 
 
-async def pulled(
+async def pull(
     desk: Desk, wish: PullOptions, manners: Manners, shown: ShownPull, whole: Listing | None = None
 ) -> Report:
     """The whole of it. `whole` is a listing that is known already."""
@@ -43,14 +43,14 @@ async def pulled(
     terms = desk.terms(manners)
     if whole is None:
         whole = await desk.listing(wish.repo, wish.revision, store)
-    listing = chosen(whole, wish.include, wish.exclude)
+    listing = select_files(whole, wish.include, wish.exclude)
     check_names(listing.files, own_folder=wish.local_dir is not None)
     sources = () if desk.offline else desk.sources(manners.mirror)
     bulk = desk.bulk(manners.engine, whole)
     world = PullWorld(
         store, DaemonThreads(), desk.clock, desk.connect, shown.progress, shown.tell, bulk
     )
-    done = Pull(whole, listing, sources, world, terms).already(store.finished(listing))
+    done = Pull(whole, listing, sources, world, terms).already(store.complete_folder(listing))
     if done is not None:
         return done
     with ExitStack() as held:
@@ -87,9 +87,9 @@ def run_pull(
     shown = ShownPull(setup, progress)
     try:
         with shown:
-            report = run_async(lambda: pulled(desk, wish, manners, shown))
+            report = run_async(lambda: pull(desk, wish, manners, shown))
     except (KeyboardInterrupt, asyncio.CancelledError) as stop:
-        raise NemoError(interrupted(wish)) from stop
+        raise NemoError(interruption(wish)) from stop
     if json:
         setup.out.json(report_json(report))
         return
@@ -97,7 +97,7 @@ def run_pull(
     setup.err.dim(report_line(report))
 
 
-def interrupted(wish: PullOptions) -> Fault:
+def interruption(wish: PullOptions) -> Fault:
     """What was kept, and the line that goes on."""
     line = ["nemocli", "weights", "pull", wish.repo]
     line += [] if wish.revision == "main" else ["--revision", wish.revision]

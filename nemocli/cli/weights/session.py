@@ -187,9 +187,9 @@ class Desk:
         if not self.offline:
             async with self.hub() as hub:
                 return await hub.listing(repo, revision)
-        from nemocli.io.weights.find import remembered
+        from nemocli.io.weights.find import recall_listing
 
-        found = remembered(store, repo, self.endpoint, revision)
+        found = recall_listing(store, repo, self.endpoint, revision)
         if found is None:
             raise NemoError(
                 Fault(

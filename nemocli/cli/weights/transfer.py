@@ -15,7 +15,7 @@ from nemocli.cli.event_loop import run_async
 from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.pull import hold
 from nemocli.cli.weights.session import Desk, Manners
-from nemocli.cli.weights.verify import known_at
+from nemocli.cli.weights.verify import facts_at
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.quantities import size_text
 from nemocli.io.threads import DaemonThreads
@@ -27,13 +27,13 @@ from nemocli.io.weights.transfer import (
     new_file,
     stdin_bytes,
     stdout_bytes,
+    stream_errors,
     tar_members,
-    told,
     world_readable,
 )
 from nemocli.version import __version__
 from nemocli.weights import journal as journals
-from nemocli.weights.adopt import adopt, adopted_fault, completed, copy_checked, with_sums
+from nemocli.weights.adopt import adopt, adoption_fault, complete_sums, copy_checked, with_sums
 from nemocli.weights.digest import Count
 from nemocli.weights.hub_layout import NIM_HUB
 from nemocli.weights.listing import blobs_of, check_names
@@ -121,7 +121,7 @@ def run_export(setup: Setup, wish: Export, *, json: bool) -> None:
 
 def _brought(desk: Desk, target: str, revision: str | None = None) -> tuple[NamedFiles, Manifest]:
     """What lies at a target, and its manifest, made where others brought the files."""
-    place, manifest, entries = known_at(desk, target, revision)
+    place, manifest, entries = facts_at(desk, target, revision)
     files, listing = NamedFiles(place.files), place.listing
     if manifest is None and listing is not None and listing.repo != UNKNOWN:
         manifest = Manifest(
@@ -131,7 +131,7 @@ def _brought(desk: Desk, target: str, revision: str | None = None) -> tuple[Name
             listing.commit,
             f"nemocli {__version__}",
             desk.clock.now().isoformat(timespec="seconds"),
-            completed(entries, files),
+            complete_sums(entries, files),
         )
     if manifest is None:
         raise config_error(
@@ -154,7 +154,7 @@ async def _to_tar(files: NamedFiles, manifest: Manifest, path: Path | None) -> N
         if path is None:
             pour(stdout_bytes())
             return
-        with told(str(path)), path.open("wb") as stream:
+        with stream_errors(str(path)), path.open("wb") as stream:
             pour(stream)
 
     await DaemonThreads().run(run, lambda: None)
@@ -268,8 +268,8 @@ async def _taken(
         done = await adopt(
             blobs_of(listing.files), store, take, threads, journal, jobs=jobs, seen=Count()
         )
-        store.rewrite_journal(journals.written(journal))
-        if (failure := adopted_fault(done, "what was brought")) is not None:
+        store.rewrite_journal(journals.journal_bytes(journal))
+        if (failure := adoption_fault(done, "what was brought")) is not None:
             raise failure
         whole = replace(manifest, entries=with_sums(manifest.entries, done))
         store.write_state(manifest_name(listing.commit), manifest_json(whole))

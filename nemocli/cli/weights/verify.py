@@ -27,12 +27,12 @@ from nemocli.weights.repository import Listing
 from nemocli.weights.verify import (
     Checked,
     check,
-    checked_fault,
-    checked_json,
-    checked_line,
     parse_sample,
+    receipt,
     require_entries,
     unknown_entries,
+    verification_fault,
+    verification_json,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class VerifyOptions:
 def run_verify(setup: Setup, wish: VerifyOptions, progress: str, *, json: bool) -> None:
     """The command: exit 0 when all is well, or was made well; else 8."""
     desk = Desk(setup)
-    place, manifest, entries = known_at(desk, wish.target, wish.revision)
+    place, manifest, entries = facts_at(desk, wish.target, wish.revision)
     shown = ShownPull(setup, progress)
     sample = parse_sample(wish.sample) if wish.sample else None
     try:
@@ -66,18 +66,18 @@ def run_verify(setup: Setup, wish: VerifyOptions, progress: str, *, json: bool) 
     except (KeyboardInterrupt, asyncio.CancelledError) as stop:
         raise NemoError(Fault(FaultKind.INTERRUPTED, "interrupted")) from stop
     if json:
-        setup.out.json(checked_json(checked, wish.target, repaired))
+        setup.out.json(verification_json(checked, wish.target, repaired))
     else:
         for finding in checked.findings:
             setup.out.line(f"{finding.path}: {finding.said}")
-        setup.err.dim(checked_line(checked))
+        setup.err.dim(receipt(checked))
         if repaired:
             setup.err.dim(f"repaired: {', '.join(repaired)}")
     if not checked.good:
-        raise NemoError(checked_fault(checked, wish.target))
+        raise NemoError(verification_fault(checked, wish.target))
 
 
-def known_at(
+def facts_at(
     desk: Desk, target: str, revision: str | None = None
 ) -> tuple[Place, Manifest | None, tuple[ManifestEntry, ...]]:
     """What lies there, its manifest if it has one, and what every file should be."""
@@ -91,10 +91,10 @@ def known_at(
 
 
 def _repo(desk: Desk, target: str) -> str | None:
-    from nemocli.weights.names import meant
+    from nemocli.weights.names import resolve_repo
 
     try:
-        return meant(desk.catalogue, target, None).repo
+        return resolve_repo(desk.catalogue, target, None).repo
     except NemoError:
         return None  # then it can only be a folder
 
@@ -189,7 +189,7 @@ def _distrust(place: Place, part: Listing) -> None:
     kept: dict[str, Verified] = {s: v for s, v in journal.verified.items() if s not in seats}
     journal.verified.clear()
     journal.verified.update(kept)
-    store.rewrite_journal(journals.written(journal))
+    store.rewrite_journal(journals.journal_bytes(journal))
 
 
 def _check_agrees(listing: Listing, whole: Listing) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nemocli.io.sqlite import Connection, open_store, told, writing
+from nemocli.io.sqlite import Connection, open_store, sqlite_errors, writing
 
 _MIGRATIONS = (("CREATE TABLE answers (name BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",),)
 AT_ONCE = 256
@@ -24,7 +24,7 @@ class StoredAnswers:
         fresh = self._fresh.get(name)
         if fresh is not None:
             return fresh
-        with told(self._path):
+        with sqlite_errors(self._path):
             ask = "SELECT body FROM answers WHERE name = ?"
             found = self._opened().execute(ask, (name,)).fetchone()
         return None if found is None else bytes(found[0])
@@ -45,7 +45,7 @@ class StoredAnswers:
     def _write(self) -> None:
         if not self._fresh:
             return
-        with told(self._path):
+        with sqlite_errors(self._path):
             book = self._opened()
             with writing(book):
                 book.executemany(

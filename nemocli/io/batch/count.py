@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import IO
 
 from nemocli.core.faults import NemoError
-from nemocli.io.batch.encoding import bare_suffix, opened
+from nemocli.io.batch.encoding import bare_suffix, open_unpacked
 from nemocli.io.batch.inputs import Inputs
 
 CHUNK = 1 << 20
@@ -45,7 +45,7 @@ def count_rows(inputs: Inputs) -> int | None:
             continue
         if form == "json" or inputs.encoding is not None or bare_suffix(path)[1] == "zstd":
             return None
-        with opened(path) as file:
+        with open_unpacked(path) as file:
             total += _table_rows(file) if form in ("csv", "tsv") else _lines(file)
     if inputs.shard is not None:
         place, shares = inputs.shard

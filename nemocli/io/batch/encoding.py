@@ -35,7 +35,7 @@ def bare_suffix(path: str) -> tuple[str, str | None]:
     return (Path(name.stem) if packed else name).suffix.lower(), packed
 
 
-def opened(path: str) -> IO[bytes]:
+def open_unpacked(path: str) -> IO[bytes]:
     """A file's bytes, unpacked where its name says that it is packed. Raises OSError, NemoError."""
     packed = bare_suffix(path)[1]
     if packed == "gzip":
@@ -51,7 +51,7 @@ def opened(path: str) -> IO[bytes]:
     return open(path, "rb", buffering=1 << 18)  # noqa: PTH123 - closed by the caller
 
 
-def known_encoding(name: str) -> str:
+def encoding_of(name: str) -> str:
     """Python's name of an encoding. Raises NemoError (usage) for one that nobody knows."""
     try:
         return codecs.lookup(name).name

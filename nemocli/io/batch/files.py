@@ -89,7 +89,7 @@ class OrderWindow:
                 self._held[read(line).ordinal] = line
                 self._size += len(line)
 
-    def turned(self, lines: WrittenLines, settled: Sequence[SettledRecord]) -> list[bytes]:
+    def turn(self, lines: WrittenLines, settled: Sequence[SettledRecord]) -> list[bytes]:
         """Take what came in, give what is next."""
         self._order.extend(lines.order)
         for row, line in zip(settled, lines.done, strict=False):

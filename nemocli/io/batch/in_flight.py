@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from nemocli.io.files import file_error, shared_file
+from nemocli.io.files import file_error, map_file
 
 _SLOT = struct.Struct("<26sBxxxxxQ")
 SLOTS = 4096
@@ -23,7 +23,7 @@ class UnderWay:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._map = shared_file(path, _SLOT.size * SLOTS, fresh=False)
+            self._map = map_file(path, _SLOT.size * SLOTS, fresh=False)
         except OSError as error:
             raise file_error("cannot write", path, error) from error
         self._free = list(range(SLOTS - 1, -1, -1))
@@ -35,7 +35,7 @@ class UnderWay:
             at = self._at[attempt_id] = self._free.pop()
             _SLOT.pack_into(self._map, at * _SLOT.size, attempt_id.encode(), NOTED, chars)
 
-    def sent(self, attempt_id: str) -> None:
+    def mark_sent(self, attempt_id: str) -> None:
         """It is being made."""
         at = self._at.get(attempt_id)
         if at is not None:
@@ -55,7 +55,7 @@ class UnderWay:
             self._path.unlink(missing_ok=True)
 
 
-def left_in(path: Path) -> Iterator[tuple[str, bool, int]]:
+def leftovers(path: Path) -> Iterator[tuple[str, bool, int]]:
     """Attempts that an earlier process left: whether each was sent, and its length."""
     data = b""
     with suppress(OSError):

@@ -59,7 +59,7 @@ class Index:
         raw, key, state = _SLOT.unpack_from(self._slots, at)
         return raw, key, state
 
-    def settled(self, ordinal: int, raw: bytes) -> bool:
+    def is_settled(self, ordinal: int, raw: bytes) -> bool:
         """Whether exactly this record is over: the fast half of `slot`."""
         if ordinal >= self._length:
             return False

@@ -25,8 +25,8 @@ from nemocli.io.batch.encoding import (
     check_encoding,
     delimiter_in,
     delimiter_named,
-    known_encoding,
-    opened,
+    encoding_of,
+    open_unpacked,
 )
 from nemocli.io.files import file_error
 
@@ -86,7 +86,7 @@ class Inputs:
         """What a file holds."""
         return self.form or _form(path)
 
-    def judged(self) -> list[str]:
+    def inspect(self) -> list[str]:
         """Look at the beginning of every file that can be read twice; what of it should be said.
         Raises NemoError for an encoding that was not given."""
         said = []
@@ -95,7 +95,7 @@ class Inputs:
             if form == "parquet" or _size(path) is None or path == "-":
                 continue
             try:
-                with opened(path) as file:
+                with open_unpacked(path) as file:
                     head = file.read(HEAD)
             except (OSError, EOFError) as error:
                 raise _unreadable(path, error) from error
@@ -124,7 +124,7 @@ class Inputs:
             if form == "parquet":
                 yield from _parquet(path, name, first, at)
                 return
-            raw = cast("IO[bytes]", sys.stdin.buffer) if path == "-" else opened(path)
+            raw = cast("IO[bytes]", sys.stdin.buffer) if path == "-" else open_unpacked(path)
             with raw:
                 file: ByteLines = raw
                 if self.encoding is not None:
@@ -185,7 +185,7 @@ def inputs_of(
         next((f for f in FORMATS if f == form), None),
         shard,
         None if delimiter is None else delimiter_named(delimiter),
-        None if encoding is None else known_encoding(encoding),
+        None if encoding is None else encoding_of(encoding),
     )
 
 

@@ -40,24 +40,24 @@ class StoredPast:
         self._index = self._all[0]
         self.stale: set[int] = set()
         if len(self._all) > 1:
-            self.settled = self._settled_anywhere  # type: ignore[method-assign]
+            self.is_settled = self._settled_anywhere  # type: ignore[method-assign]
 
-    def settled(self, ordinal: int, raw: bytes) -> bool:
+    def is_settled(self, ordinal: int, raw: bytes) -> bool:
         """Whether exactly this record is over."""
-        return self._index.settled(ordinal, raw)
+        return self._index.is_settled(ordinal, raw)
 
     def _settled_anywhere(self, ordinal: int, raw: bytes) -> bool:
-        return any(index.settled(ordinal, raw) for index in self._all)
+        return any(index.is_settled(ordinal, raw) for index in self._all)
 
     def same(self, ordinal: int, raw: bytes, key: bytes) -> bool:
         """Whether a record that is written differently asks what was asked."""
         found = [index.slot(ordinal) for index in self._all]
         if any(state and known == key for _, known, state in found):
             return True
-        self.replaced(ordinal)
+        self.replace(ordinal)
         return False
 
-    def replaced(self, ordinal: int) -> None:
+    def replace(self, ordinal: int) -> None:
         """A record is no question any more, or another."""
         if any(index.slot(ordinal)[2] for index in self._all):
             self.stale.add(ordinal)
@@ -80,7 +80,7 @@ class BatchJob:
         self._file = self.folder / "job.json"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Nobody else works on it meanwhile. Raises NemoError where somebody does."""
         parent = self.out.parent
         if not parent.is_dir():
@@ -220,7 +220,7 @@ class BatchJob:
     def register(self, path: Path) -> None:
         """Add it to the list of jobs."""
         name = str(self.out.absolute())
-        if name in registered(path):
+        if name in all_outputs(path):
             return
         private_folder(path.parent)
         _append(path, json.dumps({"out": name}).encode() + b"\n")
@@ -268,7 +268,7 @@ class BatchJob:
         return gone
 
 
-def registered(path: Path) -> list[str]:
+def all_outputs(path: Path) -> list[str]:
     """The outputs of all jobs, oldest first."""
     found: list[str] = []
     with suppress(OSError, UnicodeDecodeError):
@@ -292,7 +292,7 @@ def _append(path: Path, data: bytes) -> None:
         raise file_error("cannot write", path, error) from error
 
 
-def recovered(make: Callable[[], Keeper]) -> Recovered:
+def recover(make: Callable[[], Keeper]) -> Recovered:
     """Bring a job's files to where they agree."""
     keeper = make()
     try:

@@ -30,7 +30,7 @@ class Joined:
     booked: int = 0
 
 
-def joined(
+def merge_outputs(
     job: BatchJob, parts: Sequence[Path], ledger: Path, about: About, words: Words
 ) -> Joined:
     """Take the rows of other output files into a job that is held. Parts stay as they are. Raises

@@ -44,7 +44,7 @@ class GroupedResults:
         self._writing: asyncio.Task[None] | None = None
         self._broken: Fault | None = None
 
-    def taken(self, ordinal: int, *, over: bool = False) -> None:
+    def place(self, ordinal: int, *, over: bool = False) -> None:
         """Note a row's place in the order."""
         if self._ordered:
             self._order.append((ordinal, over))
@@ -58,32 +58,32 @@ class GroupedResults:
         self._write_on()
         return await future
 
-    def sent(self, attempt_id: str) -> None:
+    def begin(self, attempt_id: str) -> None:
         """It is being made now."""
-        self._under_way.sent(attempt_id)
+        self._under_way.mark_sent(attempt_id)
 
-    def ended(self, attempt_id: str) -> None:
+    def end(self, attempt_id: str) -> None:
         """What came of it is among the lines given so far."""
         self._ended.append(attempt_id)
 
-    def answered(self, line: bytes) -> None:
+    def answer(self, line: bytes) -> None:
         """A row's answer."""
         self._arrived.add(line)
         self._answered.append(line)
         self._write_on()
 
-    def failed(self, line: bytes) -> None:
+    def fail(self, line: bytes) -> None:
         """A row that was given up."""
         self._arrived.add(line)
         self._failed.append(line)
         self._write_on()
 
-    def attempted(self, line: bytes) -> None:
+    def attempt(self, line: bytes) -> None:
         """An attempt of a row that is not over."""
         self._attempts.append(line)
         self._write_on()
 
-    def dropped(self, attempt_id: str) -> None:
+    def drop(self, attempt_id: str) -> None:
         """An attempt that was put on record and never made."""
         self._dropped.append(attempt_id)
         self._write_on()
@@ -143,7 +143,7 @@ class GroupedResults:
                 if not future.done():
                     future.set_exception(error)
             return
-        self._arrived.written()
+        self._arrived.settle()
         for attempt_id in ended:
             self._under_way.over(attempt_id)
         for (each, future), word in zip(begun, said, strict=True):

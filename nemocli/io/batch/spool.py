@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from nemocli.io.files import file_error, shared_file
+from nemocli.io.files import file_error, map_file
 
 NAMES = ("arrived.0", "arrived.1")
 _SIZE = struct.Struct("<Q")
@@ -24,7 +24,7 @@ class Arrived:
     def __init__(self, folder: Path) -> None:
         self._paths = [folder / name for name in NAMES]
         try:
-            self._maps = [shared_file(path, _FIRST) for path in self._paths]
+            self._maps = [map_file(path, _FIRST) for path in self._paths]
         except OSError as error:
             raise file_error("cannot write to", folder, error) from error
         self._ends = [_SIZE.size, _SIZE.size]
@@ -44,7 +44,7 @@ class Arrived:
         """What came so far is about to be written."""
         self._now = 1 - self._now
 
-    def written(self) -> None:
+    def settle(self) -> None:
         """It is."""
         other = 1 - self._now
         _SIZE.pack_into(self._maps[other], 0, 0)
@@ -58,7 +58,7 @@ class Arrived:
                 path.unlink(missing_ok=True)
 
 
-def arrived_in(folder: Path) -> Iterator[bytes]:
+def arrivals(folder: Path) -> Iterator[bytes]:
     """Lines that an earlier process left."""
     for name in NAMES:
         try:

@@ -16,13 +16,13 @@ from nemocli.core.faults import Fault, NemoError, config_error
 from nemocli.core.money import Cost, Pico
 from nemocli.core.ports import Entry, Reservation
 from nemocli.core.records import DONE, Begun, Reader, SettledRecord, WrittenLines
-from nemocli.core.usage import Usage, estimated
+from nemocli.core.usage import Usage, estimate
 from nemocli.io.batch.files import Appended, OrderWindow, errors_of, folder_of, whole_lines
-from nemocli.io.batch.in_flight import left_in
+from nemocli.io.batch.in_flight import leftovers
 from nemocli.io.batch.index import Index
-from nemocli.io.batch.spool import arrived_in, forget
+from nemocli.io.batch.spool import arrivals, forget
 from nemocli.io.files import private_folder
-from nemocli.io.ledger.ledger import SqliteLedger, killed
+from nemocli.io.ledger.ledger import SqliteLedger, entry_of_killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Keeper:
 
     def _settle(self, rows: Sequence[SettledRecord]) -> int:
         entries = [entry for row in rows for entry in row.entries]
-        booked = self._ledger.booked(entry.attempt_id for entry in entries)
+        booked = self._ledger.find_booked(entry.attempt_id for entry in entries)
         missing = [entry for entry in entries if entry.attempt_id not in booked]
         if missing:
             self._ledger.group(missing, ())
@@ -154,7 +154,7 @@ class Keeper:
     def _unsettled(self) -> tuple[Entry, ...]:
         """Attempts that were sent before a kill: booked as aborted, their input estimated. Those
         that were never sent are taken off the record."""
-        noted = {name: (sent, chars) for name, sent, chars in left_in(self._noted)}
+        noted = {name: (sent, chars) for name, sent, chars in leftovers(self._noted)}
         left = [r for r in self._ledger.orphans() if r.attempt_id in noted]
         sent = [r for r in left if noted[r.attempt_id][0]]
         entries = tuple(self._aborted(r, noted[r.attempt_id][1]) for r in sent)
@@ -165,8 +165,8 @@ class Keeper:
         return entries
 
     def _aborted(self, reservation: Reservation, chars: int) -> Entry:
-        usage = estimated(chars, 0) if chars else Usage()
-        entry = replace(killed(reservation), usage=usage)
+        usage = estimate(chars, 0) if chars else Usage()
+        entry = replace(entry_of_killed(reservation), usage=usage)
         return replace(entry, cost=self._words.price(entry))
 
     # What is written now
@@ -201,7 +201,7 @@ class Keeper:
             self._out.append(lines.done)
             self._err.append(lines.failed)
             return
-        self._out.append(self._window.turned(lines, settled))
+        self._out.append(self._window.turn(lines, settled))
         self._err.append(lines.failed)
         self._window.save()  # after the output: at worst a line is in both
 
@@ -223,7 +223,7 @@ class Keeper:
     def _take_back(self) -> int:
         """What had arrived at a kill, and what had to be put elsewhere, goes where it belongs; how
         many lines."""
-        taken, _ = self.adopt(list(arrived_in(self.folder)))
+        taken, _ = self.adopt(list(arrivals(self.folder)))
         forget(self.folder)
         if self._rescue is not None and self._rescue.exists():
             taken += self.adopt(whole_lines(self._rescue))[0]
@@ -256,7 +256,7 @@ class Keeper:
 
     def book(self, entries: Sequence[Entry]) -> None:
         """Book attempts that belong to no line, unless they are."""
-        known = self._ledger.booked(entry.attempt_id for entry in entries)
+        known = self._ledger.find_booked(entry.attempt_id for entry in entries)
         missing = [entry for entry in entries if entry.attempt_id not in known]
         if missing:
             self._ledger.group(missing, ())

@@ -100,7 +100,7 @@ class Child:
                 await asyncio.to_thread(os.waitpid, pid, 0)
 
 
-def kept(make: Callable[[], Commits], *, fork: bool = True) -> Child | Inline:
+def start_writer(make: Callable[[], Commits], *, fork: bool = True) -> Child | Inline:
     """In a child, where the system can fork and may."""
     return Child(make) if fork and hasattr(os, "fork") else Inline(make())
 

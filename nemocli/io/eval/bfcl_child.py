@@ -62,7 +62,7 @@ class Machines:
         except Exception as error:  # noqa: BLE001 - whatever a simulated machine raises
             return f"Error during execution: {error}"
 
-    def written(self, call: str) -> str:
+    def call_written(self, call: str) -> str:
         """The same for a call that is written as Python."""
         try:
             node = ast.parse(call, mode="eval").body
@@ -113,9 +113,9 @@ class JudgedAttempt:
         """A call of a model."""
         return self._kept(self._mine.call(name, [], kwargs))
 
-    def written(self, call: str) -> str:
+    def call_written(self, call: str) -> str:
         """A call that is written as Python."""
-        return self._kept(self._mine.written(call))
+        return self._kept(self._mine.call_written(call))
 
     def _kept(self, result: str) -> str:
         self._calls += 1
@@ -125,7 +125,7 @@ class JudgedAttempt:
     def end_turn(self) -> str | None:
         """The turn is over: what is wrong by now, None for nothing."""
         gold = self._gold[self._turn]
-        wanted = [self._gold_machines.written(call) for call in gold]
+        wanted = [self._gold_machines.call_written(call) for call in gold]
         if gold and self.why is None:
             self.why = self._wrong(wanted)
         self._turn, self._calls = self._turn + 1, 0
@@ -220,7 +220,7 @@ class TaskStore:
         attempt = JudgedAttempt(self._entries[name], self._gold[name])
         for calls in turns:
             for call in calls:
-                attempt.written(call)
+                attempt.call_written(call)
             attempt.end_turn()
         return attempt.why is None
 

@@ -19,7 +19,8 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,7 @@ print("\\0" + json.dumps({"result": found, "state": given["state"]}, default=str
 def machines(suite: Path, env: Mapping[str, str]) -> Machines:
     """A machine for each attempt at tasks of a suite's folder."""
 
-    def made() -> AbstractContextManager[LocalMachine]:
-        return _opened(suite, env)
-
-    return made
+    return partial(_opened, suite, env)
 
 
 @contextmanager

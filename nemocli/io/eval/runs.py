@@ -66,7 +66,7 @@ class Run:
             json.dumps({"schema": SCHEMA, **manifest}, indent=2, default=str) + "\n",
         )
 
-    def held(self) -> AbstractContextManager[None]:
+    def hold(self) -> AbstractContextManager[None]:
         """Nobody else works on it meanwhile. Raises NemoError."""
         return lock(self.folder / "lock", 0.5)
 
@@ -87,7 +87,7 @@ class Run:
         """The events of an attempt; a torn last line is none. Raises NemoError."""
         return list(_lines(self._file(slot)))
 
-    def finished(self) -> list[FinishedAttempt]:
+    def results(self) -> list[FinishedAttempt]:
         """Every attempt that ended."""
         found = []
         for file in sorted((self.folder / "attempts").glob("*/*.jsonl")):
@@ -103,7 +103,7 @@ class Run:
             )
         return found
 
-    def lost_pico(self) -> int:
+    def cost_of_lost(self) -> int:
         """What interrupted attempts had cost, in pico-USD, as far as it is known."""
         return sum(
             int(event.get("cost_pico") or 0)
@@ -112,7 +112,7 @@ class Run:
             if event.get("type") == "model"
         )
 
-    def regraded(self, measures: Mapping[Slot, Measures]) -> None:
+    def keep_regrade(self, measures: Mapping[Slot, Measures]) -> None:
         """Keep another judgement of the same records beside the first."""
         rows = [
             {"arm": s.arm, "task": s.task, "epoch": s.epoch, "measures": asdict(m)}
@@ -213,16 +213,16 @@ def results_of(run: Run, *, regraded: bool = True) -> dict[str, dict[str, list[M
     """Attempts that ended, by arm and task, in the order of epochs; as they were judged last."""
     later = run.regrade() if regraded else {}
     found: dict[str, dict[str, list[Measures]]] = {}
-    for each in sorted(run.finished(), key=lambda f: f.slot.epoch):
+    for each in sorted(run.results(), key=lambda f: f.slot.epoch):
         measures = later.get(each.slot, each.measures)
         found.setdefault(each.slot.arm, {}).setdefault(each.slot.task, []).append(measures)
     return found
 
 
-def unfinished(run: Run, slots: Sequence[Slot], digests: Mapping[str, str]) -> list[Slot]:
+def missing_slots(run: Run, slots: Sequence[Slot], digests: Mapping[str, str]) -> list[Slot]:
     """What is still to be done. Raises NemoError where a task was changed under the run."""
     done = {}
-    for each in run.finished():
+    for each in run.results():
         if digests.get(each.slot.task, each.task_digest) != each.task_digest:
             raise NemoError(
                 config_error(

@@ -12,7 +12,7 @@ from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.eval.task import Task, TaskError, digest_of, task_of
 from nemocli.eval.verdict import VerdictPolicy
 from nemocli.io.files import read_text
-from nemocli.io.yaml import read, written
+from nemocli.io.yaml import read, to_yaml
 
 SCHEMA = "nemocli.suite/1"
 
@@ -34,7 +34,7 @@ class Suite:
         """Where its runs are."""
         return self.folder / "runs"
 
-    def chosen(self, names: tuple[str, ...]) -> tuple[Task, ...]:
+    def choose(self, names: tuple[str, ...]) -> tuple[Task, ...]:
         """The tasks that were named, or all. Raises NemoError (usage)."""
         known = {task.task_id: task for task in self.tasks}
         missing = [name for name in names if name not in known]
@@ -136,7 +136,7 @@ def init_suite(folder: Path, shipped: Path, source: str) -> list[str]:
             shutil.copyfile(file, target)
             made.append(str(target.relative_to(folder)))
         if whole:
-            (folder / "suite.yaml").write_text(written(about), "utf-8")
+            (folder / "suite.yaml").write_text(to_yaml(about), "utf-8")
     except OSError as error:
         raise config_error(f"{folder}: {error.strerror}") from error
     return sorted(made)

@@ -68,7 +68,7 @@ class Lane:
                 raise NemoError(config_fault(message)) from error
         return b"".join(lines)
 
-    def kept(self) -> Connection | None:
+    def reuse(self) -> Connection | None:
         """A connection from before that is open as far as anyone knows; None where there is none.
 
         The last used is the first asked: the others may rest until they are too old.
@@ -80,7 +80,7 @@ class Lane:
             kept.end()
         return None
 
-    async def opened(self, exchange: Exchange) -> Connection:
+    async def open(self, exchange: Exchange) -> Connection:
         """A new one. Raises NemoError."""
         known = isinstance(self.loop, asyncio.BaseEventLoop)  # uvloop does not know it
         options: dict[str, Any] = {"happy_eyeballs_delay": HAPPY_S} if known else {}
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
             else:
                 transport.write(head + b"\r\n")
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         """The next piece of the body that is here."""
         chunk = self.chunks.popleft()
         self._unread -= len(chunk)

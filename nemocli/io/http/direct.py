@@ -24,7 +24,7 @@ from nemocli.io.http.connection import Connection, Lane
 from nemocli.io.http.exchange import (
     DECODED,
     Exchange,
-    coded_fault,
+    coding_fault,
     fault_of,
     spoilt_fault,
     timeout_fault,
@@ -32,7 +32,7 @@ from nemocli.io.http.exchange import (
 from nemocli.io.http.general import GeneralTransport
 from nemocli.io.http.http_log import Debug, HttpLog
 from nemocli.io.http.proxy import proxy_for
-from nemocli.io.http.redirect import MOST_REDIRECTS, redirected
+from nemocli.io.http.redirect import MOST_REDIRECTS, redirect_target
 from nemocli.wire.headers import transforming
 
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[!$&'()*+,;=:@%A-Za-z0-9._~/?-]*)?")
@@ -129,7 +129,7 @@ class DirectTransport:
         usual = 443 if secure else 80
         lane = self._lanes.get((origin, call.ca))
         if lane is None:
-            tls = self.general.trusted(call.ca) if secure else None
+            tls = self.general.trust_context(call.ca) if secure else None
             lane = Lane(origin, host, port or usual, tls, fresh=self._fresh)
             self._lanes[origin, call.ca] = lane
         named = f"[{host}]" if ":" in host else host
@@ -169,7 +169,7 @@ class _Sending:
             if connection.status not in _MOVED:
                 break
             location = connection.headers.get("location")
-            target = redirected(self._call, self._call.url, connection.status, location)
+            target = redirect_target(self._call, self._call.url, connection.status, location)
             if target is None:
                 break
             connection.end()
@@ -204,11 +204,11 @@ class _Sending:
         self._lane = lane
         if self._log is not None:
             self._log.request(call.method, call.url, call)
-        connection = lane.kept()
+        connection = lane.reuse()
         if connection is None:
             exchange = Exchange(call, call.url, lane.loop.time, self._total)
             exchange.begin(lane.host, lane.port)
-            connection = await lane.opened(exchange)
+            connection = await lane.open(exchange)
         self._connection = connection
         try:
             connection.ask(call, route.begin, self._total)
@@ -258,7 +258,7 @@ class _Sending:
             coding = ", ".join(sorted(codings))
             if connection.status >= 400:
                 return
-            raise NemoError(coded_fault(coding))
+            raise NemoError(coding_fault(coding))
         plain = zlib.decompressobj(zlib.MAX_WBITS | 32)
         try:
             async for chunk in chunks:
@@ -292,7 +292,7 @@ class _Chunks:
         connection = self._connection
         while True:
             if connection.chunks:
-                return connection.taken()
+                return connection.take()
             if connection.complete:
                 raise StopAsyncIteration
             if connection.timed_out or connection.error is not None:

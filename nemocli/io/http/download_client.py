@@ -17,7 +17,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import loopback, origin_of
 from nemocli.core.text import one_line
 from nemocli.io.http.proxy import proxy_for
-from nemocli.io.http.trust import trusted
+from nemocli.io.http.trust import trust_context
 from nemocli.weights.ports import Ask, Hop
 
 CONNECT_S = 15.0
@@ -273,7 +273,7 @@ class _Plain(HTTPConnection):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    return trusted()
+    return trust_context()
 
 
 def _through(url: str) -> tuple[str, int, dict[str, str]] | None:
@@ -287,7 +287,7 @@ def _through(url: str) -> tuple[str, int, dict[str, str]] | None:
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
-        proxy.refused("http://HOST:PORT for files")
+        proxy.refuse("http://HOST:PORT for files")
     headers = {}
     if parts.username:
         from base64 import b64encode

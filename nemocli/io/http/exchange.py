@@ -58,7 +58,7 @@ class Exchange:
         self._host, self._port = host, port
         self._enter("connect", self.timeouts.connect_s)
 
-    def received(self) -> None:
+    def on_chunk(self) -> None:
         """A chunk of the body came."""
         self.phase = "body"
 
@@ -153,7 +153,7 @@ DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 """Codings of a body that are undone here, asked for or not."""
 
 
-def coded_fault(coding: str) -> Fault:
+def coding_fault(coding: str) -> Fault:
     """A body in a coding that nobody asked for, and that is not undone here."""
     message = f"the reply came coded as {coding!r}, which was not asked for"
     return Fault(FaultKind.PROTOCOL, message)

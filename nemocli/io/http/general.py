@@ -19,7 +19,7 @@ from nemocli.core.redact import Redactor
 from nemocli.io.http.exchange import (
     DECODED,
     Exchange,
-    coded_fault,
+    coding_fault,
     config_fault,
     fault_of,
     offline_fault,
@@ -27,8 +27,8 @@ from nemocli.io.http.exchange import (
 )
 from nemocli.io.http.http_log import Debug, HttpLog
 from nemocli.io.http.proxy import Proxy, proxy_for
-from nemocli.io.http.redirect import MOST_REDIRECTS, redirected
-from nemocli.io.http.trust import trusted
+from nemocli.io.http.redirect import MOST_REDIRECTS, redirect_target
+from nemocli.io.http.trust import trust_context
 from nemocli.wire.headers import transforming
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class GeneralTransport:
         for _ in range(MOST_REDIRECTS):
             response = await self._ask(method, url, call, exchange, log)
             location = response.headers.get("location")
-            target = redirected(call, str(url), response.status_code, location)
+            target = redirect_target(call, str(url), response.status_code, location)
             if target is None:
                 return response
             try:
@@ -146,11 +146,11 @@ class GeneralTransport:
         if self.offline and not loopback(str(url)):
             raise NemoError(offline_fault(origin_of(str(url))))
 
-    def trusted(self, ca: str | None) -> ssl.SSLContext:
+    def trust_context(self, ca: str | None) -> ssl.SSLContext:
         """The certificates that are trusted here, read once. Raises NemoError where they cannot be
         read."""
         if ca not in self._tls:
-            self._tls[ca] = trusted(ca)
+            self._tls[ca] = trust_context(ca)
         return self._tls[ca]
 
     def _client(self, url: httpx2.URL, ca: str | None) -> httpx2.AsyncClient:
@@ -168,7 +168,7 @@ class GeneralTransport:
 
         # Reading the certificate store takes longer than a local call; a context that trusts
         # nobody stands in where no TLS is spoken.
-        context = self.trusted(ca) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = self.trust_context(ca) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.AsyncClient(
                 headers={"user-agent": self._user_agent, "accept-encoding": "gzip, deflate"},
@@ -184,7 +184,7 @@ class GeneralTransport:
         except (httpx2.InvalidURL, ValueError, ImportError):
             if proxy is None:
                 raise
-            proxy.refused("http://HOST:PORT, or socks5:// where the package socksio is installed")
+            proxy.refuse("http://HOST:PORT, or socks5:// where the package socksio is installed")
 
 
 class _Body:
@@ -218,7 +218,7 @@ class _Body:
             raise NemoError(timeout_fault(exchange)) from error
         except self._failures as error:
             raise NemoError(fault_of(error, exchange)) from error
-        exchange.received()
+        exchange.on_chunk()
         if self._log is not None:
             self._log.chunk(chunk)
         return chunk
@@ -231,7 +231,7 @@ class _Body:
     def _refuse(self, coding: str) -> None:
         if self._response.status_code >= 400:
             raise StopAsyncIteration  # the status says more than a body nobody can read
-        raise NemoError(coded_fault(coding))
+        raise NemoError(coding_fault(coding))
 
 
 def _headers(response: httpx2.Response) -> dict[str, str]:

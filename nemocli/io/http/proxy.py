@@ -24,7 +24,7 @@ class Proxy:
     url: str
     variable: str
 
-    def refused(self, schemes: str) -> NoReturn:
+    def refuse(self, schemes: str) -> NoReturn:
         """Raise NemoError (config): it cannot be used. `schemes` are those that can."""
         shown = Redactor().url(self.url)
         raise NemoError(

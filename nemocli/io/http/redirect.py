@@ -13,7 +13,7 @@ _SAFE = frozenset({"GET", "HEAD"})
 _KEYED = frozenset({"authorization", "cookie", "x-api-key", "api-key"})
 
 
-def redirected(call: Call, url: str, status: int, location: str | None) -> str | None:
+def redirect_target(call: Call, url: str, status: int, location: str | None) -> str | None:
     """The address to ask next, when `call` got this reply from `url`; None where the reply stands.
 
     Only to the same origin; anywhere, but from TLS to none, for a call that reads and holds no key.

@@ -11,7 +11,7 @@ from nemocli.core.faults import NemoError
 from nemocli.io.http.exchange import config_fault
 
 
-def trusted(ca: str | None = None) -> ssl.SSLContext:
+def trust_context(ca: str | None = None) -> ssl.SSLContext:
     """A context for clients: certificates and host names are checked.
 
     SSL_CERT_FILE or SSL_CERT_DIR where one is set, and nothing beside it; else the system's own

@@ -93,7 +93,7 @@ class KeyStore:
         A keyring that fails is replaced by the file, so a key just typed is never lost. Raises
         NemoError for a key that cannot be one, and when not even the file can be written.
         """
-        key = checked(value, "the key")
+        key = check_key(value, "the key")
         before = keyfile.index(self._paths.keys_index).get(provider.name)
         stored = self._put(provider, key, storage or "keyring")
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -167,9 +167,9 @@ class KeyStore:
     def _from_env(self, provider: Provider) -> Key | None:
         for name in (*provider.auth.env, variable(provider.name)):
             if value := self._env.get(name, "").strip():
-                if unpacked(value) != value:
+                if unquote(value) != value:
                     self._warn(f"the quotes around the key in {name} are not part of it: left out")
-                return Key(checked(value, f"the key in {name}"), f"env {name}")
+                return Key(check_key(value, f"the key in {name}"), f"env {name}")
         return None
 
     def _from_keyring(self, provider: Provider) -> Key | None:
@@ -191,7 +191,7 @@ class KeyStore:
                 f"the keyring no longer has the key of {provider.name}",
                 f"type `nemocli auth login {provider.name}`",
             )
-        return Key(checked(value, f"the key of {provider.name} in the keyring"), "keyring")
+        return Key(check_key(value, f"the key of {provider.name} in the keyring"), "keyring")
 
     def _from_command(self, provider: Provider) -> Key | None:
         argv = self._command_for(provider.name)
@@ -201,7 +201,7 @@ class KeyStore:
         from nemocli.io.programs import without_keys
 
         line = first_line(provider.name, argv, without_keys(self._env, self._key_names()))
-        return Key(checked(line, f"what the key command of {provider.name} printed"), "command")
+        return Key(check_key(line, f"what the key command of {provider.name} printed"), "command")
 
     def _from_file(self, provider: Provider) -> Key | None:
         row = keyfile.read_key(self._paths.keys_file, provider.name)
@@ -209,7 +209,7 @@ class KeyStore:
             return None
         value, origin = row
         _check_origin(provider, origin)
-        return Key(checked(value, f"the key of {provider.name} in the key file"), "file")
+        return Key(check_key(value, f"the key of {provider.name} in the key file"), "file")
 
     def _put(self, provider: Provider, key: str, storage: Storage) -> StoredAt:
         warning = None
@@ -240,10 +240,10 @@ def variable(provider: str) -> str:
     return "NEMOCLI_KEY_" + re.sub(r"[^A-Z0-9]", "_", provider.upper())
 
 
-def checked(value: str, what: str) -> str:
+def check_key(value: str, what: str) -> str:
     """A key without the space around it. Raises NemoError, not showing it, when what is left could
     not be sent in a header or would smuggle another one in."""
-    key = unpacked(value)
+    key = unquote(value)
     if not key:
         raise _no_key(f"{what} is empty", None)
     if "${" in key or key.startswith("$"):
@@ -263,7 +263,7 @@ def checked(value: str, what: str) -> str:
     return key
 
 
-def unpacked(value: str) -> str:
+def unquote(value: str) -> str:
     """The value without space and one pair of quotes around it, which an env file that a shell did
     not read leaves there."""
     key = value.strip()

@@ -27,8 +27,8 @@ from nemocli.io.ledger.budgets import (
     zone_of,
 )
 from nemocli.io.ledger.schema import MIGRATIONS
-from nemocli.io.liveness import birth_of, gone
-from nemocli.io.sqlite import BUSY_S, Connection, Refused, open_store, told, writing
+from nemocli.io.liveness import birth_of, has_ended
+from nemocli.io.sqlite import BUSY_S, Connection, Refused, open_store, sqlite_errors, writing
 
 if TYPE_CHECKING:
     from nemocli.core.ports import Entry, Reservation, Room, Settled
@@ -55,7 +55,7 @@ class SqliteLedger:
         """What the tightest hard budget over a call still allows; None where there is none."""
         from nemocli.core.ports import Room
 
-        with told(self.path):
+        with sqlite_errors(self.path):
             uses = [u for u in Covering(self._book(), reservation).uses() if u.budget.hard]
         tightest = min(uses, key=lambda use: use.left, default=None)
         return None if tightest is None else Room(tightest.left, tightest.budget.name)
@@ -116,9 +116,9 @@ class SqliteLedger:
                     Covering(book, entry).charge(entry.attempt_id, entry.cost.pico or 0, held=False)
             return [_reserved(book, r, self._birth) for r in reservations]
 
-    def booked(self, attempt_ids: Iterable[str]) -> set[str]:
+    def find_booked(self, attempt_ids: Iterable[str]) -> set[str]:
         """Those of some attempts that are in the ledger."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             book = self._book()
             ask = "SELECT 1 FROM attempts WHERE attempt_id = ?"
             return {i for i in attempt_ids if book.execute(ask, (i,)).fetchone()}
@@ -140,14 +140,14 @@ class SqliteLedger:
         where: Where = EVERYTHING,
     ) -> Iterator[CallRow]:
         """Attempts from `since` until before `until`, oldest first, one at a time."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             for record in self._book().execute(*sql.select_rows(since, until, where)):
                 yield sql.row_from(record)
 
     def find(self, begin: str, most: int = 1000) -> list[CallRow]:
         """Every attempt of the runs, or the attempts, whose id begins so, oldest first; `last` is
         the latest run."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             found = self._book().execute(*sql.select_found(begin, most))
             return [sql.row_from(record) for record in found]
 
@@ -163,14 +163,14 @@ class SqliteLedger:
         are those of `zone`); calls that cost nothing are summed apart for each seller whose list
         price they were booked with. Without a session, run, command or tag in question they come
         from rollups, which outlive pruned calls."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             usual = ("provider", "model") if by is None else by
             asked = sums.select_totals(since, until, where, usual, zone)
             return [sums.total_from(record, by) for record in self._book().execute(*asked)]
 
     def orphans(self, now: datetime | None = None) -> list[Reservation]:
         """Attempts whose process was killed before it could book them, oldest first."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             return _orphans(self._book(), now or datetime.now(UTC))
 
     def adopt_orphans(self, now: datetime | None = None) -> int:
@@ -183,7 +183,7 @@ class SqliteLedger:
 
     def budgets(self, now: datetime) -> list[Use]:
         """Every budget, as far as it is used up at this time; those per run have no such time."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             book = self._book()
             return [
                 use_of(book, number, budget, budget.period(now, "", zone_of(budget.zone)))
@@ -220,7 +220,7 @@ class SqliteLedger:
         """Leases that ran in a period, oldest first; `pico` of a running one is up to now."""
         from nemocli.io.ledger import leases as leased
 
-        with told(self.path):
+        with sqlite_errors(self.path):
             return leased.all_leases(self._book(), now, since, until)
 
     def lease_parts(self, name: str) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ class SqliteLedger:
         `output_tokens`, `pico` (of busy time) and `full_pico` (of all of it)."""
         from nemocli.io.ledger import leases as leased
 
-        with told(self.path):
+        with sqlite_errors(self.path):
             return [dict(record) for record in leased.lease_parts(self._book(), name)]
 
     def add_valuation(self, now: datetime, as_of: str, note: str) -> int:
@@ -252,19 +252,19 @@ class SqliteLedger:
         with self._writing("nothing was pruned", "something hangs on these calls") as book:
             return more.prune(book, now, before)
 
-    def pruned(self) -> tuple[int, int]:
+    def prune_state(self) -> tuple[int, int]:
         """Up to when single calls are gone (microseconds since 1970, 0: none), and how many."""
         from nemocli.io.ledger import maintenance as more
 
-        with told(self.path):
-            return more.pruned_before(self._book())
+        with sqlite_errors(self.path):
+            return more.prune_state(self._book())
 
-    def examined(self) -> tuple[int, str | None]:
+    def examine(self) -> tuple[int, str | None]:
         """The version of the schema, and the first damage SQLite finds; None where it finds none.
 
         Takes about a second per million rows.
         """
-        with told(self.path):
+        with sqlite_errors(self.path):
             book = self._book()
             version: int = book.execute("PRAGMA user_version").fetchone()[0]
             found: str = book.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -286,7 +286,7 @@ class SqliteLedger:
     def _writing(self, undone: str, refused: str) -> Iterator[Connection]:
         """One transaction. `refused` is what a constraint of the schema means here."""
         try:
-            with told(self.path):
+            with sqlite_errors(self.path):
                 book = self._book()
                 try:
                     with writing(book):
@@ -344,7 +344,7 @@ def _orphans(book: Connection, now: datetime) -> list[Reservation]:
     left = []
     for record in book.execute("SELECT * FROM reservations ORDER BY at_us, attempt_id"):
         reservation = sql.reservation_from(record)
-        ended = gone(record["pid"], record["birth"])
+        ended = has_ended(record["pid"], record["birth"])
         if ended or (ended is None and now - reservation.at > _LONGEST):
             left.append(reservation)
     return left
@@ -353,10 +353,10 @@ def _orphans(book: Connection, now: datetime) -> list[Reservation]:
 def _bury(book: Connection, dead: Reservation) -> None:
     """Book an attempt whose process was killed, and let go of what it held."""
     release(book, dead.attempt_id, 0)
-    _enter(book, killed(dead))
+    _enter(book, entry_of_killed(dead))
 
 
-def killed(reservation: Reservation) -> Entry:
+def entry_of_killed(reservation: Reservation) -> Entry:
     """All that is known of it. It may have been billed, so its cost is unknown, not nothing."""
     from nemocli.core.ports import Entry
 

@@ -55,7 +55,7 @@ def prune(book: Connection, now: datetime, before: datetime) -> int:
     return calls
 
 
-def pruned_before(book: Connection) -> tuple[int, int]:
+def prune_state(book: Connection) -> tuple[int, int]:
     """Up to when calls are gone (microseconds since 1970; 0: none are), and how many."""
     row = book.execute("SELECT MAX(before_us), SUM(calls) FROM pruned").fetchone()
     return (row[0] or 0, row[1] or 0)

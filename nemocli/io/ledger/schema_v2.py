@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nemocli.io.ledger.sums import NAMES, SUMS, moved
+from nemocli.io.ledger.sums import NAMES, SUMS, move_statement
 from nemocli.io.sqlite import Migration
 
 _COLUMNS = (
@@ -58,10 +58,11 @@ _SPANS = f"(SELECT 900 AS span UNION ALL SELECT {86_400})"
 _ONE = f"calls, {_SPANS} WHERE attempt_id = NEW.attempt_id"
 
 ROLLING = (
-    f"CREATE TRIGGER attempts_rolled AFTER INSERT ON attempts BEGIN {moved(_ONE, 1)}; END",
+    f"CREATE TRIGGER attempts_rolled AFTER INSERT ON attempts BEGIN {move_statement(_ONE, 1)}; END",
     f"CREATE TRIGGER settlements_unrolled BEFORE INSERT ON settlements "
-    f"BEGIN {moved(_ONE, -1)}; END",
-    f"CREATE TRIGGER settlements_rolled AFTER INSERT ON settlements BEGIN {moved(_ONE, 1)}; END",
+    f"BEGIN {move_statement(_ONE, -1)}; END",
+    f"CREATE TRIGGER settlements_rolled AFTER INSERT ON settlements "
+    f"BEGIN {move_statement(_ONE, 1)}; END",
 )
 
 _BUDGETS = """
@@ -184,7 +185,7 @@ SECOND: Migration = (
     "DROP VIEW calls",
     _CALLS,
     _ROLLUPS,
-    moved(f"calls, {_SPANS} WHERE TRUE", 1),
+    move_statement(f"calls, {_SPANS} WHERE TRUE", 1),
     *ROLLING,
     "CREATE INDEX attempts_by_run ON attempts (run_id)",
     _BUDGETS,

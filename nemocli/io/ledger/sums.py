@@ -142,7 +142,7 @@ def check_dimensions(names: Sequence[str]) -> tuple[Dimension, ...]:
     return tuple(dict.fromkeys(known[n] for n in names))
 
 
-def moved(source: str, sign: int) -> str:
+def move_statement(source: str, sign: int) -> str:
     """A statement that adds what `source` selects of `calls` to the rollups, or takes it away."""
     names = ", ".join((*NAMES, *SUMS))
     picked = ", ".join((*NAMES.values(), *(f"{sign} * {e}" for e in SUMS.values())))

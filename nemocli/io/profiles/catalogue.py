@@ -94,7 +94,7 @@ class Shelved(Mapping[str, T], Generic[T]):
         return len(self._rows)
 
 
-def shipped_folder() -> Path:
+def profiles_folder() -> Path:
     """Inside the package once installed, beside it in a checkout."""
     package = Path(__file__).parents[2]
     inside = package / "profiles"
@@ -127,7 +127,7 @@ def catalogue(
     return LoadedProfiles(
         Catalogue(
             Shelved(providers[0], providers[1], _provider),
-            Shelved(cards[0], cards[1], lambda row: more.added(_card(row))),
+            Shelved(cards[0], cards[1], lambda row: more.add_to(_card(row))),
         ),
         broken,
     )
@@ -155,7 +155,7 @@ class _Rows:
         self._path = path
         self._prices: tuple[Price, ...] | None = None
 
-    def added(self, card: ModelCard) -> ModelCard:
+    def add_to(self, card: ModelCard) -> ModelCard:
         """The card with the rows that are about it."""
         if self._prices is None:
             self._prices = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nemocli.core.faults import Fault, NemoError, config_error
-from nemocli.core.profile import extended, overlaid, stamped
+from nemocli.core.profile import extend, overlaid, stamp_prices
 from nemocli.core.provider import Layer, origin_of
 from nemocli.core.values import JsonObject
 from nemocli.io.profiles.check import Checker, config_fault
@@ -78,8 +78,7 @@ def shelves(files: Iterable[File], schemas: Path) -> Shelves:
     broken: dict[str, Fault] = {}
     kinds: tuple[Kind, Kind] = ("providers", "models")
     both = [
-        _Shelving(kind, schemas, broken).filled(f for f in files if f.kind == kind)
-        for kind in kinds
+        _Shelving(kind, schemas, broken).fill(f for f in files if f.kind == kind) for kind in kinds
     ]
     return Shelves(both[0], both[1], broken)
 
@@ -123,7 +122,7 @@ class _Shelving:
     shelf: ProfileShelf = field(default_factory=ProfileShelf)
     going: list[str] = field(default_factory=list)
 
-    def filled(self, files: Iterable[File]) -> ProfileShelf:
+    def fill(self, files: Iterable[File]) -> ProfileShelf:
         checker = Checker(json.loads((self.schemas / SCHEMAS[self.kind]).read_text("utf-8")))
         for file in files:
             name = file.path.stem
@@ -165,14 +164,14 @@ class _Shelving:
         nearest = pieces[-1]
         data: JsonObject = {}
         for piece in pieces:
-            layer = stamped(piece.data, piece.layer)
+            layer = stamp_prices(piece.data, piece.layer)
             if data and layer.get("extends") == name:  # it lies over that one as it is
                 layer = {key: value for key, value in layer.items() if key != "extends"}
             data = overlaid(data, layer) if data else layer
         lineage: tuple[str, ...] = ()
         if data.get("extends") is not None:
             base = self._base(pieces, str(data["extends"]))
-            data = extended(base.data, data)
+            data = extend(base.data, data)
             lineage = (str(data["extends"]), *base.lineage)
         row = ProfileRow(data, nearest.layer, nearest.file, lineage)
         if self.kind == "providers":
@@ -183,21 +182,21 @@ class _Shelving:
         says = next(p for p in reversed(pieces) if "extends" in p.data)
         line = says.document.line(("extends",))
 
-        def refused(what: str, hint: str | None = None) -> NemoError:
+        def refusal(what: str, hint: str | None = None) -> NemoError:
             return NemoError(config_fault(says.file, line, what, hint))
 
         if name in self.going:
             circle = " -> ".join([*self.going[self.going.index(name) :], name])
-            raise refused(f"extends goes in a circle: {circle}", "leave `extends` out")
+            raise refusal(f"extends goes in a circle: {circle}", "leave `extends` out")
         if name not in self.pieces and name not in self.shelf.refused:
             near = get_close_matches(name, self.pieces, 1)
-            raise refused(
+            raise refusal(
                 f"extends {name!r}, which there is not",
                 f"did you mean {near[0]!r}?" if near else None,
             )
         base = self._settled(name)
         if isinstance(base, Fault):
-            raise refused(f"extends {name!r}, which is broken: {base.message}", base.hint)
+            raise refusal(f"extends {name!r}, which is broken: {base.message}", base.hint)
         return base
 
 
@@ -230,25 +229,25 @@ _NEEDS = {
 def _complete(row: ProfileRow, nearest: _Piece) -> None:
     """Raises NemoError for what a partial file left out and nothing it stands on supplies."""
 
-    def refused(key: str, what: str, hint: str | None = None) -> NemoError:
+    def refusal(key: str, what: str, hint: str | None = None) -> NemoError:
         return NemoError(config_fault(row.file, nearest.document.line((key,)), what, hint))
 
     data = row.data
     if data.get("dialect") is None:
-        raise refused("dialect", "missing key 'dialect'", "`dialect: chat` fits most servers")
+        raise refusal("dialect", "missing key 'dialect'", "`dialect: chat` fits most servers")
     if data.get("base_url") is None and data.get("runtime") is None:
-        raise refused("base_url", "missing key 'base_url'", "such as http://localhost:8000/v1")
+        raise refusal("base_url", "missing key 'base_url'", "such as http://localhost:8000/v1")
     for key, needed in _NEEDS.items():
         part = data.get(key)
         for inner in needed if isinstance(part, Mapping) else ():
             if part.get(inner) is None:  # type: ignore[union-attr]
-                raise refused(key, f"missing key {inner!r} in {key}")
+                raise refusal(key, f"missing key {inner!r} in {key}")
     try:
         origin_of(str(data.get("base_url") or ""))
     except ValueError as error:
         # Ports and bracketed hosts are judged by the URL parser, not by a pattern.
         what = f"base_url is no address: {str(error)[0].lower()}{str(error)[1:]}"
-        raise refused("base_url", what) from error
+        raise refusal("base_url", what) from error
 
 
 def _words(data: JsonObject, key: str) -> list[str]:

@@ -13,12 +13,12 @@ from nemocli.core.card import ModelCard
 from nemocli.core.money import Price
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether the package is there."""
     return find_spec("genai_prices") is not None
 
 
-def bundled_prices(cards: Iterable[ModelCard], today: date) -> Iterator[Price]:
+def package_prices(cards: Iterable[ModelCard], today: date) -> Iterator[Price]:
     """Its rows for models that the cards offer, each from its first day on; one without a day is
     what holds now, and says nothing of the past. Sellers there are called as here, or
     SELLER_VARIANT. Conditions other than a first day are passed over: they are no price of every

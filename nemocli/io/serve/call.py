@@ -200,7 +200,7 @@ class GatewayCall:
         elif not self.begun:
             await fail(self.send, self.dialect, fault, self._headers())
         else:
-            await self._piece(self._made().failed(fault))
+            await self._piece(self._made().fail(fault))
             raise CutError
 
     def _headers(self) -> tuple[tuple[str, str], ...]:

@@ -25,8 +25,8 @@ from nemocli.io.serve.replay import play
 from nemocli.serve.agents import SessionHeader
 from nemocli.serve.guard import Guard, Holder
 from nemocli.serve.incoming import Incoming, incoming, refusal
-from nemocli.serve.loops import Failures, digest, repeated_calls
-from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refused_json
+from nemocli.serve.loops import Failures, count_repeats, digest
+from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refusal_json
 from nemocli.serve.outgoing import ChatReply, error_json
 from nemocli.serve.recording import Script
 from nemocli.serve.responses import responses_incoming
@@ -164,7 +164,7 @@ class Gateway:
             self.tally.again += 1
         if caller.session is not None:
             self.tally.session(caller.session)
-        self.tally.left_out(dropped)
+        self.tally.leave_out(dropped)
         tags = tuple(dict.fromkeys((*plan.tags, *caller.tags)))
         plan = replace(plan, session=caller.session, tags=tags)
         clock = self.world.clock
@@ -175,7 +175,7 @@ class Gateway:
                 "session": caller.session,
                 "attempt": caller.attempt,
             }
-            replying = self.recorder.asked(clock.new_id(), clock.now(), body, wish, about)
+            replying = self.recorder.begin(clock.new_id(), clock.now(), body, wish, about)
         del body
 
         def tell(event: Event) -> None:
@@ -188,9 +188,9 @@ class Gateway:
             self.tally.call(how, answer.entries)
             if fault is not None:
                 self.tally.fault(fault.message)
-                self.failures.failed(key, self.world.clock.monotonic())
+                self.failures.fail(key, self.world.clock.monotonic())
             elif how == "answered":
-                self.failures.answered(key)
+                self.failures.succeed(key)
 
         call = GatewayCall(
             self.world, self.budget, over, dialect, wish, plan, served, dropped, alike, send, tell
@@ -204,7 +204,7 @@ class Gateway:
         if (failed := self.failures.of(key, self.world.clock.monotonic())) >= self.loops:
             raise _loop(f"this very call has failed {failed} times in a row")
         turns = wish.other.messages if wish.other is not None else ()
-        if (count := repeated_calls(turns)) >= self.loops:
+        if (count := count_repeats(turns)) >= self.loops:
             raise _loop(f"the same tools were called in the same way {count} times in a row")
 
 
@@ -290,7 +290,7 @@ async def _count(receive: Receive, send: Send) -> None:
 def _refused(path: str, status: int, message: str) -> bytes:
     """A refusal at the door, in the words of whoever asks at that path."""
     if path.startswith("/messages"):
-        return refused_json(status, message)
+        return refusal_json(status, message)
     kind = "invalid_request_error"
     return json.dumps(
         {"error": {"message": message, "type": kind, "code": str(status), "param": None}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from nemocli.core.faults import config_error, usage_error
 from nemocli.io.files import read_text, write_private
-from nemocli.io.yaml import read, written
+from nemocli.io.yaml import read, to_yaml
 from nemocli.serve.guard import Holder, digest_of
 
 SCHEMA = "nemocli.serve_keys/1"
@@ -48,7 +48,7 @@ def new_key(file: Path, name: str) -> str:
     rows = {k: dict(v) for k, v in _rows(file).items()} if file.exists() else {}
     token = secrets.token_urlsafe(24)
     rows[name] = {**rows.get(name, {}), "sha256": digest_of(token.encode())}
-    write_private(file, written({"schema": SCHEMA, "keys": rows}))
+    write_private(file, to_yaml({"schema": SCHEMA, "keys": rows}))
     return token
 
 

@@ -47,7 +47,7 @@ class Recorder:
             self._put(b"\n")
         self._line({"type": "begin", "schema": SCHEMA})
 
-    def asked(
+    def begin(
         self,
         name: str,
         at: datetime,
@@ -80,7 +80,7 @@ class Recorder:
             text = text.replace(secret, MARK)
         return text
 
-    def replied(self, row: Mapping[str, Any]) -> None:
+    def end(self, row: Mapping[str, Any]) -> None:
         """A reply is over."""
         self._line(row)
 
@@ -123,7 +123,7 @@ class Replying:
         last = answer.last
         metered = answer.fold.metered
         end = answer.fold.end
-        self._recorder.replied(
+        self._recorder.end(
             {
                 "type": "reply",
                 "id": self._name,
@@ -158,7 +158,7 @@ def _ends_whole(file: Path) -> bool:
         return source.read(1) == b"\n"
 
 
-def recorded(folder: Path) -> list[RecordedExchange]:
+def read_recording(folder: Path) -> list[RecordedExchange]:
     """The exchanges of a recording; a torn last line is none. Raises NemoError (config) naming
     file and line."""
     file = folder / FILE

@@ -53,7 +53,7 @@ async def _played(
         await reply(send, 200, said.whole(fold), headers)
         return
     await start(send, 200, "text/event-stream", headers)
-    last = said.end(fold) if fault is None else said.failed(fault)
+    last = said.end(fold) if fault is None else said.fail(fault)
     data = b"".join([*pieces, last])
     await send({"type": "http.response.body", "body": data, "more_body": fault is not None})
     if fault is not None:

@@ -14,7 +14,7 @@ GRACE_S = 30
 """For calls under way when the server is told to end."""
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises NemoError (config)."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

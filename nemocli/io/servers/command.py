@@ -133,7 +133,7 @@ class CommandRuntime:
         wanted = _named(held.name)
         for server in await self._servers():
             if wanted.search(server.model):
-                stop = self.shown("stop", server=server.number)
+                stop = self.display("stop", server=server.number)
                 self._teller.say(f"{name}: {held.name} runs until `{stop}`")
                 return server
         raise self._fault(f"{held.name} was launched and is not among its servers", None)
@@ -159,7 +159,7 @@ class CommandRuntime:
                     there = bool(quant.get(self._field("downloaded")))
                     number = int(size) if size and size.isdecimal() else None
                     return HeldFile(model, name, number, there)
-        listing = self.shown("models")
+        listing = self.display("models")
         raise self._fault(f"it lists no file for {model}", f"`{listing}` shows MODEL/QUANT")
 
     async def download(self, model: str, to: str | None) -> None:
@@ -169,7 +169,7 @@ class CommandRuntime:
         else:
             await self._said("download_to", DOWNLOAD_S, model=model, file=to)
 
-    def shown(self, what: str, **names: str) -> str:
+    def display(self, what: str, **names: str) -> str:
         """A command of the profile as a person would type it."""
         return " ".join(word for word in self._argv(what, **names) if word != "--json")
 
@@ -184,7 +184,7 @@ class CommandRuntime:
         """No model that fits is on this machine."""
         there = next((m.name for m in held if fits(m.name)), None)
         if there is not None:
-            command = self.shown("download", model=there)
+            command = self.display("download", model=there)
             return self._fault(f"{there} is not downloaded", f"`{command}` fetches it")
         known = ", ".join(m.name for m in held[:6]) or "nothing"
         return self._fault(

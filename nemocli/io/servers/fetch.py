@@ -193,7 +193,7 @@ class Fetcher:
         return True
 
     async def _verified(self, file: Path, pin: Pin) -> bool:
-        return await asyncio.to_thread(self.shelf.verified, file, pin)
+        return await asyncio.to_thread(self.shelf.verify, file, pin)
 
 
 def _scratch(pin: Pin) -> str:

@@ -60,9 +60,9 @@ class PinnedShelf:
     def present(self, pin: Pin) -> Path | None:
         """The verified file where it is on this machine already."""
         places = [self.folder / pin.file, *(p for s in pin.sources if (p := _packaged(s, pin)))]
-        return next((place for place in places if self.verified(place, pin)), None)
+        return next((place for place in places if self.verify(place, pin)), None)
 
-    def verified(self, file: Path, pin: Pin) -> bool:
+    def verify(self, file: Path, pin: Pin) -> bool:
         """Whether the file is the pinned one. Its sum is taken once, and again when it changed."""
         try:
             stat = file.stat()

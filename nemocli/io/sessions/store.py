@@ -21,9 +21,9 @@ from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import total_of
 from nemocli.core.request import Role, ToolCall
 from nemocli.core.usage import Usage
-from nemocli.io.liveness import birth_of, gone
+from nemocli.io.liveness import birth_of, has_ended
 from nemocli.io.sessions.schema import MIGRATIONS
-from nemocli.io.sqlite import Connection, Record, Refused, open_store, told, writing
+from nemocli.io.sqlite import Connection, Record, Refused, open_store, sqlite_errors, writing
 
 LAST = "last"
 
@@ -52,7 +52,7 @@ class SqliteSessions:
     def _open(self) -> Iterator[Connection]:
         if self._connection is None:
             self._connection = open_store(self._path, MIGRATIONS)
-        with told(self._path):
+        with sqlite_errors(self._path):
             yield self._connection
 
     # Written as it happens
@@ -166,7 +166,7 @@ class SqliteSessions:
             ).fetchall()
         return _session(row, [_turn(each) for each in turns], _undone(undone, turns))
 
-    def listed(
+    def page(
         self, limit: int | None = None, tag: str | None = None, before: datetime | None = None
     ) -> list[Session]:
         """Conversations, newest first; of a tag, or last touched before a moment."""
@@ -306,7 +306,7 @@ def _is_gone(owner: str | None) -> bool:
     if owner is None:
         return True
     pid, birth = json.loads(owner)
-    return bool(gone(int(pid), birth))
+    return bool(has_ended(int(pid), birth))
 
 
 def _session(row: Record, turns: list[Turn], undone_pico: int | None) -> Session:

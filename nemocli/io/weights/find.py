@@ -65,7 +65,7 @@ def find(text: str, cache: Path, repo: str | None, revision: str | None = None) 
     raise config_error(f"no folder {path}", "name a folder with weights, or ORG/NAME")
 
 
-def remembered(
+def recall_listing(
     store: CacheStore | FolderStore, repo: str, endpoint: str, revision: str
 ) -> Listing | None:
     """A revision's files as an earlier run listed them."""
@@ -76,7 +76,7 @@ def remembered(
     return None if files is None else Listing(repo, endpoint, revision, commit, files)
 
 
-def cached_repos(cache: Path) -> Iterator[tuple[str, CacheStore]]:
+def repos_in_cache(cache: Path) -> Iterator[tuple[str, CacheStore]]:
     """Every model in the cache."""
     if not cache.is_dir():
         return

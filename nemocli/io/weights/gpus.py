@@ -12,7 +12,7 @@ TIMEOUT_S = 10.0
 _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
 
 
-def detected(path: str | None = None) -> tuple[tuple[str, int, int], ...]:
+def detect_gpus(path: str | None = None) -> tuple[tuple[str, int, int], ...]:
     """Kind, count and MiB of each sort of GPU, most numerous first; empty where there is no
     nvidia-smi, or it fails. `path` is a search path instead of the environment's."""
     env = os.environ if path is None else {**os.environ, "PATH": path}

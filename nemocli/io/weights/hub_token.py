@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nemocli.core.faults import config_error
 from nemocli.io.files import read_text
-from nemocli.weights.hub_layout import expanded, hf_home, is_true
+from nemocli.weights.hub_layout import expand, hf_home, is_true
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -21,7 +21,7 @@ def hub_token(env: Mapping[str, str], home: str) -> str | None:
     if is_true(env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN")):
         return None
     named = env.get("HF_TOKEN_PATH")
-    file = Path(expanded(named, env, home) if named else f"{hf_home(env, home)}/token")
+    file = Path(expand(named, env, home) if named else f"{hf_home(env, home)}/token")
     token = (read_text(file) or "").strip() if file.is_file() else ""
     return _checked(token, str(file)) if token else None
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from nemocli.io.files import HeldError, NoLocksError, lock
-from nemocli.io.liveness import birth_of, gone
+from nemocli.io.liveness import birth_of, has_ended
 from nemocli.io.weights.part import disk_error, sync_folder
 
 JOURNAL = "journal.jsonl"
@@ -79,7 +79,7 @@ class StateFolder:
             pid, birth = said.get("pid"), said.get("birth")
             if not isinstance(pid, int):
                 return None
-            dead = gone(pid, birth if isinstance(birth, str) else None)
+            dead = has_ended(pid, birth if isinstance(birth, str) else None)
             return None if dead or (dead is None and not _alive(pid)) else _named(said)
         return self._elsewhere()
 

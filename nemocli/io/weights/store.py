@@ -206,7 +206,7 @@ class CacheStore(_Store):
         self._prune(whole)
         return str(snapshot)
 
-    def finished(self, files: Listing) -> str | None:
+    def complete_folder(self, files: Listing) -> str | None:
         """The snapshot's folder where each name of it is linked and the revision means it."""
         snapshot = self.root / "snapshots" / files.commit
         try:
@@ -250,7 +250,7 @@ class FolderStore(_Store):
             if not (meta / name).exists():
                 replace_file(meta / name, text.encode())
 
-    def finished(self, files: Listing) -> str | None:
+    def complete_folder(self, files: Listing) -> str | None:
         """The folder, where the list of the commit is in it."""
         tree = self.root / layout.LOCAL_META / "trees" / f"{files.commit}.json"
         return str(self.root) if tree.is_file() else None

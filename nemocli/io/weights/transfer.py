@@ -29,14 +29,14 @@ class TarOut:
     def add_text(self, name: str, text: str) -> None:
         """A small file."""
         data = text.encode()
-        with told("the tar stream"):
+        with stream_errors("the tar stream"):
             self._tar.addfile(_member(name, len(data)), io.BytesIO(data))
 
     def add(
         self, name: str, size: int, fill: Callable[[Callable[[memoryview], None]], None]
     ) -> None:
         """A large one, written by `fill`, which must write exactly `size` bytes."""
-        with told("the tar stream"):
+        with stream_errors("the tar stream"):
             member = _member(name, size)
             header = member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
             out = self._tar.fileobj
@@ -52,7 +52,7 @@ class TarOut:
 
     def close(self) -> None:
         """The end of the archive."""
-        with told("the tar stream"):
+        with stream_errors("the tar stream"):
             self._tar.close()
             self._stream.flush()
 
@@ -118,7 +118,7 @@ def new_file(target: Path) -> Iterator[Callable[[memoryview], None]]:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def stream_errors(what: str) -> Iterator[None]:
     """A stream that cannot be written, in words; a reader that left is no failure of ours."""
     try:
         yield

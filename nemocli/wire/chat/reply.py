@@ -21,7 +21,7 @@ from nemocli.core.values import Json, JsonObject, dig, mappings
 from nemocli.wire.chat.fast import CACHED, plain_events, plain_piece
 from nemocli.wire.chat.finish import BROKEN, FINISH, NOTHING, unknown_finish
 from nemocli.wire.chat.tool_calls import ToolCallPieces
-from nemocli.wire.http import complains, fault_inside, unexpected
+from nemocli.wire.http import complains, fault_inside, not_a_reply
 from nemocli.wire.jsontext import mapping, string
 from nemocli.wire.leaks import LeakWatch
 from nemocli.wire.meter import UsageMeter
@@ -106,7 +106,7 @@ class ChatReader:
                 yield from self._chosen(choice)
         for name in ("search_results", "citations"):
             if name in payload:
-                yield from self._sources.listed(payload[name])
+                yield from self._sources.citations(payload[name])
         if (metered := self._metered(payload)) is not None:
             yield metered
 
@@ -131,7 +131,7 @@ class ChatReader:
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """A completion that was not streamed."""
         if not payload.get("error") and not isinstance(payload.get("choices"), list):
-            yield Failed(unexpected(payload, self._provider, self._model))
+            yield Failed(not_a_reply(payload, self._provider, self._model))
             return
         choices = mappings(payload.get("choices"))
         if choices and not any(choice.get("index") in (None, 0) for choice in choices):
@@ -145,7 +145,7 @@ class ChatReader:
         """A completion of the usual kind, read at once."""
         return plain_events(payload, self._provider, self._meter)
 
-    def done(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         """`[DONE]`. Without a finish reason it still ends an answer that was begun."""
         self._take_for_ended()
         yield from self.eof()
@@ -177,7 +177,7 @@ class ChatReader:
         yield from self._ended(self._finish)
 
     def _ended(self, word: str) -> Iterator[Event]:
-        warned = self._leak.warned(self._provider.name)
+        warned = self._leak.warnings(self._provider.name)
         if self._held and not self._texted:
             held, self._held = self._held, []
             yield Text("".join(piece.text for piece in held))
@@ -292,7 +292,7 @@ class ChatReader:
         if isinstance(legacy := delta.get("function_call"), dict):
             yield from self._called(self._tools.legacy(legacy))
         if "annotations" in delta:
-            yield from self._sources.listed(delta["annotations"])
+            yield from self._sources.citations(delta["annotations"])
 
     def _called(self, part: ToolCallPart | None) -> Iterator[Event]:
         if part is not None:

@@ -14,10 +14,10 @@ from nemocli.core.values import Json
 from nemocli.wire.chat.reply import ChatReader
 from nemocli.wire.dialect import (
     Decoder,
+    arguments_to_send,
     call_for,
     instruction,
     response_format,
-    sent_arguments,
     streams,
 )
 from nemocli.wire.reply import ReplyDecoder
@@ -101,7 +101,7 @@ def _reasoning(message: Message, returns: ReasoningReturn) -> dict[str, Json]:
 
 
 def _call(call: ToolCall) -> Json:
-    function: Json = {"name": call.name, "arguments": sent_arguments(call.arguments)}
+    function: Json = {"name": call.name, "arguments": arguments_to_send(call.arguments)}
     return {"id": call.call_id, "type": "function", "function": function}
 
 

@@ -23,7 +23,7 @@ from nemocli.core.events import (
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider, UsageWire
 from nemocli.core.values import Json, JsonObject, dig, mappings
-from nemocli.wire.http import complains, fault_inside, unexpected
+from nemocli.wire.http import complains, fault_inside, not_a_reply
 from nemocli.wire.jsontext import mapping, string
 from nemocli.wire.leaks import LeakWatch
 from nemocli.wire.meter import UsageMeter
@@ -115,7 +115,7 @@ class ResponsesReader:
         """A response that was not streamed."""
         status = string(payload.get("status"))
         if payload.get("object") != "response" and "output" not in payload:
-            yield Failed(unexpected(payload, self._provider, self._model))
+            yield Failed(not_a_reply(payload, self._provider, self._model))
             return
         yield from self._about(payload)
         if (metered := self._meter.read(payload)) is not None:
@@ -132,7 +132,7 @@ class ResponsesReader:
             )
         )
 
-    def done(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         """`[DONE]` is no end in this dialect, but nothing follows it either."""
         return self.eof()
 
@@ -215,7 +215,7 @@ class ResponsesReader:
             self._reasoned = True
             yield Reasoning(text)
         for found in ("results", "contents"):
-            yield from self._sources.listed(payload.get(found))
+            yield from self._sources.citations(payload.get(found))
 
     def _item(self, payload: JsonObject, *, ended: bool) -> Iterator[Event]:
         item = mapping(payload.get("item"))
@@ -247,7 +247,7 @@ class ResponsesReader:
         else:
             calls = self._calls.any or name == "requires_action"
             yield from self.rest()
-            warned = self._leak.warned(self._provider.name)
+            warned = self._leak.warnings(self._provider.name)
             yield Finished("tool_calls" if calls else "stop", None, warned)
 
     def _late(self, item: JsonObject) -> Iterator[Event]:
@@ -272,11 +272,11 @@ class ResponsesReader:
 
     def _annotations(self, message: JsonObject) -> Iterator[Event]:
         for part in mappings(message.get("content")):
-            yield from self._sources.listed(part.get("annotations"))
+            yield from self._sources.citations(part.get("annotations"))
 
     def _found(self, item: JsonObject) -> Iterator[Event]:
-        yield from self._sources.listed(item.get("results"))
-        yield from self._sources.listed(item.get("contents"))
+        yield from self._sources.citations(item.get("results"))
+        yield from self._sources.citations(item.get("contents"))
 
     def _failed(self, error: Json, payload: JsonObject) -> Iterator[Event]:
         if (metered := self._meter.read(payload)) is not None:

@@ -14,10 +14,10 @@ from nemocli.core.request import Image, Message, Request, ToolSpec
 from nemocli.core.values import Json
 from nemocli.wire.dialect import (
     Decoder,
+    arguments_to_send,
     call_for,
     instruction,
     response_format,
-    sent_arguments,
     streams,
 )
 from nemocli.wire.reply import ReplyDecoder
@@ -69,7 +69,7 @@ def _items(message: Message, request: Request) -> Iterator[Json]:
             "type": "function_call",
             "call_id": call.call_id,
             "name": call.name,
-            "arguments": sent_arguments(call.arguments),
+            "arguments": arguments_to_send(call.arguments),
         }
 
 

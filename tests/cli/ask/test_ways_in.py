@@ -177,7 +177,7 @@ for env in ({}, {"NEMOCLI_HOME": "~/x"}):
         paths_from(env)
     except NemoError as error:
         print(int(error.fault.exit_code), error.fault.hint)
-print(nemocli.cli.cost.statusline.answered())
+print(nemocli.cli.cost.statusline.print_statusline())
 paths_from({f"XDG_{n}_HOME": "/x" for n in ("CONFIG", "DATA", "STATE", "CACHE")})
 """
 

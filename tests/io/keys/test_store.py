@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.provider import Auth, Provider
-from nemocli.io.keys.store import KeyStore, checked, variable
+from nemocli.io.keys.store import KeyStore, check_key, variable
 from nemocli.io.paths import Paths, paths_from
 
 KEY = "nvapi-0123456789abcdefghijWXYZ"
@@ -95,7 +95,7 @@ def test_a_key_that_would_break_a_header_is_refused_unshown(bad: str, paths: Pat
 @given(st.text(max_size=40))
 def test_what_passes_can_stand_in_a_header(value: str) -> None:
     try:
-        key = checked(value, "it")
+        key = check_key(value, "it")
     except NemoError:
         return
     assert key

@@ -248,7 +248,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_with_its_sums(path: Path) -
         "a0",
         "reconciled",
     )
-    assert ledger.examined() == (len(MIGRATIONS), None)
+    assert ledger.examine() == (len(MIGRATIONS), None)
     assert path.with_name("ledger.db.v1.backup").exists()
     assert SECOND in MIGRATIONS
     ledger.close()

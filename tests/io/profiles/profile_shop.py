@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, profiles_folder
 
 WHOLE = "dialect: chat\nbase_url: https://a.example/v1\nauth: {env: [A_KEY]}\n"
 
@@ -21,7 +21,7 @@ class Shop:
     def __init__(self, root: Path) -> None:
         self.folders = ProfileFolders(root / "shipped", root / "user", root / "project")
         self.cache = root / "cache" / "profiles.json"
-        shutil.copytree(shipped_folder() / "schemas", self.folders.shipped / "schemas")
+        shutil.copytree(profiles_folder() / "schemas", self.folders.shipped / "schemas")
 
     def write(self, layer: str, name: str, text: str, kind: str = "providers") -> Path:
         root: Path = getattr(self.folders, layer)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
 from nemocli.core.values import Json
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 from nemocli.io.yaml import read
 from tests.io.profiles.profile_shop import WHOLE, Shop, refused
 
@@ -36,7 +36,7 @@ def shop(tmp_path: Path) -> Shop:
 def test_the_documented_stub_works_as_it_stands(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     path = shop.write("user", "stub.yaml", STUB)
-    folders = ProfileFolders(shipped_folder(), shop.folders.user)
+    folders = ProfileFolders(profiles_folder(), shop.folders.user)
     loaded = catalogue(folders, None)
     stub, shipped = (loaded.catalogue.provider(n) for n in ("stub", "openrouter"))
     assert loaded.broken == {}
@@ -299,7 +299,7 @@ def test_a_card_can_start_from_another(shop: Shop) -> None:
 SHIPPED = {
     path: read(path.read_bytes(), path.name).data
     for kind in ("providers", "models")
-    for path in sorted((shipped_folder() / kind).iterdir())
+    for path in sorted((profiles_folder() / kind).iterdir())
 }
 ODD: list[Json] = [None, True, 0, -1, 10**30, 0.5]
 ODD += ["", "x", "http://[", "\u0130", [], [None], [{}], {}, {"a": None}]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from nemocli.cost.prices import judged
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
-from nemocli.io.profiles.genai_prices import bundled_prices, installed
+from nemocli.cost.prices import judge_price
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
+from nemocli.io.profiles.genai_prices import is_installed, package_prices
 
-CARDS = list(catalogue(ProfileFolders(shipped_folder())).catalogue.cards.values())
+CARDS = list(catalogue(ProfileFolders(profiles_folder())).catalogue.cards.values())
 TODAY = date(2026, 11, 24)
 ULTRA = next(card for card in CARDS if card.name == "nemotron-3-ultra")
 
 
 def test_its_rows_are_dated_and_sellers_are_those_of_the_cards() -> None:
-    assert installed()
-    found = list(bundled_prices(CARDS, TODAY))
+    assert is_installed()
+    found = list(package_prices(CARDS, TODAY))
     rows = [p for p in found if p.model == "nemotron-3-ultra"]
     known = {(o.provider, o.variant) for o in ULTRA.offers}
     assert {(p.seller, p.variant) for p in rows} <= known
@@ -27,7 +27,7 @@ def test_its_rows_are_dated_and_sellers_are_those_of_the_cards() -> None:
         Decimal("0.12"),
         Decimal("2.4"),
     )
-    assert judged(change, ULTRA.prices).verdict == "unchanged"
+    assert judge_price(change, ULTRA.prices).verdict == "unchanged"
     assert min(paid) == date(2026, 10, 19), "what came before has no first day there"
     undated = [p for p in rows if p.seller == "fireworks"]
     assert [p.valid_from for p in undated] == [TODAY]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import LoadedProfiles, ProfileFolders, catalogue, profiles_folder
 from tests.io.profiles.profile_shop import WHOLE, Shop, refused
 
 
@@ -111,23 +111,23 @@ def test_an_unwritable_cache_costs_only_time(shop: Shop) -> None:
 
 
 def test_a_missing_folder_is_an_empty_one(tmp_path: Path) -> None:
-    folders = ProfileFolders(shipped_folder(), tmp_path / "none", None)
+    folders = ProfileFolders(profiles_folder(), tmp_path / "none", None)
     assert catalogue(folders, None).broken == {}
 
 
 def test_a_cached_load_imports_no_parser(tmp_path: Path) -> None:
     cache = tmp_path / "profiles.json"
-    assert len(catalogue(ProfileFolders(shipped_folder()), cache).catalogue.providers) >= 17
+    assert len(catalogue(ProfileFolders(profiles_folder()), cache).catalogue.providers) >= 17
     if not cache.exists():
         pytest.skip("the shipped profiles were edited this very moment")
     code = f"""
 import sys, time
 from pathlib import Path
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 least = 9.0
 for _ in range(5):
     begun = time.perf_counter()
-    found = catalogue(ProfileFolders(shipped_folder()), Path({str(cache)!r})).catalogue
+    found = catalogue(ProfileFolders(profiles_folder()), Path({str(cache)!r})).catalogue
     everything = dict(found.providers), dict(found.cards)
     least = min(least, time.perf_counter() - begun)
 print(least, *sorted({{"yaml", "jsonschema"}} & set(sys.modules)))

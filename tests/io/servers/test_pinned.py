@@ -224,13 +224,13 @@ def test_a_verified_file_is_not_read_again(tmp_path: Path) -> None:
     file = tmp_path / PIN.file
     file.write_bytes(DATA)
     shelf = PinnedShelf(tmp_path)
-    assert shelf.verified(file, PIN)
+    assert shelf.verify(file, PIN)
     stat = file.stat()
     file.write_bytes(bytes(len(DATA)))
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert shelf.verified(file, PIN), "size and time are as they were: the sum was not taken"
+    assert shelf.verify(file, PIN), "size and time are as they were: the sum was not taken"
     os.utime(file, (time.time() + 9, time.time() + 9))
-    assert not shelf.verified(file, PIN)
+    assert not shelf.verify(file, PIN)
 
 
 @pytest.mark.parametrize(

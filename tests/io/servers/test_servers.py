@@ -20,7 +20,7 @@ from nemocli.core.plan import Target
 from nemocli.core.ports import Endpoint, Key
 from nemocli.core.provider import Provider, Runtime
 from nemocli.io.paths import Paths
-from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, shipped_folder
+from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profiles_folder
 from nemocli.io.servers.llama import engine_version
 from nemocli.io.servers.servers import LocalServers, weights_folder, weights_status
 from tests.io.servers.pulling import puller
@@ -48,7 +48,7 @@ def paths(root: Path) -> Paths:
 
 def shipped(root: Path) -> Target:
     """The embedded model as it is shipped."""
-    known = catalogue(ProfileFolders(shipped_folder()), root / "profiles.json").catalogue
+    known = catalogue(ProfileFolders(profiles_folder()), root / "profiles.json").catalogue
     return known.target(known.provider("embedded"), None)
 
 
