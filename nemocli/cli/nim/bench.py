@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +253,9 @@ def _told(
         kept = "at no load" if most is None else f"up to {most} at once"
         said = ", ".join(f"{n} <= {v:g} ms" for n, v in limits.items())
         yield f"95 % of requests keep {said}: {kept}"
+    failed = sum((Counter(point.faults) for point in points), Counter[str]())
+    if failed:
+        yield f"failed: {', '.join(f'{count} {code}' for code, count in failed.most_common())}"
     if not all(point.reported for point in points):
         yield "the server reports no usage: tokens are estimated from the length of the text"
     if (busy := max(point.cpu for point in points)) > BUSY:
