@@ -467,5 +467,6 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/settings                Every setting there is, and which of its sources wins
   core/text                    Text from elsewhere, made harmless for a terminal
   core/usage                   Token counts. Totals include their parts: cached inside input
+  core/value_class             Values that are made by the hundred thousand
   core/values                  JSON as a type, and the few questions asked of a JSON tree
 """

@@ -12,6 +12,7 @@ from nemocli.batch.spec import Spec
 from nemocli.core.faults import Fault
 from nemocli.core.plan import Target
 from nemocli.core.ports import Entry
+from nemocli.core.value_class import value_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class RowWork:
     name: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Question:
     """A row as the ledger sees it."""
 
@@ -71,7 +72,7 @@ Admitted = Callable[[int, int, int], Awaitable[Grant]]
 """Waits until a call to a target (index), of so many tokens and pico-USD at most, may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Over:
     """The row is done, given up, or waits for another row's answer."""
 

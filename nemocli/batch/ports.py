@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nemocli.core.pacing import Word
 from nemocli.core.records import Begun
+from nemocli.core.value_class import value_class
 
 
 class Results(Protocol):
@@ -33,7 +34,7 @@ class Results(Protocol):
     async def flush(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Grant:
     """A call that may be sent now, to the target of that index."""
 
@@ -50,7 +51,7 @@ class Refusal:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CallOutcome:
     """What became of a call, for the limits: `wait_s` what the server asked for, `pico` what the
     call came to (None is unknown), `remaining` calls until a reset in `reset_s`."""

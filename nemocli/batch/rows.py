@@ -13,6 +13,7 @@ from nemocli.batch.spec import Spec
 from nemocli.core.records import Record
 from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.wire.bulk import dumps, loads
 
@@ -47,7 +48,7 @@ Renderer = Callable[[Mapping[str, Json]], str]
 """A template of another language, of a row's columns; raises ValueError."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Row:
     """One question. `key` is 8 bytes of its name and of all that is asked, `chars` its length."""
 

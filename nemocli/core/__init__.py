@@ -36,4 +36,5 @@ What everything stands on
   quantities    sizes and spans as people read them
   moments       points in time as the ledger keeps them and as others read them
   values        JSON as a type, and the questions asked of it
+  value_class   values that are made by the hundred thousand
 """

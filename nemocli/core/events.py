@@ -6,7 +6,7 @@ features consume them. A failure inside an HTTP 200 is an event like any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from io import StringIO
 from typing import Literal, assert_never
@@ -14,12 +14,13 @@ from typing import Literal, assert_never
 from nemocli.core.faults import Fault
 from nemocli.core.request import Message, ToolCall
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Started:
     """The server has answered. May come again when more is known; fields only fill in.
 
@@ -34,14 +35,18 @@ class Started:
     deprecation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+NOTHING_KNOWN = Started()
+"""Of a reply of which nothing was said yet."""
+
+
+@value_class(frozen=True, slots=True)
 class Text:
     """A piece of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reasoning:
     """A piece of the model's reasoning, and the provider's own items it came in, if any."""
 
@@ -49,7 +54,7 @@ class Reasoning:
     details: tuple[JsonObject, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolCallPart:
     """A piece of a tool call. Pieces of one call share `index`; arguments add up as text."""
 
@@ -59,7 +64,7 @@ class ToolCallPart:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Citation:
     """A source the answer rests on."""
 
@@ -67,7 +72,7 @@ class Citation:
     title: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Metered:
     """Token counts and, where the seller says it, the money. The last one wins."""
 
@@ -84,7 +89,7 @@ class Warned:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Finished:
     """The end the server announced. `raw` is its own word for it where that is another; `warnings`
     say what is wrong with an answer that is complete all the same."""
@@ -94,7 +99,7 @@ class Finished:
     warnings: tuple[Warned, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Failed:
     """The end nobody wanted."""
 
@@ -131,7 +136,7 @@ class Fold:
     """
 
     keep: bool = True
-    started: Started = field(default_factory=Started)
+    started: Started = NOTHING_KNOWN
     metered: Metered | None = None
     citations: list[Citation] = field(default_factory=list)
     details: list[JsonObject] = field(default_factory=list)
@@ -231,11 +236,12 @@ class Fold:
 
 
 def _filled(old: Started, new: Started) -> Started:
-    return replace(
-        old,
-        reply_id=new.reply_id or old.reply_id,
-        model=new.model or old.model,
-        upstream=new.upstream or old.upstream,
-        request_id=new.request_id or old.request_id,
-        deprecation=new.deprecation or old.deprecation,
+    if old is NOTHING_KNOWN:
+        return new
+    return Started(
+        new.reply_id or old.reply_id,
+        new.model or old.model,
+        new.upstream or old.upstream,
+        new.request_id or old.request_id,
+        new.deprecation or old.deprecation,
     )

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NewType
 
 from nemocli.core.usage import Usage, superset
+from nemocli.core.value_class import value_class
 
 Pico = NewType("Pico", int)
 """10^-12 US dollars."""
@@ -104,7 +105,7 @@ class Price:
         return not any(rates)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Cost:
     """What an attempt cost, and how that is known. `pico` None is unknown, never zero.
 

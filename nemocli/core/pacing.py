@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from nemocli.core.value_class import value_class
+
 Word = Literal["ok", "refused", "overloaded", "lost", "other"]
 """What became of a call, for its server's limits: answered; turned away for coming too often (429);
 too busy (503, 529); no answer in time; anything that says nothing about limits."""
@@ -27,7 +29,7 @@ _NEAR = 0.9
 """A refusal at fewer calls under way than this share of what was accepted lately is no cap's."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Ticket:
     """One call that was let through."""
 

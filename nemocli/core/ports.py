@@ -13,6 +13,7 @@ from nemocli.core.money import Cost, CostSource, Pico
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 
 EntryStatus = Literal["ok", "error", "cut", "truncated", "aborted"]
 
@@ -25,7 +26,7 @@ class Key:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Call:
     """An HTTP call as a value; the key never shows in its repr. `ca` is a file of certificates
     (PEM) to trust beside the system's."""
@@ -39,7 +40,7 @@ class Call:
     ca: str | None = field(repr=False, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reply:
     """Status, header names in lower case, and the body as it comes (content coding undone)."""
 
@@ -85,7 +86,7 @@ class Servers(Protocol):
     async def endpoint(self, target: Target) -> Endpoint: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Entry:
     """One row of the ledger: one HTTP attempt, whatever became of it. Content is not in it.
 
@@ -131,7 +132,7 @@ class Settled:
     source: CostSource = "reconciled"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reservation:
     """The worst case of an attempt about to be made; released by its Entry. `pico` None: nobody
     knows what it may cost."""

@@ -15,13 +15,14 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Cost, Pico, pico_from_usd, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, amount
 
 DONE, FAILED, BAD = 1, 2, 3
 """How a record ended: answered, given up, or never a question."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Record:
     """One record as it was read. `line` is its text where it is JSON, `values` its columns where
     they were told apart, `problem` what kept it from being read (a stable code and a line); `raw`
@@ -36,7 +37,7 @@ class Record:
     problem: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SettledRecord:
     """What an index keeps of a record that is over, and its attempts."""
 
@@ -47,7 +48,7 @@ class SettledRecord:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Begun:
     """An attempt about to be made: what its reservation says, and its row's ordinal and length."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from nemocli.core.value_class import value_class
 
 UsageSource = Literal["reported", "estimated"]
 
@@ -14,7 +15,7 @@ MOST_TOKENS = 10**12
 """A count above this is not a count: no reply is that long, and sums must stay within 64 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Usage:
     """Five token classes as supersets; None is unknown, never zero.
 

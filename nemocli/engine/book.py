@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 from nemocli.core.events import Failed, Finished, Fold
 from nemocli.core.faults import Fault, FaultKind
-from nemocli.core.money import NOTHING, Cost, cost_of
+from nemocli.core.money import NOTHING, Cost, Price, cost_of
 from nemocli.core.outcome import shortfall
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry, EntryStatus
 from nemocli.core.usage import Usage, estimate
+from nemocli.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AttemptId:
     """One attempt: its unique id, its number in the run from 1, and when it began (UTC)."""
 
@@ -24,7 +24,7 @@ class AttemptId:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Times:
     """How long an attempt took, in seconds; `ttft_s` None when no token came."""
 
@@ -110,12 +110,30 @@ def _cost(target: Target, fold: Fold, usage: Usage, day: date) -> Cost:
     if is_turned_away(fold):
         return NOTHING
     reported = fold.metered.reported_usd if fold.metered is not None else None
-    price = target.price(day)
-    unpaid = target.free or (price is not None and price.free)
-    cost = cost_of(usage, price, reported, target.list_price(day) if unpaid else None)
+    price, listed = _prices(target, day)
+    cost = cost_of(usage, price, reported, listed)
     if target.free and reported is None:
         return Cost(NOTHING.pico, "free", cost.price_id, cost.list_pico, cost.list_price_id)
     return cost
+
+
+_found: dict[int, tuple[Target, date, Price | None, Price | None]] = {}
+_MOST_FOUND = 64
+
+
+def _prices(target: Target, day: date) -> tuple[Price | None, Price | None]:
+    """The price that holds on a day, and the list price where that costs nothing. Those of a target
+    are found once a day: a million rows have one."""
+    kept = _found.get(id(target))
+    if kept is not None and kept[0] is target and kept[1] == day:
+        return kept[2], kept[3]
+    price = target.price(day)
+    unpaid = target.free or (price is not None and price.free)
+    listed = target.list_price(day) if unpaid else None
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    _found[id(target)] = target, day, price, listed
+    return price, listed
 
 
 def _status(fold: Fold, fault: Fault | None) -> EntryStatus:

@@ -20,6 +20,7 @@ class SystemClock:
     def __init__(self) -> None:
         self._last = 0
         self._lock = threading.Lock()
+        self._stem, self._stem_text = -1, ""
 
     def now(self) -> datetime:
         """Now, in UTC."""
@@ -39,9 +40,16 @@ class SystemClock:
 
     def new_id(self) -> str:
         """48 bits of milliseconds, then 80 of chance; the next one in the same process is larger,
-        whatever happens to the clock in between."""
-        chance = int.from_bytes(os.urandom(_RANDOM_BITS // 8), "big")
-        fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | chance
+        whatever happens to the clock in between, and in the same millisecond the very next."""
+        milliseconds = time.time_ns() // 1_000_000
         with self._lock:
-            self._last = number = max(fresh, self._last + 1)
-        return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+            number = self._last + 1
+            if milliseconds > self._last >> _RANDOM_BITS:
+                chance = int.from_bytes(os.urandom(_RANDOM_BITS // 8), "big")
+                number = max(number, milliseconds << _RANDOM_BITS | chance)
+            self._last = number
+            if number >> 20 != self._stem:
+                self._stem = number >> 20
+                places = range(100, -1, -10)
+                self._stem_text = "".join([_PAIRS[self._stem >> at & 1023] for at in places])
+            return self._stem_text + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]

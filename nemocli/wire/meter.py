@@ -90,7 +90,12 @@ def usage_at(
 def _counted(
     data: Json, places: tuple[_Keys, ...], *, disjoint: bool, cached: tuple[str, ...]
 ) -> Usage | None:
-    counts = [_count(_reached(data, keys)) for keys in places]
+    counts: list[int | None] = []
+    for keys in places:
+        value: Json = data if keys else None
+        for key in keys:
+            value = value.get(key) if type(value) is dict else None
+        counts.append(value if value is None else _count(value))
     if counts[1] is None:
         counts[1] = next((n for path in cached if (n := _count(dig(data, path)))), None)
     if counts == _NONE:
@@ -98,17 +103,6 @@ def _counted(
     taken, read, written, made, thought = counts
     usage = Usage(taken, read, written, made, thought)
     return superset(from_disjoint(usage) if disjoint else usage)
-
-
-def _reached(data: Json, keys: _Keys) -> Json:
-    """The value under the keys; None for no keys, and where any is missing."""
-    if not keys:
-        return None
-    for key in keys:
-        if type(data) is not dict:
-            return None
-        data = data.get(key)
-    return data
 
 
 def _count(value: Json) -> int | None:

@@ -7,7 +7,7 @@ is left to it.
 
 from __future__ import annotations
 
-from nemocli.core.events import Event, Finished, Metered, Started, Text
+from nemocli.core.events import NOTHING_KNOWN, Event, Finished, Metered, Started, Text
 from nemocli.core.provider import Provider
 from nemocli.core.values import JsonObject, dig
 from nemocli.wire.jsontext import string
@@ -68,7 +68,7 @@ def plain_events(payload: JsonObject, provider: Provider, meter: UsageMeter) -> 
         return None
     upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
     started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
-    events: list[Event] = [Text(content)] if started == Started() else [started, Text(content)]
+    events: list[Event] = [Text(content)] if started == NOTHING_KNOWN else [started, Text(content)]
     metered: Metered | None = meter.read(payload)
     if metered is not None:
         events.append(metered)
@@ -90,5 +90,7 @@ def _content(payload: JsonObject) -> str | None:
     content = message.get("content")
     if not message.keys() <= _MESSAGE or type(content) is not str:
         return None
+    if len(message) == 1 + ("role" in message):
+        return content
     beside = any(message.get(name) not in _EMPTY for name in _BESIDE)
     return None if beside else content

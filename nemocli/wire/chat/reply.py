@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nemocli.core.events import (
+    NOTHING_KNOWN,
     Event,
     Failed,
     Finished,
@@ -70,7 +71,7 @@ class ChatReader:
         self._think = ThinkTags() if provider.reasoning.tags else None
         self._tools = ToolCallPieces()
         self._sources = Sources()
-        self._started = Started()
+        self._started = NOTHING_KNOWN
         self._awaiting = True
         self._choice: Json = None  # in a whole reply without a choice 0
         self._off = off

@@ -12,6 +12,7 @@ from dataclasses import replace
 from zlib import crc32
 
 from nemocli.core.events import (
+    NOTHING_KNOWN,
     Event,
     Failed,
     Finish,
@@ -62,7 +63,7 @@ class ResponsesReader:
         self._model = model
         self._meter = UsageMeter(_usage_wire(provider.usage))
         self._sources = Sources()
-        self._started = Started()
+        self._started = NOTHING_KNOWN
         self._think = ThinkTags() if provider.reasoning.tags else None
         self._said: set[str] = set()  # parts whose text came in deltas
         self._since = _Sum()  # the text since the last part that was closed
