@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nemocli.core.plan import Catalogue
     from nemocli.core.settings import Settings
     from nemocli.core.values import Json
+    from nemocli.io.clock import SystemClock
     from nemocli.io.keys.store import KeyStore
     from nemocli.io.ledger.ledger import SqliteLedger
     from nemocli.io.paths import Paths
@@ -121,6 +122,13 @@ class Setup:
     def catalogue(self) -> Catalogue:
         """Providers and cards by name."""
         return self.profiles.catalogue
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        """The machine's clock: the only one of a command."""
+        from nemocli.io.clock import SystemClock
+
+        return SystemClock()
 
     @cached_property
     def keys(self) -> KeyStore:

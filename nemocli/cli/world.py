@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.context import Setup
 from nemocli.core.ports import Endpoint, World
-from nemocli.io.clock import SystemClock
 from nemocli.io.http.direct import DirectTransport
 from nemocli.version import USER_AGENT
 
@@ -28,7 +27,7 @@ async def world_of(setup: Setup, *, fresh: bool = False) -> AsyncIterator[World]
     async with DirectTransport(USER_AGENT, setup.offline, debug, fresh=fresh) as transport:
         servers = _Servers(setup)
         try:
-            yield World(transport, setup.keys, SystemClock(), setup.ledger, servers)
+            yield World(transport, setup.keys, setup.clock, setup.ledger, servers)
         finally:
             await servers.aclose()
             setup.ledger.close()

@@ -181,6 +181,12 @@ def test_a_function_is_named_for_what_it_does_or_gives() -> None:
     assert found == []
 
 
+def test_a_command_has_one_clock() -> None:
+    """The context's; a gate in another process has that process's own."""
+    made = [label(path) for path in MODULES if "SystemClock()" in path.read_text("utf-8")]
+    assert made == ["cli/batch/ray", "cli/context"]
+
+
 def test_a_public_class_name_means_one_thing() -> None:
     found: dict[str, list[str]] = {}
     for path in MODULES:

@@ -115,7 +115,6 @@ def _keeps(wish: AskOptions) -> bool:
 
 
 def _plan(setup: Setup, wish: AskOptions, choice: Choice, *, keep: bool) -> Plan:
-    from nemocli.io.clock import SystemClock
 
     settings = setup.settings
     cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
@@ -130,7 +129,7 @@ def _plan(setup: Setup, wish: AskOptions, choice: Choice, *, keep: bool) -> Plan
         ),
         timeout_s=float(timeout) if timeout is not None else None,
         max_cost_pico=pico_from_usd(cap) if cap is not None else None,
-        run_id=SystemClock().new_id(),
+        run_id=setup.clock.new_id(),
         command="ask",
         tags=wish.tags,
         project=setup.project,

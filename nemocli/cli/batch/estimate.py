@@ -29,7 +29,6 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico, usd_short, usd_text
 from nemocli.core.quantities import time_text
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -53,7 +52,7 @@ def run_estimate(setup: Setup, wish: BatchOptions, *, sample: int) -> int:
     elif wish.out:
         seen = _answers_so_far(plan)
         source = "answers" if seen.outputs else "assumed"
-    found = _estimate(plan, sizes, seen, "sample" if source == "sample" else _source(source))
+    found = _estimate(setup, plan, sizes, seen, "sample" if source == "sample" else _source(source))
     fits = _fits(plan, found)
     if wish.json:
         setup.out.json(estimate_json(found, plan, spent))
@@ -101,7 +100,7 @@ def _sampled(setup: Setup, plan: BatchPlan, rows: list[Row]) -> tuple[SeenAnswer
         from nemocli.cli.world import world_of
 
         async with world_of(setup) as world:
-            tally, clock = Tally(), SystemClock()
+            tally, clock = Tally(), setup.clock
             cap = None if plan.cap is None else RunBudget(Pico(plan.cap))
             gate = LocalGate(lanes_of(plan, clock), clock.monotonic, cap, plan.spread)
             looked = SampledResults(world.ledger, terms, rows, seen)
@@ -131,9 +130,11 @@ def _answers_so_far(plan: BatchPlan) -> SeenAnswers:
     return seen
 
 
-def _estimate(plan: BatchPlan, sizes: Sizes, seen: SeenAnswers, source: Source) -> Estimate:
+def _estimate(
+    setup: Setup, plan: BatchPlan, sizes: Sizes, seen: SeenAnswers, source: Source
+) -> Estimate:
     target: Target = plan.terms.targets[0]
-    clock = SystemClock()
+    clock = setup.clock
     lane = lanes_of(plan, clock)[0]
     return estimate_job(
         sizes,

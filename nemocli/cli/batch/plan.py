@@ -22,9 +22,8 @@ from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
 from nemocli.core.pacing import Pinned
-from nemocli.core.ports import Entry
+from nemocli.core.ports import Clock, Entry
 from nemocli.io.batch.inputs import Inputs, inputs_of
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.core.ports import Validator
@@ -74,7 +73,7 @@ class BatchPlan:
         return min((t.context for t in self.terms.targets if t.context), default=None)
 
 
-def lanes_of(plan: BatchPlan, clock: SystemClock) -> list[TargetLane]:
+def lanes_of(plan: BatchPlan, clock: Clock) -> list[TargetLane]:
     day = clock.now().date()
     lanes = []
     for target in plan.terms.targets:
@@ -134,7 +133,7 @@ def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
         raise usage_error(f"--order {wish.order!r} is none", "one of: completion, input")
     cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
     budget = _budget(setup)
-    told = Told(SystemClock().new_id(), "batch", setup.project, wish.tags)
+    told = Told(setup.clock.new_id(), "batch", setup.project, wish.tags)
     terms = JobTerms(
         choice.targets if len(wish.providers) > 1 else choice.targets[:1],
         spec,
@@ -214,7 +213,7 @@ def _budget(setup: Setup) -> str | None:
     """The name of a hard budget, where one is set: then every call is counted before it is made."""
     if not setup.paths.ledger.exists():
         return None
-    uses = setup.ledger.budgets(SystemClock().now())
+    uses = setup.ledger.budgets(setup.clock.now())
     return next((use.budget.name for use in uses if use.budget.hard), None)
 
 

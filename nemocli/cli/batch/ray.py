@@ -54,7 +54,7 @@ def ray_run(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) ->
     try:
         outcomes = run_pool(
             jobs,
-            partial(_gate, lanes_of(plan, SystemClock()), plan.cap, spent, plan.spread),
+            partial(_gate, lanes_of(plan, setup.clock), plan.cap, spent, plan.spread),
             partial(CallOutcome, "other"),
             [t.provider.name for t in plan.terms.targets],
             address=setup.env.get("RAY_ADDRESS"),

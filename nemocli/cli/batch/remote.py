@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +32,6 @@ from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
 from nemocli.io.batch.lines import lines_in
 from nemocli.io.batch.writer import About, Keeper, Words
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -115,7 +114,7 @@ async def _hand_over(
                 context=plan.context,
                 warn=setup.err.warn,
             )
-            money = _Money(plan, door.target)
+            money = _Money(plan, door.target, setup.clock.now().date())
             async for chunk in _chunks(setup, plan, feed, remote, speller, keeper, tally):
                 money.promise([asked.row for asked, _ in chunk])
                 await _send(setup, plan, job, facts, remote, world, chunk)
@@ -169,10 +168,10 @@ async def _chunks(
 class _Money:
     """`--max-cost` over all that is handed over; the list price bounds what is half of it."""
 
-    def __init__(self, plan: BatchPlan, target: Target) -> None:
+    def __init__(self, plan: BatchPlan, target: Target, day: date) -> None:
         self._left = plan.cap
         self._target = target
-        self._day = SystemClock().now().date()
+        self._day = day
 
     def promise(self, rows: list[Row]) -> None:
         """Raises NemoError (budget) where the rows may cost more than is left."""
@@ -207,7 +206,7 @@ async def _send(
     world: World,
     chunk: list[tuple[HandedOver, JsonObject]],
 ) -> None:
-    clock, target, told = SystemClock(), remote.door.target, plan.terms.told
+    clock, target, told = setup.clock, remote.door.target, plan.terms.told
     mark, now = clock.new_id(), clock.now()
     entry: dict[str, Any] = {
         "mark": mark,

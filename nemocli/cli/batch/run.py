@@ -11,7 +11,6 @@ from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.batch.work import run_local
 from nemocli.cli.context import Setup
 from nemocli.io.batch.job import BatchJob
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +63,7 @@ def begin(setup: Setup, wish: BatchOptions, plan: BatchPlan, job: BatchJob) -> N
             "providers": [t.provider.name for t in plan.terms.targets],
             "models": [t.name for t in plan.terms.targets],
             "runs": runs,
-            "began_at": SystemClock().now().isoformat(),
+            "began_at": setup.clock.now().isoformat(),
             "summary": None,
         }
     )

@@ -33,7 +33,6 @@ from nemocli.io.batch.results import GroupedResults
 from nemocli.io.batch.spool import Arrived
 from nemocli.io.batch.writer import About, Keeper, Words
 from nemocli.io.batch.writer_process import start_writer
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +68,7 @@ def run_local(
     shown = ShownBatch(setup, wish.progress)
     found = recover(make)
     shown.show_recovery(found)
-    clock = SystemClock()
+    clock = setup.clock
     cap = (
         None
         if plan.cap is None
@@ -112,7 +111,7 @@ def finish(
     code = _code(tally, fault)
     facts = job.facts() or {}
     summary = tally_json(tally, shown.pace, cap=None, limit="", why="")
-    ending = {"ended_at": SystemClock().now().isoformat(), "exit_code": int(code)}
+    ending = {"ended_at": setup.clock.now().isoformat(), "exit_code": int(code)}
     with suppress(NemoError):  # a full disk has been told of already
         job.remember({**facts, **ending, "summary": summary, "live": None})
     _table(setup, wish, job, shown)

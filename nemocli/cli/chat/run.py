@@ -18,7 +18,6 @@ from nemocli.cli.sessions.show import store_of
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import Pico
-from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Asking
@@ -89,7 +88,7 @@ def _session(setup: Setup, wish: ChatOptions, store: SqliteSessions | None) -> t
         found = _found(store, wish.session)
         if found is not None:
             return store.load(found), True
-    clock = SystemClock()
+    clock = setup.clock
     now = clock.now()
     return (
         Session(

@@ -94,11 +94,13 @@ def import_log(setup: Setup, folder: Path, file: Path, arm: str, *, anew: bool) 
         raise config_error(f"{file}: {error}", hint) from error
     model = str((log.get("eval") or {}).get("model") or "")
     tasks = tuple(dict.fromkeys(task for task, _, _ in attempts))
-    run = open_recorded_run(folder, arm, tasks, {"imported": str(file), "model": model}, anew=anew)
+    run = open_recorded_run(
+        setup, folder, arm, tasks, {"imported": str(file), "model": model}, anew=anew
+    )
     with run.hold():
         for task, epoch, measures in attempts:
             begin = {"task_digest": DIGEST, "imported": file.name}
-            keep_attempt(run, Slot(arm, _plain(task), epoch), (), measures, begin)
+            keep_attempt(setup, run, Slot(arm, _plain(task), epoch), (), measures, begin)
     good = sum(m.cls == "success" for _, _, m in attempts)
     setup.out.line(f"{arm}: {len(attempts)} attempts at {len(tasks)} tasks, {good} completed")
     setup.err.dim(f"`nemocli eval decide {folder}` compares the arms of {run.name}")

@@ -151,7 +151,7 @@ class _Work:
         for arm in arms:
             about = {**arm_json(arm), "benchmark": self._benchmark, **user}
             run = open_recorded_run(
-                self.folder, arm.name, names, about, anew=self.wish.anew and run is None
+                self.setup, self.folder, arm.name, names, about, anew=self.wish.anew and run is None
             )
             kept = next(each for each in run.manifest["arms"] if each["name"] == arm.name)
             if any(kept.get(key) != value for key, value in about.items()):

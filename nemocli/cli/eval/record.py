@@ -16,7 +16,6 @@ from nemocli.eval.judge import Measures
 from nemocli.eval.plan import Slot
 from nemocli.eval.task import digest_of
 from nemocli.eval.verdict import VerdictPolicy
-from nemocli.io.clock import SystemClock
 from nemocli.io.eval.runs import Run
 from nemocli.io.eval.suite import is_suite, load_suite
 from nemocli.io.programs import find_program, without_keys
@@ -60,7 +59,7 @@ def record(
             raise usage_error(f"{what} {name!r}", "letters, digits, dots and hyphens")
     where = ", ".join(wish.providers) or "the usual path"
     about = {"command": words, "provider": where, "model": wish.model or ""}
-    run = open_recorded_run(folder, wish.arm, (wish.task,), about, anew=wish.anew)
+    run = open_recorded_run(setup, folder, wish.arm, (wish.task,), about, anew=wish.anew)
     with run.hold():
         slot = Slot(wish.arm, wish.task, wish.epoch or _next_epoch(run, wish))
         kept = run.folder / "recordings" / wish.arm / f"{wish.task}.{slot.epoch}"
@@ -78,7 +77,7 @@ def record(
         found = read_exchanges(read_recording(kept))
         measures = _measures(ran, found, code)
         ended = {"exit": ran.code, "check": code, "command": words}
-        keep_attempt(run, slot, found.events, measures, ended)
+        keep_attempt(setup, run, slot, found.events, measures, ended)
     said: dict[str, Json] = {
         "schema": SCHEMA,
         "run": str(run.folder),
@@ -105,7 +104,13 @@ def record(
 
 
 def open_recorded_run(
-    folder: Path, arm: str, tasks: Sequence[str], about: Mapping[str, Any], *, anew: bool = False
+    setup: Setup,
+    folder: Path,
+    arm: str,
+    tasks: Sequence[str],
+    about: Mapping[str, Any],
+    *,
+    anew: bool = False,
 ) -> Run:
     """The newest recorded run of the folder, with this arm and these tasks in it; else a new one.
     `about` is what is known of the arm. Raises NemoError."""
@@ -114,7 +119,7 @@ def open_recorded_run(
     if last is not None and not last.manifest.get("recorded"):
         last = None
     policy = load_suite(folder, trusted=True) if is_suite(folder) else None
-    run = last or Run(folder / "runs" / SystemClock().new_id())
+    run = last or Run(folder / "runs" / setup.clock.new_id())
     manifest: dict[str, Any] = (
         {k: v for k, v in last.manifest.items() if k != "schema"}
         if last is not None
@@ -128,7 +133,7 @@ def open_recorded_run(
             "roles": {},
             "arms": [],
             "epochs": 1,
-            "began_at": SystemClock().now().isoformat(),
+            "began_at": setup.clock.now().isoformat(),
             "version": __version__,
         }
     )
@@ -203,6 +208,7 @@ def _class(ran: Ran, found: SeenOnWire, check: int | None) -> tuple[AttemptClass
 
 
 def keep_attempt(
+    setup: Setup,
     run: Run,
     slot: Slot,
     events: Sequence[Mapping[str, Any]],
@@ -212,7 +218,7 @@ def keep_attempt(
     """Write an attempt down that was made elsewhere. Raises NemoError."""
     kept = run.record(slot)
     try:
-        at = SystemClock().now().isoformat()
+        at = setup.clock.now().isoformat()
         kept.event({"type": "begin", "slot": slot.name, "task_digest": DIGEST, "at": at, **about})
         for event in events:
             kept.event(event)

@@ -27,7 +27,6 @@ from nemocli.eval.metrics import summary_of
 from nemocli.eval.plan import Slot, schedule
 from nemocli.eval.task import Task, instance
 from nemocli.eval.world import canonical
-from nemocli.io.clock import SystemClock
 from nemocli.io.eval.machine import machines
 from nemocli.io.eval.runs import Run, missing_slots, results_of
 from nemocli.version import __version__
@@ -61,17 +60,17 @@ def run_attempts(
     suite = suite_at(folder, wish.trust)
     tasks = suite.choose(wish.tasks)
     _check(tasks, machines(folder, setup.env))
-    run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / SystemClock().new_id())
+    run = Run(wish.resume) if wish.resume is not None else Run(suite.runs / setup.clock.new_id())
     arms = arms_of(setup, wish, run.name)
     if cells:
         arms = [*(cell.of(arms[0]) for cell in cells), *arms[1:]]
     epochs = wish.epochs or suite.epochs
     if wish.resume is None:
-        run.begin(_manifest(suite, tasks, arms, epochs))
+        run.begin(_manifest(setup, suite, tasks, arms, epochs))
         if begun is not None:
             begun(run)
     else:
-        epochs = _same(run, suite, tasks, arms, epochs)
+        epochs = _same(setup, run, suite, tasks, arms, epochs)
     cap = setup.settings.amount("max_cost_usd")
     with run.hold():
         slots = schedule([a.name for a in arms], [t.task_id for t in tasks], epochs, run.name)
@@ -95,7 +94,7 @@ def _check(tasks: tuple[Task, ...], on: Machines) -> None:
 
 
 def _manifest(
-    suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int
+    setup: Setup, suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int
 ) -> dict[str, Any]:
     return {
         "suite": suite.name,
@@ -106,15 +105,17 @@ def _manifest(
         "roles": {task.task_id: task.role for task in tasks},
         "arms": [arm_json(arm) for arm in arms],
         "epochs": epochs,
-        "began_at": SystemClock().now().isoformat(),
+        "began_at": setup.clock.now().isoformat(),
         "version": __version__,
     }
 
 
-def _same(run: Run, suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int) -> int:
+def _same(
+    setup: Setup, run: Run, suite: Suite, tasks: tuple[Task, ...], arms: list[Arm], epochs: int
+) -> int:
     """The epochs of a run that is gone on with. Raises NemoError where it would be another run."""
     before = run.manifest
-    now = _manifest(suite, tasks, arms, epochs)
+    now = _manifest(setup, suite, tasks, arms, epochs)
     for name, what in (
         ("tasks", "a task"), ("policy_digest", "the policy"), ("arms", "an arm")
     ):  # fmt: skip

@@ -29,7 +29,6 @@ from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.engine.call import open_door
 from nemocli.engine.waiting import acknowledge_stop
-from nemocli.io.clock import SystemClock
 from nemocli.nim.bench import (
     Limit,
     Point,
@@ -152,7 +151,7 @@ async def _swept(
         plan = Plan(
             (found.target,),
             Policy(tries=1, budget=1),
-            run_id=SystemClock().new_id(),
+            run_id=setup.clock.new_id(),
             command="nim bench",
             project=setup.project,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.providers.model_facts import Rows, tokens
+from nemocli.cli.providers.model_facts import tokens
 from nemocli.cli.providers.provider_facts import readiness
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -17,11 +17,23 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.card import ModelCard
     from nemocli.core.plan import Target
-    from nemocli.core.values import Json
     from nemocli.wire.catalog import Listed
 
 
-def listing_rows(setup: Setup, name: str) -> Rows:
+class ListingRow(TypedDict):
+    """A model as a provider lists it now. `model`: the card it is of. Prices in USD."""
+
+    provider: str
+    id: str
+    model: str | None
+    context: int | None
+    input_usd_per_million: str | None
+    output_usd_per_million: str | None
+    tools: bool | None
+    structured_output: str | None
+
+
+def listing_rows(setup: Setup, name: str) -> list[ListingRow]:
     """What a provider lists right now. Raises NemoError."""
     return [
         {
@@ -38,10 +50,10 @@ def listing_rows(setup: Setup, name: str) -> Rows:
     ]
 
 
-def all_listed_rows(setup: Setup) -> Rows:
+def all_listed_rows(setup: Setup) -> list[ListingRow]:
     """What every provider that is ready lists; nothing is started for it. Who fails is noted, and
     the fault is raised where nobody answers."""
-    rows: Rows = []
+    rows: list[ListingRow] = []
     fault = Fault(
         FaultKind.AUTH,
         "no provider is ready: no key is at hand, no local server listens",
@@ -63,12 +75,11 @@ def all_listed_rows(setup: Setup) -> Rows:
     return rows
 
 
-def listing_table(rows: Rows, width: int | None) -> list[str]:
+def listing_table(rows: list[ListingRow], width: int | None) -> list[str]:
     """For people; models with a card first."""
-    rows = sorted(rows, key=lambda r: (r["model"] is None, str(r["provider"]), str(r["id"])))
+    rows = sorted(rows, key=lambda r: (r["model"] is None, r["provider"], r["id"]))
     cells = [
-        (str(r["id"]), str(r["model"] or "-"), tokens(r["context"]), _price(r), str(r["provider"]))
-        for r in rows
+        (r["id"], r["model"] or "-", tokens(r["context"]), _price(r), r["provider"]) for r in rows
     ]
     return table(("ID", "MODEL", "CONTEXT", "USD PER MILLION TOKENS", "PROVIDER"), cells, width)
 
@@ -124,7 +135,7 @@ def _exact(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
 
 
-def _price(row: dict[str, Json]) -> str:
+def _price(row: ListingRow) -> str:
     if row["input_usd_per_million"] is None:
         return "-"
     return f"${row['input_usd_per_million']} in, ${row['output_usd_per_million']} out"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
-from nemocli.cli.providers.provider_facts import offer_json, price_text
+from nemocli.cli.providers.provider_facts import OfferFacts, PriceFacts, offer_json, price_text
 from nemocli.cli.terminal.tables import facts, table
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.plan import Target
@@ -14,17 +15,77 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.card import ModelCard, Offer
     from nemocli.core.provider import Provider
-    from nemocli.core.values import Json
-
-Rows = list[dict[str, "Json"]]
 
 
-def card_rows(setup: Setup) -> Rows:
+class CheapestOffer(PriceFacts):
+    """The price of the paid offer that costs least today, and where that is."""
+
+    provider: str
+
+
+class CardRow(TypedDict):
+    """A model in `models ls --json`."""
+
+    model: str
+    title: str
+    context: int | None
+    providers: list[str]
+    aliases: list[str]
+    cheapest: CheapestOffer | None
+    free_at: list[str]
+
+
+class WeightFacts(TypedDict):
+    """A repository with its weights."""
+
+    repo: str
+    precision: str
+    size_bytes: int | None
+    gated: bool
+    source: str
+
+
+class HardwareFacts(TypedDict):
+    """GPUs that run it, by the vendor's list."""
+
+    gpu: str
+    memory_gb: int
+    precision: str
+    count: int
+    tensor_parallel: int | None
+    nodes: int
+    source: str
+
+
+class CardFacts(TypedDict):
+    """All of `models show --json`."""
+
+    model: str
+    title: str
+    description: str
+    parameters: str
+    context: int | None
+    output_limit: int | None
+    aliases: list[str]
+    reasoning: list[str]
+    default_reasoning: str | None
+    sampling: dict[str, str]
+    tools: bool | None
+    licence: str
+    released: str
+    offers: list[OfferFacts]
+    weights: list[WeightFacts]
+    hardware: list[HardwareFacts]
+    notes: list[str]
+    file: str
+
+
+def card_rows(setup: Setup) -> list[CardRow]:
     """One row a card."""
     return [_card_row(setup, card) for card in setup.catalogue.cards.values()]
 
 
-def _card_row(setup: Setup, card: ModelCard) -> dict[str, Json]:
+def _card_row(setup: Setup, card: ModelCard) -> CardRow:
     offers = [offer_json(card, o, _provider(setup, o.provider)) for o in card.offers]
     contexts = [o.context for o in card.offers if o.context is not None]
     return {
@@ -44,40 +105,40 @@ def _unpaid(setup: Setup, card: ModelCard, offer: Offer) -> bool:
     return own or _free(offer_json(card, offer, provider))
 
 
-def _cheapest(offers: Rows) -> Json:
+def _cheapest(offers: list[OfferFacts]) -> CheapestOffer | None:
     """The paid offer at which a million tokens in and a million out cost least today."""
-    paid = [(o, p) for o in offers if isinstance(p := o["price"], dict) and not _free(o)]
+    paid = [(o, p) for o in offers if (p := o["price"]) is not None and not _free(o)]
     if not paid:
         return None
     offer, price = min(paid, key=lambda row: _both(row[1]))
-    return {"provider": offer["provider"], "id": offer["id"], **price}
+    return {"provider": offer["provider"], **price}
 
 
-def _both(price: dict[str, Json]) -> Decimal:
-    return Decimal(str(price["input"])) + Decimal(str(price["output"]))
+def _both(price: PriceFacts) -> Decimal:
+    return Decimal(price["input"]) + Decimal(price["output"])
 
 
-def _free(offer: dict[str, Json]) -> bool:
+def _free(offer: OfferFacts) -> bool:
     price = offer["price"]
-    return isinstance(price, dict) and not _both(price)
+    return price is not None and not _both(price)
 
 
-def card_table(rows: Rows, width: int | None) -> list[str]:
+def card_table(rows: list[CardRow], width: int | None) -> list[str]:
     """For people."""
     headers = ("MODEL", "CONTEXT", "CHEAPEST, USD PER MILLION", "SINCE, SOURCE", "SERVED BY")
     return table((*headers, "WHAT IT IS"), [_card_cells(row) for row in rows], width)
 
 
-def _card_cells(row: dict[str, Json]) -> tuple[str, ...]:
+def _card_cells(row: CardRow) -> tuple[str, ...]:
     price, free = row["cheapest"], join(row["free_at"])
     shown, since = "-", "-"
-    if isinstance(price, dict):
+    if price is not None:
         shown = f"{price_text(price)} at {price['provider']}"
         since = f"{price['valid_from']}, {price['source']}"
     if free:
         shown = f"free at {free}" if shown == "-" else f"{shown}; free at {free}"
     served = join(row["providers"]) or "-"
-    return str(row["model"]), tokens(row["context"]), shown, since, served, str(row["title"])
+    return row["model"], tokens(row["context"]), shown, since, served, row["title"]
 
 
 def find_card(setup: Setup, name: str) -> ModelCard:
@@ -97,7 +158,7 @@ def find_card(setup: Setup, name: str) -> ModelCard:
     raise usage_error(f"no model {name!r}", hint)
 
 
-def card_info(setup: Setup, card: ModelCard) -> dict[str, Json]:
+def card_info(setup: Setup, card: ModelCard) -> CardFacts:
     """The whole card, with the prices that hold today."""
     return {
         "model": card.name,
@@ -148,7 +209,7 @@ def _provider(setup: Setup, name: str) -> Provider | None:
         return None
 
 
-def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
+def card_lines(card: ModelCard, said: CardFacts) -> list[str]:
     """For people."""
     lines = facts(
         [
@@ -163,10 +224,9 @@ def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
             ("released", card.released),
         ]
     )
-    offers = _rows(said["offers"])
     cells = [
-        (str(o["provider"]), str(o["id"]), tokens(o["context"]), price_text(o["price"]), _when(o))
-        for o in offers
+        (o["provider"], o["id"], tokens(o["context"]), price_text(o["price"]), _when(o))
+        for o in said["offers"]
     ]
     if cells:
         headers = (
@@ -189,20 +249,16 @@ def card_lines(card: ModelCard, said: dict[str, Json]) -> list[str]:
     return lines + [f"note: {n}" for n in card.notes]
 
 
-def _when(offer: dict[str, Json]) -> str:
+def _when(offer: OfferFacts) -> str:
     price = offer["price"]
     if offer["end_of_life"]:
         return f"ends {offer['end_of_life']}"
-    return f"{price['valid_from']}, {price['source']}" if isinstance(price, dict) else "-"
+    return f"{price['valid_from']}, {price['source']}" if price is not None else "-"
 
 
-def _rows(value: Json) -> list[dict[str, Json]]:
-    return [r for r in value if isinstance(r, dict)] if isinstance(value, list) else []
-
-
-def tokens(value: Json) -> str:
+def tokens(value: int | None) -> str:
     """`262k`, `1M`: for reading, not for sums."""
-    if not isinstance(value, int):
+    if value is None:
         return "-"
     for unit, size in (("M", 10**6), ("k", 10**3)):
         if value >= size:
@@ -215,6 +271,6 @@ def gigabytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e9:,.1f} GB"
 
 
-def join(value: Json) -> str:
+def join(value: Sequence[str]) -> str:
     """A list in one cell."""
-    return ", ".join(str(v) for v in value) if isinstance(value, list) else ""
+    return ", ".join(value)

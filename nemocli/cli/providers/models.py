@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,26 +46,39 @@ def ls(
     setup: Setup = ctx.obj
     if all_ and provider is not None:
         raise usage_error("`--all` is every provider: leave `-p` out")
-    listed = all_ or provider is not None
-    if listed:
-        from nemocli.cli.providers.listings import all_listed_rows, listing_rows
-        from nemocli.cli.providers.listings import listing_table as draw
+    width = setup.terminal.width if setup.terminal.stdout else None
+    if all_ or provider is not None:
+        from nemocli.cli.providers import listings
 
-        rows = all_listed_rows(setup) if provider is None else listing_rows(setup, provider)
+        listed = (
+            listings.all_listed_rows(setup)
+            if provider is None
+            else listings.listing_rows(setup, provider)
+        )
+        names = [row["id"] for row in listed]
+        _show(setup, listed, names, lambda: listings.listing_table(listed, width), as_json=json)
     else:
-        from nemocli.cli.providers.model_facts import card_rows
-        from nemocli.cli.providers.model_facts import card_table as draw
+        from nemocli.cli.providers import model_facts
 
-        rows = card_rows(setup)
-    if json:
-        setup.out.json([dict(row) for row in rows])
-    elif setup.globals.quiet:
-        for row in rows:
-            setup.out.line(str(row["id" if listed else "model"]))
-    else:
-        width = setup.terminal.width if setup.terminal.stdout else None
-        for line in draw(rows, width):
-            setup.out.line(line)
+        cards = model_facts.card_rows(setup)
+        names = [row["model"] for row in cards]
+        _show(setup, cards, names, lambda: model_facts.card_table(cards, width), as_json=json)
+
+
+def _show(
+    setup: Setup,
+    rows: object,
+    names: list[str],
+    table: Callable[[], list[str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Rows as JSON, as names alone (`--quiet`), or as a table."""
+    if as_json:
+        setup.out.json(rows)
+        return
+    for line in names if setup.globals.quiet else table():
+        setup.out.line(line)
 
 
 @app.command(epilog=examples("nemocli models info nemotron-3-ultra"))

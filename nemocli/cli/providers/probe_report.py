@@ -10,7 +10,7 @@ from nemocli.cli.ask.receipt import usd
 from nemocli.cli.terminal.diagnostics import error_json
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode, Fault, FaultKind
-from nemocli.core.money import usd_text
+from nemocli.core.money import total_of, usd_text
 from nemocli.core.values import Json
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def sum_text(entries: Sequence[Entry]) -> str:
 
 def _sum(entries: Sequence[Entry]) -> int | None:
     """In pico-USD; None where one of them is unknown."""
-    sums = [e.cost.pico for e in entries]
-    return None if None in sums else sum(s for s in sums if s is not None)
+    return total_of(entry.cost.pico for entry in entries)
 
 
 def _json(probe: PathProbe) -> dict[str, Json]:

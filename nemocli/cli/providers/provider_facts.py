@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from nemocli.cli.choice import listens
 from nemocli.cli.terminal.tables import facts, table
@@ -18,7 +18,83 @@ if TYPE_CHECKING:
     from nemocli.core.values import Json
 
 
-def provider_rows(setup: Setup) -> list[dict[str, Json]]:
+class ReadyRow(TypedDict):
+    """A provider in `providers ls --json`. `order`: its place in the user's order, from 1."""
+
+    name: str
+    title: str
+    ready: bool
+    why: str
+    hint: str | None
+    order: int | None
+    layer: str
+    base_url: str | None
+    local: bool
+
+
+class PriceFacts(TypedDict):
+    """USD per million tokens, as decimal strings; from when on, and who says so."""
+
+    input: str
+    cached_input: str | None
+    output: str
+    valid_from: str
+    source: str
+    id: str
+
+
+class OfferFacts(TypedDict):
+    """A model as one provider serves it, with the price that holds today."""
+
+    model: str
+    provider: str
+    id: str
+    variant: str | None
+    context: int | None
+    output_limit: int | None
+    end_of_life: str | None
+    price: PriceFacts | None
+    source: str
+
+
+class KeyFacts(TypedDict):
+    """How a key is found and sent."""
+
+    required: bool
+    variables: list[str]
+    setup_url: str | None
+    header: str
+    sent_as: str
+
+
+class ProviderFacts(TypedDict):
+    """All of `providers show --json`."""
+
+    name: str
+    title: str
+    docs: str | None
+    ready: bool
+    why: str
+    hint: str | None
+    base_url: str | None
+    dialect: str
+    extends: list[str]
+    key: KeyFacts
+    free: bool
+    reports_cost: bool
+    batches: bool
+    settles_later: bool
+    structured_output: str | None
+    reasoning: list[str]
+    quirks: dict[str, Json]
+    limits: dict[str, int | None]
+    timeouts_s: dict[str, float]
+    models: list[OfferFacts]
+    layer: str
+    file: str
+
+
+def provider_rows(setup: Setup) -> list[ReadyRow]:
     """One row a provider, in the user's order first."""
     order = list(setup.settings.words("provider"))
     known = list(setup.catalogue.providers.values())
@@ -27,7 +103,7 @@ def provider_rows(setup: Setup) -> list[dict[str, Json]]:
     return sorted(rows, key=lambda row: row["order"] is None and not row["ready"])
 
 
-def _row(setup: Setup, provider: Provider, order: list[str]) -> dict[str, Json]:
+def _row(setup: Setup, provider: Provider, order: list[str]) -> ReadyRow:
     ready, why = readiness(setup, provider)
     return {
         "name": provider.name,
@@ -76,16 +152,16 @@ def _startable(setup: Setup, provider: Provider) -> tuple[bool, str]:
     return ready, "starts when asked" if ready else "not installed"
 
 
-def ready_rows(rows: list[dict[str, Json]], width: int | None) -> list[str]:
+def ready_rows(rows: list[ReadyRow], width: int | None) -> list[str]:
     """A table, ready ones marked; with a column for their place when the user set an order."""
     ordered = any(row["order"] for row in rows)
     cells = [
         (
-            str(row["name"]),
+            row["name"],
             "yes" if row["ready"] else "no",
             *([str(row["order"] or "")] * ordered),
-            str(row["why"]),
-            str(row["title"]) if row["layer"] == "bundled" else f"{row['title']} [{row['layer']}]",
+            row["why"],
+            row["title"] if row["layer"] == "bundled" else f"{row['title']} [{row['layer']}]",
         )
         for row in rows
     ]
@@ -93,7 +169,7 @@ def ready_rows(rows: list[dict[str, Json]], width: int | None) -> list[str]:
     return table(headers, cells, width)
 
 
-def provider_info(setup: Setup, provider: Provider) -> dict[str, Json]:
+def provider_info(setup: Setup, provider: Provider) -> ProviderFacts:
     """Everything people ask about a provider."""
     ready, why = readiness(setup, provider)
     limits, times = provider.limits, provider.timeouts
@@ -171,7 +247,7 @@ def _quirks(provider: Provider) -> dict[str, Json]:
     return {name: value for name, value in said.items() if value not in (None, {}, [])}
 
 
-def offer_json(card: ModelCard, offer: Offer, provider: Provider | None) -> dict[str, Json]:
+def offer_json(card: ModelCard, offer: Offer, provider: Provider | None) -> OfferFacts:
     """A model as one provider serves it, with the price that holds today and its source."""
     price = _price(card, offer, provider)
     return {
@@ -197,7 +273,7 @@ def _price(card: ModelCard, offer: Offer, provider: Provider | None) -> Price | 
     return price_on(rows, today())
 
 
-def price_json(price: Price) -> dict[str, Json]:
+def price_json(price: Price) -> PriceFacts:
     """USD per million tokens, as decimal strings."""
     cached = price.cached_input
     return {
@@ -210,9 +286,9 @@ def price_json(price: Price) -> dict[str, Json]:
     }
 
 
-def price_text(price: Json) -> str:
+def price_text(price: PriceFacts | None) -> str:
     """`0.60 in, 2.40 out`; USD per million tokens."""
-    if not isinstance(price, dict):
+    if price is None:
         return "unknown"
     if price["input"] in ("0", "0.0", "0.00") and price["output"] in ("0", "0.0", "0.00"):
         return "free"
@@ -224,35 +300,32 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def provider_lines(said: dict[str, Json]) -> list[str]:
+def provider_lines(said: ProviderFacts) -> list[str]:
     """For people."""
-    key, limits, times = said["key"], said["limits"], said["timeouts_s"]
-    assert isinstance(key, dict)
-    assert isinstance(limits, dict)
-    assert isinstance(times, dict)
-    names = ", ".join(str(v) for v in key["variables"] or ())
-    known = [f"{v} {_LIMITS.get(k, k)}" for k, v in limits.items() if v is not None]
+    key = said["key"]
+    names = ", ".join(key["variables"])
+    known = [f"{v} {_LIMITS.get(k, k)}" for k, v in said["limits"].items() if v is not None]
+    times = said["timeouts_s"].items()
     rows = [
-        ("name", f"{said['name']}: {said['title']}" if said["title"] else str(said["name"])),
+        ("name", f"{said['name']}: {said['title']}" if said["title"] else said["name"]),
         ("ready", f"{'yes' if said['ready'] else 'no'}: {said['why']}"),
-        ("do", str(said["hint"] or "")),
-        ("address", str(said["base_url"] or "found when it is started")),
-        ("dialect", str(said["dialect"])),
-        ("extends", ", ".join(str(v) for v in said["extends"] or ())),  # type: ignore[union-attr]
+        ("do", said["hint"] or ""),
+        ("address", said["base_url"] or "found when it is started"),
+        ("dialect", said["dialect"]),
+        ("extends", ", ".join(said["extends"])),
         ("key", _key(key, names)),
-        ("get a key", str(key["setup_url"] or "")),
+        ("get a key", key["setup_url"] or ""),
         ("cost", _cost(said)),
-        ("reasoning", ", ".join(str(v) for v in said["reasoning"] or ())),  # type: ignore[union-attr]
+        ("reasoning", ", ".join(said["reasoning"])),
         ("limits", ", ".join(known)),
-        ("timeouts", ", ".join(f"{k.replace('_', ' ')} {v:g} s" for k, v in times.items())),
+        ("timeouts", ", ".join(f"{k.replace('_', ' ')} {v:g} s" for k, v in times)),
         *_quirk_rows(said["quirks"]),
-        ("docs", str(said["docs"] or "")),
+        ("docs", said["docs"] or ""),
         ("file", f"{said['file']} ({said['layer']})"),
     ]
     lines = facts(rows)
-    models = said["models"]
-    if isinstance(models, list) and models:
-        cells = [_model_cells(m, free=said["free"] is True) for m in models if isinstance(m, dict)]
+    if said["models"]:
+        cells = [_model_cells(model, free=said["free"]) for model in said["models"]]
         headers = ("MODEL", "ID HERE", "USD PER MILLION TOKENS", "SINCE, SOURCE")
         lines += ["", *table(headers, cells, None)]
     return lines
@@ -265,30 +338,28 @@ _LIMITS = {
 }
 
 
-def _model_cells(model: dict[str, Json], *, free: bool) -> tuple[str, str, str, str]:
+def _model_cells(model: OfferFacts, *, free: bool) -> tuple[str, str, str, str]:
     price = model["price"]
-    said = price_text(price) if isinstance(price, dict) or not free else "free"
-    since = f"{price['valid_from']}, {price['source']}" if isinstance(price, dict) else "-"
-    return str(model["model"]), str(model["id"]), said, since
+    said = price_text(price) if price is not None or not free else "free"
+    since = f"{price['valid_from']}, {price['source']}" if price is not None else "-"
+    return model["model"], model["id"], said, since
 
 
-def _key(key: dict[str, Json], names: str) -> str:
+def _key(key: KeyFacts, names: str) -> str:
     if not key["required"]:
         return f"not needed; {names} is sent where it is set" if names else "not needed"
     header = f", sent as {key['sent_as']}"
     return f"{names or 'stored with `nemocli auth login`'}{header}"
 
 
-def _quirk_rows(quirks: Json) -> list[tuple[str, str]]:
+def _quirk_rows(quirks: dict[str, Json]) -> list[tuple[str, str]]:
     from nemocli.cli.terminal.output import json_text
 
-    if not isinstance(quirks, dict):
-        return []
     said = [f"{k.replace('_', ' ')} {json_text(v)}" for k, v in quirks.items()]
     return [("quirks" if i == 0 else " ", text) for i, text in enumerate(said)]
 
 
-def _cost(said: dict[str, Json]) -> str:
+def _cost(said: ProviderFacts) -> str:
     if said["free"]:
         return "nothing is charged here"
     if said["reports_cost"]:

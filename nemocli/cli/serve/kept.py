@@ -45,7 +45,7 @@ def _session(setup: Setup, name: str, exchanges: Sequence[RecordedExchange]) -> 
     system = next((m.text for m in longest.messages if m.role == "system"), None)
     reply = longest.reply
     return Session(
-        SystemClock().new_id(),
+        setup.clock.new_id(),
         begun,
         ended,
         system=system,
@@ -53,12 +53,12 @@ def _session(setup: Setup, name: str, exchanges: Sequence[RecordedExchange]) -> 
         model=reply.get("model"),
         project=setup.project,
         tags=("recorded", f"recording:{name}"),
-        turns=tuple(_turns(longest)),
+        turns=tuple(_turns(setup.clock, longest)),
     )
 
 
-def _turns(exchange: RecordedExchange) -> Iterator[Turn]:
-    clock, at = SystemClock(), _at(exchange)
+def _turns(clock: SystemClock, exchange: RecordedExchange) -> Iterator[Turn]:
+    at = _at(exchange)
     for message in exchange.messages:
         if message.role != "system":
             yield Turn(clock.new_id(), message.role, message.text, at)

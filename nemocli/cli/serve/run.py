@@ -21,7 +21,6 @@ from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.engine.door import check_key
 from nemocli.engine.waiting import acknowledge_stop
-from nemocli.io.clock import SystemClock
 from nemocli.io.profiles.catalogue import profiles_folder
 from nemocli.io.serve.agents import Agents, agents_in
 from nemocli.io.serve.gateway import Gateway, ModelPaths
@@ -238,7 +237,7 @@ class Routes:
         self._plan = Plan(
             self._default.targets,
             Policy(tries=2, budget=2, fallback=fallback, base_s=retry_base_s(setup)),
-            run_id=SystemClock().new_id(),
+            run_id=setup.clock.new_id(),
             command=wish.command,
             tags=wish.tags,
             project=setup.project,

@@ -15,7 +15,6 @@ from nemocli.cli.serve.run import ServeOptions, Serving, load_agents, serving
 from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.engine.waiting import acknowledge_stop
-from nemocli.io.clock import SystemClock
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.agents import prepare
 from nemocli.serve.agents import Address, Agent, AgentError, Start, prepare_start
@@ -102,7 +101,7 @@ async def _ran(
     own: bool,
     timeout_s: float | None,
 ) -> Ran:
-    clock, late = SystemClock(), False
+    clock, late = setup.clock, False
     began = clock.monotonic()
     async with serving(setup, wish) as found:
         env = program_environment(setup.env, setup.key_names(), found)

@@ -100,7 +100,7 @@ class Output:
             self._last = text[-1]
             self._write(text.encode("utf-8", "replace"))
 
-    def json(self, value: Json) -> None:
+    def json(self, value: object) -> None:
         """One indented JSON document; money stays exact as text."""
         self.line(json_text(value, indent=2))
 
@@ -122,7 +122,7 @@ class Output:
             raise Unwritable(error.strerror or str(error)) from error
 
 
-def json_text(value: Json, indent: int | None = None) -> str:
+def json_text(value: object, indent: int | None = None) -> str:
     """JSON with readable text; half a character is escaped, so that every reader can decode it."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
     try:

@@ -14,7 +14,6 @@ from nemocli.cli.context import Setup
 from nemocli.cli.request_options import retry_base_s
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.provider import Timeouts, loopback
-from nemocli.io.clock import SystemClock
 from nemocli.io.http.download_client import Sockets
 from nemocli.io.paths import user_home
 from nemocli.io.weights.store import CacheStore, FolderStore
@@ -55,7 +54,7 @@ class Desk:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.home = str(user_home(setup.env))
-        self.clock = SystemClock()
+        self.clock = setup.clock
 
     @property
     def catalogue(self) -> Catalogue:
