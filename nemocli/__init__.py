@@ -310,34 +310,36 @@ cost/ What was spent: sums over the ledger, told in numbers and in words.
 
 weights/ Weights that arrive whole: plan, pull, verify and move repositories of hundreds of gigabyte
   weights/adopt                Contents taken over from elsewhere on this machine
-  weights/assembly             One file under way: its bytes, and the digest that follows them in or
-  weights/bulk                 Contents that another engine brings whole
   weights/concurrency          Several jobs at once, of which the first failure ends all
   weights/digest               Whether bytes are the ones that were announced
-  weights/fetch                The workers of a pull: each takes files, then shares of files
-  weights/file_response        What an answer to a request for a file means: where its bytes begin
   weights/hub                  The Hub's API: what a revision is
   weights/hub_layout           Where files lie: the shared cache as huggingface_hub writes it
   weights/journal              The journal of a repository: which segments are written
   weights/listing              A repository at one commit, as the Hub lists it
   weights/manifest             What a pulled repository is
   weights/names                Which repository a name means: `ORG/NAME` as it is
-  weights/options              What a pull is given: the outside, and how it is to be done
-  weights/pace                 Manners on a shared line: a cap on the rate, and hours of the day
   weights/plan                 What a pull would do, and whether it can
   weights/ports                The shapes of the outside that a pull needs. io/ fills them
   weights/program              Weights that another program brings: the same plan and report
   weights/progress             How far a pull has come: for a bar, for a line a program reads
-  weights/pull                 A pull from beginning to end: survey, check, reserve, fetch, publish
   weights/reports              Plans, pulls and checks as a program or a person reads them
   weights/repository           A repository of weights at one commit: its files
-  weights/retry                After a failure: wait and go on, ask elsewhere, or give up
   weights/segments             A file as segments: what is there, what is missing
   weights/space                Whether there is room for everything, before the first byte is asked
   weights/status               What another process may know of a pull: whether it runs
-  weights/stream               One stretch of one file, from a connection to the disk
   weights/survey               What of a repository is here already, by looking at names
   weights/verify               Whether files on a disk are what a manifest, or a listing, says
+
+weights/pull/ Getting every byte of a repository: workers, files under way, one stretch at a time.
+  weights/pull/assembly       One file under way: its bytes, and the digest that follows them
+  weights/pull/bulk            Contents that another engine brings whole
+  weights/pull/fetch          The workers of a pull: each takes files, then shares of files
+  weights/pull/file_response  What an answer to a request for a file means
+  weights/pull/options        What a pull is given: the outside, and how it is to be done
+  weights/pull/pace           A cap on the rate, and hours of the day
+  weights/pull/pull            A pull from beginning to end
+  weights/pull/retry          After a failure: wait and go on, ask elsewhere, or give up
+  weights/pull/stream          One stretch of one file
 
 chat/ Conversations: turns, what is asked next, what is kept, and how it reads; no terminal in it.
   chat/blocks                  Markdown cut into blocks while it streams
@@ -467,6 +469,5 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/settings                Every setting there is, and which of its sources wins
   core/text                    Text from elsewhere, made harmless for a terminal
   core/usage                   Token counts. Totals include their parts: cached inside input
-  core/value_class             Values that are made by the hundred thousand
   core/values                  JSON as a type, and the few questions asked of a JSON tree
 """

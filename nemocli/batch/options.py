@@ -12,7 +12,7 @@ from nemocli.batch.spec import Spec
 from nemocli.core.faults import Fault
 from nemocli.core.plan import Target
 from nemocli.core.ports import Entry
-from nemocli.core.value_class import value_class
+from nemocli.core.values import value_class
 
 
 @dataclass(frozen=True, slots=True)

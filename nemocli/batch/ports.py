@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nemocli.core.pacing import Word
 from nemocli.core.records import Begun
-from nemocli.core.value_class import value_class
+from nemocli.core.values import value_class
 
 
 class Results(Protocol):

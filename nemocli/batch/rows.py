@@ -13,8 +13,7 @@ from nemocli.batch.spec import Spec
 from nemocli.core.records import Record
 from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort
 from nemocli.core.text import one_line
-from nemocli.core.value_class import value_class
-from nemocli.core.values import Json
+from nemocli.core.values import Json, value_class
 from nemocli.wire.bulk import dumps, loads
 
 Kind = Literal["chat", "responses"]

@@ -35,6 +35,5 @@ What everything stands on
   text          text from elsewhere, made harmless for a terminal
   quantities    sizes and spans as people read them
   moments       points in time as the ledger keeps them and as others read them
-  values        JSON as a type, and the questions asked of it
-  value_class   values that are made by the hundred thousand
+  values        JSON as a type, the questions asked of it, and cheap classes
 """

@@ -14,8 +14,7 @@ from typing import Literal, assert_never
 from nemocli.core.faults import Fault
 from nemocli.core.request import Message, ToolCall
 from nemocli.core.usage import Usage
-from nemocli.core.value_class import value_class
-from nemocli.core.values import JsonObject
+from nemocli.core.values import JsonObject, value_class
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 

@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NewType
 
 from nemocli.core.usage import Usage, superset
-from nemocli.core.value_class import value_class
+from nemocli.core.values import value_class
 
 Pico = NewType("Pico", int)
 """10^-12 US dollars."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nemocli.core.value_class import value_class
+from nemocli.core.values import value_class
 
 Word = Literal["ok", "refused", "overloaded", "lost", "other"]
 """What became of a call, for its server's limits: answered; turned away for coming too often (429);

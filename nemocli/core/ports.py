@@ -13,7 +13,7 @@ from nemocli.core.money import Cost, CostSource, Pico
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.usage import Usage
-from nemocli.core.value_class import value_class
+from nemocli.core.values import value_class
 
 EntryStatus = Literal["ok", "error", "cut", "truncated", "aborted"]
 

@@ -15,8 +15,7 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Cost, Pico, pico_from_usd, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.usage import Usage
-from nemocli.core.value_class import value_class
-from nemocli.core.values import Json, amount
+from nemocli.core.values import Json, amount, value_class
 
 DONE, FAILED, BAD = 1, 2, 3
 """How a record ended: answered, given up, or never a question."""

@@ -15,11 +15,11 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, Clock, Transport
 from nemocli.core.provider import Timeouts
 from nemocli.core.values import Json
-from nemocli.weights.file_response import host_of, refusal
 from nemocli.weights.listing import read_info, read_tree
 from nemocli.weights.ports import Hop
+from nemocli.weights.pull.file_response import host_of, refusal
+from nemocli.weights.pull.retry import Patience, again
 from nemocli.weights.repository import NO_COMMIT, Blob, Listing, RemoteFile
-from nemocli.weights.retry import Patience, again
 
 MOST_PAGES = 1_000
 MOST_BYTES = 64 * 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nemocli.core.quantities import size_text, time_text
 from nemocli.core.values import Json
-from nemocli.weights.pull import Report
+from nemocli.weights.pull.pull import Report
 
 
 def report_json(report: Report) -> dict[str, Json]:

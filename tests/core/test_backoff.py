@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nemocli.core.backoff import backoff_s
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.policy import Again, FailedAttempt, Next, Policy, Stop, decide
-from nemocli.weights.retry import Patience, Wait, again
+from nemocli.weights.pull.retry import Patience, Wait, again
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,11 @@ def test_a_function_is_named_for_what_it_does_or_gives() -> None:
         and PARTICIPLE.fullmatch(node.name.split("_")[0])
     ]
     assert found == []
+
+
+def test_a_room_has_at_most_25_modules() -> None:
+    rooms = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {room.name: count for room, count in rooms.items() if count > 25} == {}
 
 
 def test_a_command_has_one_clock() -> None:

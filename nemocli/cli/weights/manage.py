@@ -12,7 +12,7 @@ from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.quantities import count_of, size_text
 from nemocli.io.weights.find import commits, repos_in_cache
 from nemocli.io.weights.store import CacheStore, FolderStore
-from nemocli.weights.pull import STATUS
+from nemocli.weights.pull.pull import STATUS
 from nemocli.weights.status import Status, read_status, status_json, status_lines
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def missing_of(store: CacheStore | FolderStore, commit: str) -> int:
     sizes. 0 also where there is no manifest."""
     from nemocli.weights.listing import blobs_of
     from nemocli.weights.manifest import read_manifest
-    from nemocli.weights.pull import manifest_name
+    from nemocli.weights.pull.pull import manifest_name
 
     text = store.read_state(manifest_name(commit))
     if text is None:
@@ -154,7 +154,7 @@ def run_rm(setup: Setup, repo: str, *, parts: bool, yes: bool) -> None:
 
 
 def _manifest(store: CacheStore, commit: str) -> Path:
-    from nemocli.weights.pull import manifest_name
+    from nemocli.weights.pull.pull import manifest_name
 
     return store.state.path / manifest_name(commit)
 

@@ -12,8 +12,8 @@ from nemocli.cli.weights.session import Desk, Manners
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.store import FolderStore
 from nemocli.weights.hub import Source
-from nemocli.weights.options import PullWorld
-from nemocli.weights.pull import Pull
+from nemocli.weights.pull.options import PullWorld
+from nemocli.weights.pull.pull import Pull
 from nemocli.weights.repository import NO_COMMIT, Listing, RemoteFile
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from nemocli.core.fit import Gpus, fits, parse_gpus
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.gpus import detect_gpus
 from nemocli.weights import journal as journals
-from nemocli.weights.file_response import read_opening
 from nemocli.weights.hub_layout import repo_folder
 from nemocli.weights.listing import blobs_of, check_names, select_files
 from nemocli.weights.plan import (
@@ -27,6 +26,7 @@ from nemocli.weights.plan import (
     verdict_lines,
 )
 from nemocli.weights.ports import Ask
+from nemocli.weights.pull.file_response import read_opening
 from nemocli.weights.survey import survey
 
 if TYPE_CHECKING:

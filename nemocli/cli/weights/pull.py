@@ -13,8 +13,8 @@ from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.io.threads import DaemonThreads
 from nemocli.weights.listing import check_names, select_files
-from nemocli.weights.options import PullWorld
-from nemocli.weights.pull import Pull, Report
+from nemocli.weights.pull.options import PullWorld
+from nemocli.weights.pull.pull import Pull, Report
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup

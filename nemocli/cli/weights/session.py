@@ -20,9 +20,9 @@ from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.version import USER_AGENT, __version__
 from nemocli.weights.hub import Hub, Source
 from nemocli.weights.hub_layout import HUB, cache_root, endpoint_of, is_true
-from nemocli.weights.options import PullTerms
-from nemocli.weights.pace import BytePace, parse_rate, parse_window
-from nemocli.weights.retry import Patience
+from nemocli.weights.pull.options import PullTerms
+from nemocli.weights.pull.pace import BytePace, parse_rate, parse_window
+from nemocli.weights.pull.retry import Patience
 
 if TYPE_CHECKING:
     from nemocli.core.plan import Catalogue

@@ -38,8 +38,8 @@ from nemocli.weights.digest import Count
 from nemocli.weights.hub_layout import NIM_HUB
 from nemocli.weights.listing import blobs_of, check_names
 from nemocli.weights.manifest import FILE, Manifest, manifest_json, read_manifest
-from nemocli.weights.options import PullWorld
-from nemocli.weights.pull import Pull, manifest_name
+from nemocli.weights.pull.options import PullWorld
+from nemocli.weights.pull.pull import Pull, manifest_name
 from nemocli.weights.reports import report_json, report_line
 from nemocli.weights.repository import Blob
 from nemocli.weights.space import Need, check_room
@@ -47,7 +47,7 @@ from nemocli.weights.space import Need, check_room
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
-    from nemocli.weights.pull import Report
+    from nemocli.weights.pull.pull import Report
 
 T = TypeVar("T")
 

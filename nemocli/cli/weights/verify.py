@@ -21,8 +21,8 @@ from nemocli.weights.digest import Count
 from nemocli.weights.journal import Verified
 from nemocli.weights.listing import blobs_of, check_names
 from nemocli.weights.manifest import Manifest, ManifestEntry, manifest_json, read_manifest
-from nemocli.weights.options import PullWorld
-from nemocli.weights.pull import Pull, manifest_name
+from nemocli.weights.pull.options import PullWorld
+from nemocli.weights.pull.pull import Pull, manifest_name
 from nemocli.weights.repository import Listing
 from nemocli.weights.verify import (
     Checked,

@@ -14,8 +14,8 @@ import pytest
 from nemocli.io.http.download_client import Sockets
 from nemocli.weights.hub import next_page
 from nemocli.weights.hub_layout import cache_root, hf_home
-from nemocli.weights.pace import Watchdog
 from nemocli.weights.ports import Ask
+from nemocli.weights.pull.pace import Watchdog
 from tests.cli.weights.weights_case import (
     NAME,
     SHARD,

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.provider import origin_of
-from nemocli.weights.assembly import BlobWork
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import StopFlag, Stopped
-from nemocli.weights.file_response import EXPIRED, host_of, read_opening
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Claims
-from nemocli.weights.options import PullTerms, PullWorld
-from nemocli.weights.pace import Watchdog
 from nemocli.weights.ports import Ask, Body, Connections
+from nemocli.weights.pull.assembly import BlobWork
+from nemocli.weights.pull.file_response import EXPIRED, host_of, read_opening
+from nemocli.weights.pull.options import PullTerms, PullWorld
+from nemocli.weights.pull.pace import Watchdog
+from nemocli.weights.pull.retry import ENOUGH, again, of_one_file
+from nemocli.weights.pull.stream import Streamer
 from nemocli.weights.repository import Blob, Listing
-from nemocli.weights.retry import ENOUGH, again, of_one_file
 from nemocli.weights.segments import SMALL, Board, Piece
-from nemocli.weights.stream import Streamer
 
 NO_SUCH_RANGE = 416
 

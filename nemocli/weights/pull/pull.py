@@ -10,17 +10,17 @@ from typing import TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.weights import journal as journals
-from nemocli.weights.assembly import BlobWork
-from nemocli.weights.bulk import InBulk
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import SUM_CHARS, Count, Reading, StopFlag, Stopped, read_whole
-from nemocli.weights.fetch import Fetching
 from nemocli.weights.hub import Source
 from nemocli.weights.journal import Journal, Verified
 from nemocli.weights.listing import blobs_of, collisions
 from nemocli.weights.manifest import Manifest, ManifestEntry, manifest_json, read_manifest
-from nemocli.weights.options import PullTerms, PullWorld
 from nemocli.weights.progress import Doing, Phase, Progress, Rate, progress_json
+from nemocli.weights.pull.assembly import BlobWork
+from nemocli.weights.pull.bulk import InBulk
+from nemocli.weights.pull.fetch import Fetching
+from nemocli.weights.pull.options import PullTerms, PullWorld
 from nemocli.weights.repository import Blob, Listing
 from nemocli.weights.segments import all_of
 from nemocli.weights.space import Need, check_room

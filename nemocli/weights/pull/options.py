@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nemocli.core.ports import Clock
-from nemocli.weights.pace import BytePace, HoursWindow
 from nemocli.weights.ports import Bulk, Connections, Store, Threads
 from nemocli.weights.progress import Progress
-from nemocli.weights.retry import Patience
+from nemocli.weights.pull.pace import BytePace, HoursWindow
+from nemocli.weights.pull.retry import Patience
 
 Observe = Callable[[Progress], None]
 Tell = Callable[[str], None]

@@ -9,8 +9,8 @@ from functools import partial
 from nemocli.core.faults import FaultKind, NemoError
 from nemocli.weights.digest import Count, Reading, StopFlag, read_whole
 from nemocli.weights.journal import Claims
-from nemocli.weights.options import PullWorld
 from nemocli.weights.ports import Bulk
+from nemocli.weights.pull.options import PullWorld
 from nemocli.weights.repository import Blob
 
 Place = Callable[[Blob, Reading], None]

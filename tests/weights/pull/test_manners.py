@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemocli.core.faults import NemoError
-from nemocli.weights.pace import CATCH_UP_S, BytePace, Watchdog, parse_rate, parse_window
+from nemocli.weights.pull.pace import CATCH_UP_S, BytePace, Watchdog, parse_rate, parse_window
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.weights.assembly import BlobWork
 from nemocli.weights.digest import CHUNK, StopFlag
-from nemocli.weights.pace import BytePace
 from nemocli.weights.ports import Body
+from nemocli.weights.pull.assembly import BlobWork
+from nemocli.weights.pull.pace import BytePace
 from nemocli.weights.segments import SEGMENT, Piece
 
 
