@@ -331,14 +331,14 @@ weights/ Weights that arrive whole: plan, pull, verify and move repositories of 
   weights/verify               Whether files on a disk are what a manifest, or a listing, says
 
 weights/pull/ Getting every byte of a repository: workers, files under way, one stretch at a time.
-  weights/pull/assembly       One file under way: its bytes, and the digest that follows them
+  weights/pull/assembly        One file under way: its bytes, and the digest that follows them
   weights/pull/bulk            Contents that another engine brings whole
-  weights/pull/fetch          The workers of a pull: each takes files, then shares of files
-  weights/pull/file_response  What an answer to a request for a file means
-  weights/pull/options        What a pull is given: the outside, and how it is to be done
-  weights/pull/pace           A cap on the rate, and hours of the day
+  weights/pull/fetch           The workers of a pull: each takes files, then shares of files
+  weights/pull/file_response   What an answer to a request for a file means
+  weights/pull/options         What a pull is given: the outside, and how it is to be done
+  weights/pull/pace            A cap on the rate, and hours of the day
   weights/pull/pull            A pull from beginning to end
-  weights/pull/retry          After a failure: wait and go on, ask elsewhere, or give up
+  weights/pull/retry           After a failure: wait and go on, ask elsewhere, or give up
   weights/pull/stream          One stretch of one file
 
 chat/ Conversations: turns, what is asked next, what is kept, and how it reads; no terminal in it.
@@ -350,6 +350,7 @@ chat/ Conversations: turns, what is asked next, what is kept, and how it reads; 
   chat/transcript              A conversation for reading and for scripts
 
 nim/ A local NIM: which container on which GPUs, how it is started, what it says of itself.
+  nim/arrivals                 Streams that are timed as they come and read afterwards
   nim/bench                    A server under load
   nim/bench_plot               A sweep as pictures
   nim/load                     Many requests at once against one path

@@ -29,7 +29,7 @@ class Key:
 @value_class(frozen=True, slots=True)
 class Call:
     """An HTTP call as a value; the key never shows in its repr. `ca` is a file of certificates
-    (PEM) to trust beside the system's."""
+    (PEM) to trust beside the system's; `timed`: each piece of the reply's body is to be."""
 
     method: str
     url: str
@@ -38,15 +38,28 @@ class Call:
     timeouts: Timeouts = field(repr=False, default=Timeouts())
     secrets: tuple[str, ...] = field(repr=False, default=())
     ca: str | None = field(repr=False, default=None)
+    timed: bool = field(repr=False, default=False)
+
+
+class Coming(Protocol):
+    """A body that may come while nobody waits for each piece. `rest` returns where a piece is here
+    already, else when the body is over, a piece holds `until`, or much is unread; `arrived` is when
+    the piece last taken came, in seconds as `Clock.monotonic` has them."""
+
+    @property
+    def arrived(self) -> float: ...
+    async def rest(self, until: bytes) -> None: ...
 
 
 @value_class(frozen=True, slots=True)
 class Reply:
-    """Status, header names in lower case, and the body as it comes (content coding undone)."""
+    """Status, header names in lower case, and the body as it comes (content coding undone).
+    `coming`, where its pieces are timed: of a plain body, for a call that is `timed`."""
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
+    coming: Coming | None = None
 
 
 class Transport(Protocol):

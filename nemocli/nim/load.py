@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from nemocli.core.backoff import STOPPING
 from nemocli.core.budget import RunBudget
-from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
+from nemocli.core.events import Event, Fold, Reasoning, Text, ToolCallPart
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World
 from nemocli.core.request import Request
 from nemocli.engine.run import Answer, run
+from nemocli.nim.arrivals import Arrivals, TimedTransport
 from nemocli.nim.bench import Shot
 
 Session = Sequence[Request]
@@ -59,24 +60,25 @@ class Load:
         return shots
 
     async def _shot(self, request: Request) -> Shot:
+        arrivals = Arrivals()
         clock = self.world.clock
+        timed = TimedTransport(self.world.transport, clock, arrivals)
         sent = clock.monotonic()
         first = visible = last = None
 
         def sink(event: Event) -> None:
             nonlocal first, visible, last
-            if not isinstance(event, Text | Reasoning | ToolCallPart | Finished):
-                return
-            now = clock.monotonic() - sent
-            if not isinstance(event, Finished):
-                last = now
-                first = first if first is not None else now
+            if isinstance(event, Text | Reasoning | ToolCallPart):
+                last = arrivals.at - sent
+                first = first if first is not None else last
                 if visible is None and not isinstance(event, Reasoning):
-                    visible = now
+                    visible = last
+                    arrivals.begun = isinstance(event, Text)
 
         plan = replace(self.plan, keep=False)
         answer = Answer(Fold(keep=False), plan.targets[0])
-        await run(plan, request, self.world, sink, budget=self.budget, answer=answer)
+        world = replace(self.world, transport=timed)
+        await run(plan, request, world, sink, budget=self.budget, answer=answer)
         usage = answer.last.usage if answer.last is not None else None
         fault = answer.fault
         if fault is not None and fault.kind is FaultKind.TRUNCATED:

@@ -16,6 +16,7 @@ import os
 import re
 import select
 import ssl
+import time
 from collections import deque
 from typing import Any, cast
 
@@ -160,6 +161,9 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._keep = False
         self._news: asyncio.Future[None] | None = None
+        self._times: deque[float] | None = None
+        self._until = b""  # while nobody waits for less than this, or the end
+        self.arrived = 0.0
         self.total = float("inf")
 
     def ask(self, call: Call, begin: bytes, total: float) -> None:
@@ -172,6 +176,7 @@ class Connection(asyncio.Protocol):
         self._asked = True
         self.total = total
         self._idle_s = call.timeouts.idle_s
+        self._times = deque() if call.timed else None
         self.deadline = min(now + call.timeouts.first_byte_s, total)
         lane.busy.add(self)
         lane.watch()
@@ -186,6 +191,8 @@ class Connection(asyncio.Protocol):
         """The next piece of the body that is here."""
         chunk = self.chunks.popleft()
         self._unread -= len(chunk)
+        if self._times is not None:
+            self.arrived = self._times.popleft()
         if self._paused and self._unread <= MOST_UNREAD // 2:
             self._paused = False
             if self._transport is not None and not self.gone:
@@ -199,6 +206,17 @@ class Connection(asyncio.Protocol):
             self.deadline = min(loop.time() + self._idle_s, self.total)
         self._news = loop.create_future()
         await self._news
+
+    async def rest(self, until: bytes) -> None:
+        """A piece is here already; or the body is over, failed, much of it is unread, or a piece
+        holds `until`."""
+        if self.chunks or self.complete or self.timed_out or self.error is not None:
+            return
+        self._until = until
+        try:
+            await self.news()
+        finally:
+            self._until = b""
 
     def unread(self) -> bool:
         """Whether the system holds bytes, or an end, that nobody asked for."""
@@ -264,6 +282,9 @@ class Connection(asyncio.Protocol):
             self._paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
+        if self._until and not (self.complete or over or self.gone or self._until in data):
+            self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
+            return
         self._tell()
 
     def eof_received(self) -> bool:
@@ -303,6 +324,8 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self.flowing = True
         self.chunks.append(body)
+        if self._times is not None:
+            self._times.append(time.monotonic())
         self._unread += len(body)
 
     def on_message_complete(self) -> None:

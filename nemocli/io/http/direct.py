@@ -179,7 +179,9 @@ class _Sending:
             if route is None:
                 return await self._otherwise()
             connection = await self._asked(route)
-        return Reply(connection.status, connection.headers, self._body(connection))
+        body = self._body(connection)
+        coming = body if self._call.timed and isinstance(body, _Chunks) else None
+        return Reply(connection.status, connection.headers, body, coming)
 
     async def __aexit__(
         self,
@@ -287,6 +289,15 @@ class _Chunks:
 
     def __aiter__(self) -> Self:
         return self
+
+    @property
+    def arrived(self) -> float:
+        """When the piece last taken came."""
+        return self._connection.arrived
+
+    async def rest(self, until: bytes) -> None:
+        """Wait for the end, or for what `core.ports.Coming` names beside it."""
+        await self._connection.rest(until)
 
     async def __anext__(self) -> bytes:
         connection = self._connection

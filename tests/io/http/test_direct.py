@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,57 @@ FRAMINGS: dict[str, Handler] = {
 def test_it_reads_what_the_general_client_reads(name: str) -> None:
     with RawServer(FRAMINGS[name]) as server:
         assert asked(post(server.url), many=True) == asked(post(server.url), many=False)
+
+
+ENDINGS = {
+    "the end": b"0\r\n\r\n",
+    "what was waited for, and no end": b"6\r\n[DONE]\r\n",
+    "nothing but an end of the connection": None,
+    "silence": b"",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_body_may_come_while_nobody_waits_for_each_piece(ending: str) -> None:
+    last = ENDINGS[ending]
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for number in range(5):
+            await peer.say(b"1\r\n%d\r\n" % number)
+            await asyncio.sleep(0.05)
+        if last is not None:
+            await peer.say(last)
+            await asyncio.sleep(0 if last.startswith(b"0") else 8)
+
+    async def go(url: str) -> tuple[bytes, list[float], NemoError | None]:
+        data, times = b"", []
+        quiet = Timeouts(connect_s=5, first_byte_s=5, idle_s=1, total_s=20)
+        call = replace(post(url, quiet), timed=True)
+        async with DirectTransport("nemocli/test") as http, http.send(call) as reply:
+            assert reply.coming is not None
+            try:
+                async for chunk in reply.chunks:
+                    data += chunk
+                    times.append(reply.coming.arrived)
+                    if chunk == b"[DONE]":
+                        break
+                    await reply.coming.rest(b"[DONE]")
+            except NemoError as error:
+                return data, times, error
+        return data, times, None
+
+    with RawServer(handler) as server:
+        data, times, error = asyncio.run(go(server.url))
+    assert data[:5] == b"01234"
+    assert times == sorted(times)
+    assert times[4] - times[0] > 0.15
+    kinds = {
+        "silence": FaultKind.TIMEOUT,
+        "nothing but an end of the connection": FaultKind.CUT,
+    }
+    assert (None if error is None else error.fault.kind) == kinds.get(ending)
 
 
 def test_the_request_is_the_same() -> None:
