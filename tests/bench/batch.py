@@ -57,6 +57,31 @@ processor = build_processor(
 )
 print(processor(ray.data.read_json(sys.argv[1], lines=True)).sum("tokens"))
 """
+CURATOR = """
+import json, os, pathlib, sys
+import litellm
+
+# It counts tokens with a vocabulary that it would fetch; litellm brings it along.
+bundle = pathlib.Path(litellm.__file__).parent / "litellm_core_utils" / "tokenizers"
+os.environ |= {"TIKTOKEN_CACHE_DIR": str(bundle), "OPENAI_API_KEY": "k", "TELEMETRY_ENABLED": "0"}
+from bespokelabs import curator
+
+class Ask(curator.LLM):
+    def prompt(self, input):
+        return input["text"]
+
+    def parse(self, input, response):
+        return [{"chars": len(response)}]
+
+with open(sys.argv[1]) as file:
+    rows = [{"text": json.loads(line)["body"]["messages"][0]["content"]} for line in file]
+params = {
+    "base_url": sys.argv[2], "max_concurrent_requests": 64,
+    "max_requests_per_minute": 10_000_000, "max_tokens_per_minute": 10**10,
+}
+done = Ask(model_name="x/anything", backend="openai", backend_params=params)(rows)
+print(len(getattr(done, "dataset", done)))
+"""
 
 
 def write_rows(path: Path, count: int, words: int = 600) -> None:
@@ -124,25 +149,36 @@ def ours(out: str, rows: str = "in.jsonl", *more: str) -> list[str]:
 def speed(home: Home, url: str, count: int) -> None:
     """Rows a second of the whole process, peers in turns."""
     write_rows(home.cwd / "in.jsonl", count)
-    peers = {"aiohttp + gather": [sys.executable, "-c", GATHER, "in.jsonl", url, str(AT_ONCE)]}
-    if importlib.util.find_spec("ray") and importlib.util.find_spec("ray.data"):
-        peers["Ray HttpRequestProcessor"] = [sys.executable, "-c", RAY_DATA, "in.jsonl", url]
-    took: dict[str, list[float]] = {"nemocli batch": [], **{name: [] for name in peers}}
+    write_rows(home.cwd / "tenth.jsonl", count // 10)  # enough for what is much slower
+    plain = [sys.executable, "-c", GATHER, "in.jsonl", url, str(AT_ONCE)]
+    took: dict[str, list[float]] = {"nemocli batch": [], "aiohttp + gather": []}
     for number in range(3):
         took["nemocli batch"].append(timed(ours(f"speed{number}.jsonl"), home)[0])
-        for name, line in peers.items():
-            if number and name != "aiohttp + gather":
-                continue  # once is enough for what is much slower
-            try:
-                took[name].append(timed(line, home)[0])
-            except AssertionError as error:
-                print(f"{name}: did not run: {str(error)[-200:]}")
+        took["aiohttp + gather"].append(timed(plain, home)[0])
     mine = statistics.median(took["nemocli batch"])
-    print(f"{'nemocli batch':28} {count / mine:9,.0f} rows/s")
-    for name in peers:
-        if took[name]:
-            middle = statistics.median(took[name])
-            print(f"{name:28} {count / middle:9,.0f} rows/s: ours {middle / mine:.2f}x of it")
+    for name, times in took.items():
+        middle = statistics.median(times)
+        print(f"{name:28} {count / middle:9,.0f} rows/s: ours {middle / mine:.2f}x of it")
+    for name, package, script in (
+        ("Ray HttpRequestProcessor", "ray.data", RAY_DATA),
+        ("bespokelabs-curator", "bespokelabs", CURATOR),
+    ):
+        if not installed(package):
+            continue
+        try:
+            slow, _ = timed([sys.executable, "-c", script, "tenth.jsonl", url], home)
+        except AssertionError as error:
+            print(f"{name}: did not run: {str(error)[-200:]}")
+            continue
+        rate = count // 10 / slow
+        print(f"{name:28} {rate:9,.0f} rows/s: ours {count / mine / rate:.1f}x of it")
+
+
+def installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def memory(home: Home, many: int) -> None:

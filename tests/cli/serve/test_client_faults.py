@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.serve.test_clients import collect_silently
 from tests.cli.serve.test_serve import HI, Gateway, started
 from tests.run import Home
 from tests.servers.answer import Answer
@@ -94,7 +95,10 @@ def _langchain(gateway: Gateway) -> str:
     langchain = pytest.importorskip("langchain_openai")
     to = gateway.client
     model = langchain.ChatOpenAI(base_url=to.url, api_key=to.token, model="m", max_retries=0)
-    return "".join(str(piece.content) for piece in model.stream("Oslo?"))
+    try:
+        return "".join(str(piece.content) for piece in model.stream("Oslo?"))
+    finally:
+        model.root_client.close()
 
 
 def _llm(gateway: Gateway) -> str:
@@ -125,6 +129,13 @@ CLIENTS: dict[str, Callable[[Gateway], str]] = {
     "LangChain": _langchain,
     "llm": _llm,
 }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    """What a client leaves to the garbage collector is not another test's affair."""
+    yield
+    collect_silently()
 
 
 @pytest.mark.parametrize("client", CLIENTS)

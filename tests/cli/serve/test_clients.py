@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,20 +39,33 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             yield Gateway(home, stub, running, client)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    """What a client leaves to the garbage collector is not another test's affair."""
+    yield
+    collect_silently()
+
+
+def collect_silently() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
+
+
 @pytest.fixture
-def chat(gateway: Gateway) -> Any:
+def chat(gateway: Gateway) -> Iterator[Any]:
     openai = pytest.importorskip("openai")
-    return openai.OpenAI(base_url=gateway.client.url, api_key=gateway.client.token, max_retries=0)
+    to = gateway.client
+    with openai.OpenAI(base_url=to.url, api_key=to.token, max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture
-def claude(gateway: Gateway) -> Any:
+def claude(gateway: Gateway) -> Iterator[Any]:
     anthropic = pytest.importorskip("anthropic")
-    return anthropic.Anthropic(
-        base_url=gateway.client.url.removesuffix("/v1"),
-        auth_token=gateway.client.token,
-        max_retries=0,
-    )
+    to, url = gateway.client, gateway.client.url.removesuffix("/v1")
+    with anthropic.Anthropic(base_url=url, auth_token=to.token, max_retries=0) as client:
+        yield client
 
 
 def test_chat_completions_with_tools_in_two_rounds(gateway: Gateway, chat: Any) -> None:
@@ -144,6 +159,7 @@ def test_langchain_calls_a_tool(gateway: Gateway) -> None:
     turns = [("user", "Oslo?"), first, {"role": "tool", "content": "sunny",
                                        "tool_call_id": first.tool_calls[0]["id"]}]  # fmt: skip
     assert "".join(str(p.content) for p in model.stream(turns)) == "It is sunny in Oslo."
+    model.root_client.close()
 
 
 def test_the_llm_command_is_answered(gateway: Gateway, tmp_path: Path) -> None:
