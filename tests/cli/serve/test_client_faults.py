@@ -3,15 +3,11 @@ success. (Through the best-known gateway two agents of two report half an answer
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli.serve.test_clients import collect_silently
+from tests.cli.serve.test_clients import ask_llm, collect_silently
 from tests.cli.serve.test_serve import HI, Gateway, started
 from tests.run import Home
 from tests.servers.answer import Answer
@@ -102,23 +98,10 @@ def _langchain(gateway: Gateway) -> str:
 
 
 def _llm(gateway: Gateway) -> str:
-    pytest.importorskip("llm")
     folder = gateway.home.cwd / "llm"
     folder.mkdir(exist_ok=True)
-    (folder / "extra-openai-models.yaml").write_text(
-        f"- model_id: gate\n  model_name: m\n  api_base: {gateway.client.url}\n"
-        "  api_key_name: gate\n"
-    )
-    Path(folder / "keys.json").write_text(f'{{"gate": "{gateway.client.token}"}}')
-    done = subprocess.run(
-        [sys.executable, "-m", "llm", "-m", "gate", "--no-log", "Oslo?"],
-        env={**os.environ, "LLM_USER_PATH": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = ask_llm(gateway, folder)
+    done.check_returncode()
     return done.stdout.strip()
 
 

@@ -163,20 +163,24 @@ def test_langchain_calls_a_tool(gateway: Gateway) -> None:
 
 
 def test_the_llm_command_is_answered(gateway: Gateway, tmp_path: Path) -> None:
-    pytest.importorskip("llm")
     gateway.stub.script(SUNNY)
-    (tmp_path / "extra-openai-models.yaml").write_text(
+    done = ask_llm(gateway, tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, "It is sunny in Oslo."), done.stderr
+
+
+def ask_llm(gateway: Gateway, folder: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("llm")
+    (folder / "extra-openai-models.yaml").write_text(
         f"- model_id: gate\n  model_name: m\n  api_base: {gateway.client.url}\n"
         "  api_key_name: gate\n"
     )
-    (tmp_path / "keys.json").write_text(f'{{"gate": "{gateway.client.token}"}}')
-    done = subprocess.run(
+    (folder / "keys.json").write_text(f'{{"gate": "{gateway.client.token}"}}')
+    return subprocess.run(
         [sys.executable, "-m", "llm", "-m", "gate", "--no-log", "Oslo?"],
-        env={**os.environ, "LLM_USER_PATH": str(tmp_path)},
+        env={**os.environ, "LLM_USER_PATH": str(folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout.strip()) == (0, "It is sunny in Oslo."), done.stderr
