@@ -162,6 +162,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         self._news: asyncio.Future[None] | None = None
         self._times: deque[float] | None = None
+        self._last = False  # whether this call said that it is
         self._until = b""  # while nobody waits for less than this, or the end
         self.arrived = 0.0
         self.total = float("inf")
@@ -177,6 +178,7 @@ class Connection(asyncio.Protocol):
         self.total = total
         self._idle_s = call.timeouts.idle_s
         self._times = deque() if call.timed else None
+        self._last = call.headers.get("connection") == "close"
         self.deadline = min(now + call.timeouts.first_byte_s, total)
         lane.busy.add(self)
         lane.watch()
@@ -236,7 +238,7 @@ class Connection(asyncio.Protocol):
         """The call is over: keep the connection if it can be used again."""
         self._lane.busy.discard(self)
         self.deadline = float("inf")
-        kept = self._keep and not self._lane.fresh
+        kept = self._keep and not self._lane.fresh and not self._last
         if self.complete and not self.gone and not self.timed_out and kept:
             self._asked = False
             self.since = self._lane.loop.time()

@@ -104,6 +104,26 @@ def test_it_reads_what_the_general_client_reads(name: str) -> None:
         assert asked(post(server.url), many=True) == asked(post(server.url), many=False)
 
 
+def test_a_call_that_says_it_is_the_last_has_a_connection_of_its_own() -> None:
+    """Some servers close after a streamed reply and do not say so: the next call would meet it."""
+
+    async def handler(peer: Peer) -> None:
+        while await peer.request():
+            await peer.say(response(BODY))
+
+    async def go(url: str) -> None:
+        call = post(url)
+        last = replace(call, headers={**call.headers, "connection": "close"})
+        async with DirectTransport("nemocli/test") as http:
+            for each in (last, last, call, call):
+                async with http.send(each) as reply:
+                    assert b"".join([part async for part in reply.chunks]) == BODY
+
+    with RawServer(handler) as server:
+        asyncio.run(go(server.url))
+        assert server.connections == 3
+
+
 ENDINGS = {
     "the end": b"0\r\n\r\n",
     "what was waited for, and no end": b"6\r\n[DONE]\r\n",
