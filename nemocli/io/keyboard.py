@@ -19,13 +19,14 @@ else:
 
     @contextmanager
     def no_echo() -> Iterator[None]:
-        """Without echo, and key by key; as it was, afterwards."""
+        """Without echo, and key by key, Enter as it was typed; as it was, afterwards."""
         try:
             before = termios.tcgetattr(0)
         except termios.error:
             yield
             return
         now = list(before)
+        now[0] &= ~termios.ICRNL  # a question typed ahead is sent, not left on a line of its own
         now[3] &= ~(termios.ECHO | termios.ICANON)
         with suppress(termios.error):
             termios.tcsetattr(0, termios.TCSANOW, now)
