@@ -25,6 +25,8 @@ CLASSES: tuple[AttemptClass, ...] = (
 MOST_FAULTS = 10
 SCORED = frozenset({"success", "fail.model", "fail.limit", "fail.serving"})
 """Classes that are in the denominator of success, and whose cost counts."""
+LOST = frozenset(CLASSES) - SCORED
+"""Classes that say nothing about an arm: such attempts are made once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from nemocli.core.money import usd_short
 from nemocli.core.text import neutral
 from nemocli.eval import plots
+from nemocli.eval.grade import LOST
 from nemocli.eval.judge import Measures
 from nemocli.eval.metrics import ArmSummary, Results, scores_of, survival
 from nemocli.eval.report import (
@@ -174,7 +175,7 @@ def _money(results: Mapping[str, Results], arms: Sequence[str]) -> list[str]:
         ("success", {"success"}),
         ("failed by the model", {"fail.model", "fail.limit"}),
         ("failed in serving", {"fail.serving"}),
-        ("lost (not scored)", {"infra", "harness", "user_sim"}),
+        ("lost (not scored)", LOST),
     )
     rows = []
     for label, classes in groups:

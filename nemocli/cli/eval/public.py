@@ -16,7 +16,7 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.money import pico_from_usd, total_of, usd_short, usd_text
 from nemocli.engine.waiting import all_done
-from nemocli.eval.grade import SCORED
+from nemocli.eval.grade import LOST, SCORED
 from nemocli.eval.plan import Slot
 from nemocli.eval.public_suite import PublicAttempt
 from nemocli.eval.simulated_user import ServiceAttempt
@@ -43,8 +43,6 @@ SUITES: dict[str, tuple[type[Bfcl] | type[Tau2], str, tuple[str, ...]]] = {
     "tau2": (Tau2, tau2.VERSION, tau2.DOMAINS),
 }
 """By name: the benchmark, its version, its categories of tasks."""
-AGAIN = frozenset({"infra", "harness", "user_sim"})
-"""Attempts that say nothing about the arm: the same command makes them once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ class _Work:
     def _missing(self, arms: list[Arm], names: list[str]) -> Iterator[Slot]:
         """Attempts that did not end yet or say nothing about their arm, arms interleaved."""
         assert self.run is not None
-        made = {f.slot for f in self.run.results() if f.measures.cls not in AGAIN}
+        made = {f.slot for f in self.run.results() if f.measures.cls not in LOST}
         for epoch in range(1, (self.wish.asking.epochs or 1) + 1):
             for name in names:
                 for arm in arms:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.eval.grade import LOST
 from nemocli.eval.judge import Measures, measures_from
 from nemocli.eval.plan import Slot
 from nemocli.io.files import file_error, lock, private_folder, write_private
@@ -230,6 +231,6 @@ def missing_slots(run: Run, slots: Sequence[Slot], digests: Mapping[str, str]) -
                     "begin another run: answers to two different tasks are not compared",
                 ).fault
             )
-        if each.measures.cls not in ("infra", "harness", "user_sim"):
+        if each.measures.cls not in LOST:
             done[each.slot] = True
     return [slot for slot in slots if slot not in done]

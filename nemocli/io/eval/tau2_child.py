@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 DOMAINS = ("airline", "retail", "telecom")
+SCENARIO = "\0scenario\0"
 
 
 class Shop:
@@ -108,6 +109,7 @@ class ServiceTasks:
         self._domains: dict[str, Any] = {}
         self._tasks: dict[str, Any] = {}
         self._names: dict[str, list[str]] = {}
+        self._sides: dict[str, dict[str, Any]] = {}
         self._gold: dict[str, tuple[str | None, str | None]] = {}
         self._attempts: dict[str, tuple[str, ShopAttempt]] = {}
 
@@ -135,6 +137,15 @@ class ServiceTasks:
         """Both sides of a task: what each is told and may call, how the agent begins, and with
         which words the user ends it."""
         domain, task = self._of(name)
+        category = name.partition("-")[0]
+        if category not in self._sides:
+            self._sides[category] = self._sides_of(domain)
+        sides = self._sides[category]
+        scenario = sides["user_system"].replace(SCENARIO, str(task.user_scenario))
+        return {**sides, "user_system": scenario}
+
+    def _sides_of(self, domain: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+        """What all tasks of a domain have in common, `SCENARIO` where each has its own."""
         environment = domain.get_environment()
         mine = environment.user_tools is not None
         file = "simulation_guidelines_tools.md" if mine else "simulation_guidelines.md"
@@ -151,7 +162,7 @@ class ServiceTasks:
             ],
             "user_system": self._text("user/user_simulator.py", "SYSTEM_PROMPT").format(
                 global_user_sim_guidelines=guidelines.read_text("utf-8"),
-                instructions=str(task.user_scenario),
+                instructions=SCENARIO,
             ),
             "user_tools": [
                 tool.openai_schema["function"]
