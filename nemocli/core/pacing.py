@@ -8,6 +8,7 @@ slots refuses at the same number every time, a server that counts refuses at eve
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,13 @@ LONGEST_BLOCK_S = 60.0
 FIRST_BLOCK_S = 0.2
 GROWTH = 0.0004
 "Of the pace, for each call that is answered near the pace that was refused last."
+HASTE = 0.005
+"By how much that grows with each call: a pace that was cut too far is found again."
+SPAN_S, SPAN_CALLS = 0.5, 10
+"""What a server takes in is judged over so long, and so many calls, at the least."""
+_STEP, _LINEAR, _ENOUGH = 1.5, 0.65, 5
+"""Calls are compared with those made with about a half more at once, each by so many answers: times
+that grow with the numbers to that power are those of a server that only queues them."""
 _NEAR = 0.9
 """A refusal at fewer calls under way than this share of what was accepted lately is no cap's."""
 
@@ -73,6 +81,7 @@ class Pacer:
         self._capped = False  # whether slots are what is short, and how many there seem to be
         self._slots = 0
         self._patience = 1
+        self._stride = 1  # how many more are tried at once
         self._strikes = 0
         self._next_at = now
         self._paused_until = now
@@ -86,14 +95,15 @@ class Pacer:
         self._cycle_at: float | None = None  # the first call accepted since it opened last
         self._cycle = 0
         self._probes = 0
+        self._shut_at = now  # the last probe that was refused
         self._peak = 0.0
         self._tokens_at = now
         self._tokens: float = 0.0
         self._since_cap = 0
-        self._growth = GROWTH
-        self._answers = 0
-        self._mark: tuple[float, float, int, float] = (self.cap, now, 0, 0.0)
-        # cap, time, answers until then, answers a second
+        self._growth = self._faster = GROWTH
+        self._taken = 0  # let through, and not refused
+        self._spans = ((now, 0), (now, 0))  # two times lately, and what was taken until then
+        self._took: dict[int, tuple[int, float, float]] = {}  # answers, seconds, calls at once
 
     def wait(self, now: float, tokens: int = 0) -> float:
         """Seconds until the next call may be sent: 0 for now, infinity for when one has ended."""
@@ -113,6 +123,10 @@ class Pacer:
         self._probe = ticket if self._blocked else None
         self.under_way += 1
         self._let += 1
+        self._taken += 1
+        since, taken = self._spans[1]
+        if now - since >= SPAN_S and self._taken - taken >= SPAN_CALLS:
+            self._spans = self._spans[1], (now, self._taken)
         if self._cycle_at is None:
             self._cycle_at, self._cycle = now, 0
         self._cycle += 1
@@ -162,18 +176,20 @@ class Pacer:
     # What a reply teaches
 
     def _accept(self, ticket: Ticket, now: float) -> None:
-        self._answers += 1
+        self._time(ticket, now)
         if ticket is self._probe:
             self._opened(ticket)
-        self._peak = max(self._peak * 0.999, float(ticket.under_way))
-        self._grow_rate()
+        if ticket.epoch == self._epoch:  # else some of those under way have been refused since
+            self._peak = max(self._peak * 0.999, float(ticket.under_way))
+        self._grow_rate(now)
         self._grow_cap(ticket, now)
 
     def _opened(self, ticket: Ticket) -> None:
         """A probe came through: the cycle from the first call of the last one is over."""
         begun = self._cycle_at
         if begun is not None and self._probes > 1 and self._pinned.rpm is None and self._cycle > 1:
-            measured = (self._cycle - 1) / (ticket.at - begun)
+            shut = max(self._shut_at - begun, 0.25 * (ticket.at - begun))
+            measured = (self._cycle - 1) / math.sqrt(shut * (ticket.at - begun))
             self.rate = (
                 measured if self.rate is None else min(self.rate, max(measured, 0.7 * self.rate))
             )
@@ -184,25 +200,30 @@ class Pacer:
         self._blocked, self._probe = False, None
         self._block_s, self._probes = FIRST_BLOCK_S, 0
 
-    def _grow_rate(self) -> None:
+    def _grow_rate(self, now: float) -> None:
         if self.rate is None or self._pinned.rpm is not None:
             return
+        lately = self._lately(now)
+        if lately is not None and 2 * lately < self.rate:
+            return  # it is not the pace that holds calls back
         if self._ceiling is None:
             self.rate *= 1.02
         elif self.rate < 0.97 * self._ceiling:
             self.rate *= 1.01
         elif self.rate < 1.05 * self._ceiling:
-            self.rate *= 1 + self._growth
+            self.rate *= 1 + self._faster
+            self._faster *= 1 + HASTE
         else:
-            self._ceiling, self._growth = None, GROWTH
+            self._ceiling, self._growth, self._faster = None, GROWTH, GROWTH
 
     def _grow_cap(self, ticket: Ticket, now: float) -> None:
-        if self._pinned.cap is not None or ticket.under_way + 1 < int(self.cap) * 0.8:
+        if self._pinned.cap is not None or self.under_way + 1 < int(self.cap) * 0.8:
             return
         if self._capped and ticket.epoch == self._epoch and ticket.under_way >= self._slots:
-            self._capped = False  # there are more slots than it seemed
+            self._slots = ticket.under_way + 1  # there are more than it seemed
+            self._patience, self._stride = 1, min(2 * self._stride, self._slots)
         if not self._capped:
-            if not self._flat(now):
+            if not self._flat():
                 self.cap = min(CEILING, self.cap + 1)
             return
         self._since_cap += 1
@@ -210,26 +231,40 @@ class Pacer:
             self._since_cap = 0
             self._patience = min(64, self._patience * 2)
             self._strikes = 0
-            self.cap = self._slots + 1
+            self.cap = min(CEILING, self._slots + self._stride)
 
-    def _flat(self, now: float) -> bool:
-        """Whether half as many calls again at once brought no more answers: its server only queues
-        them."""
-        if self.cap < 1.5 * self._mark[0]:
-            return False
-        _, at, answers, speed = self._mark
-        now_speed = (self._answers - answers) / (now - at) if now > at else float("inf")
-        if speed and now_speed < 1.15 * speed:
-            if self.why == "finding the limit":
-                self.why = "more at once brings no more"
+    def _time(self, ticket: Ticket, now: float) -> None:
+        """How long calls take with about so many at once."""
+        at_once = ticket.under_way + 1
+        level = int(math.log(at_once, _STEP))
+        seen = self._took.get(level, (0, 0.0, 0.0))
+        share = 1 / min(seen[0] + 1, 32)
+        took = seen[1] + (now - ticket.at - seen[1]) * share
+        self._took[level] = seen[0] + 1, took, seen[2] + (at_once - seen[2]) * share
+
+    def _flat(self) -> bool:
+        """Whether more calls at once take longer by about as much (its server only queues them), or
+        it is not known yet."""
+        level = int(math.log(self.cap, _STEP))
+        known = [each for each, seen in self._took.items() if seen[0] >= _ENOUGH]
+        top = max(known, default=int(math.log(START, _STEP)))
+        if level > top + 1:
             return True
-        self._mark = (self.cap, now, self._answers, now_speed)
-        return False
+        if level < top or top - 1 not in known:
+            return False
+        _, fewer_s, fewer = self._took[top - 1]
+        _, took_s, more = self._took[top]
+        if took_s < fewer_s * (more / fewer) ** _LINEAR:
+            return False
+        if self.why == "finding the limit":
+            self.why = "more at once brings no more"
+        return True
 
     def _refuse(self, ticket: Ticket, now: float, wait_s: float | None) -> None:
         self.refused += 1
         self._no_s = 0.8 * self._no_s + 0.2 * (now - ticket.at) if self._no_s else now - ticket.at
         self._cycle -= 1
+        self._taken -= 1
         if ticket.epoch == self._epoch:
             self._let -= 1
         if wait_s is not None:
@@ -252,6 +287,7 @@ class Pacer:
             self._capped = False
             self.cap = max(self.cap, self._peak + 1)
         self._pace(counted, spent + (wait_s or 0.0), now)
+        self._slow_to_span(now)
         if wait_s is None:
             self._blocked = True
             self._paused_until = max(self._paused_until, now + self._gap())
@@ -272,15 +308,32 @@ class Pacer:
             if not self._capped:
                 self._patience, self._strikes = 1, 0
             self.cap = self._slots = max(1, ticket.under_way)
-            self._capped = True
+            self._capped, self._stride = True, 1
             self._since_cap = 0
+            self._peak = min(self._peak, float(ticket.under_way))
             self.why = f"refused with {ticket.under_way} calls under way"
+
+    def _slow_to_span(self, now: float) -> None:
+        """A server that refuses takes in what its limit is: no pace is above what it took lately,
+        over more than a moment."""
+        lately = self._lately(now)
+        if self.rate is None or lately is None or lately >= 0.8 * self.rate:
+            return
+        self._ceiling = lately
+        self.rate = 0.98 * max(lately, 0.5 * self.rate)
+
+    def _lately(self, now: float) -> float | None:
+        """Calls a second that were taken in lately; None after less than a moment."""
+        since, taken = self._spans[0]
+        if now - since < SPAN_S or self._taken - taken < SPAN_CALLS:
+            return None
+        return (self._taken - taken) / (now - since)
 
     def _pace(self, accepted: int, spent: float, now: float) -> None:
         measured = accepted / spent if spent > 0 else 0.0
         if self.rate is not None:
             self._ceiling = self.rate
-            self._growth = max(GROWTH / 8, self._growth * 0.7)
+            self._growth = self._faster = max(GROWTH / 8, self._growth * 0.7)
             low = self.rate * 0.97
             least = 0.7 if accepted >= 10 else 0.85
             self.rate = min(low, max(measured, self.rate * least))
@@ -294,8 +347,11 @@ class Pacer:
         self._blocked = True
         self._probe = None
         self._probes += 1
+        self._shut_at = now
         if wait_s is None:
-            self._block_s = min(LONGEST_BLOCK_S, self._block_s * 2)
+            least = FIRST_BLOCK_S if self.rate is None else min(FIRST_BLOCK_S, 1 / self.rate)
+            before = least if self._probes == 1 else self._block_s
+            self._block_s = min(LONGEST_BLOCK_S, 2 * before)
             self._paused_until = max(self._paused_until, now + max(self._block_s, self._gap()))
         self.why = "refused again; waiting for its window"
 

@@ -38,6 +38,38 @@ def test_other_limits_are_found_too(server, per_s: float) -> None:
     assert run.refused / (run.refused + run.accepted) <= 0.05
 
 
+@pytest.mark.parametrize(
+    ("server", "per_s", "latency", "least"),
+    [
+        (Bucket(6000, False), 100, 2.0, 1.0),
+        (Bucket(3600, True, size=100), 60, 0.05, 0.97),
+        (Slots(48), 48 / (0.2 * math.exp(0.045)), 0.2, 0.95),
+    ],
+    ids=["far away", "bucket", "slots"],
+)
+def test_a_limit_is_found_within_twenty_seconds(
+    server, per_s: float, latency: float, least: float
+) -> None:
+    run = simulate(server, hours=20 / 3600, latency=latency, sigma=0.3)
+    assert run.accepted / (per_s * 20) >= least
+
+
+class Raised:
+    """A limit of 60 a minute that is 600 after two minutes."""
+
+    def __init__(self) -> None:
+        self._low, self._high = Bucket(60, False), Bucket(600, False)
+
+    def take(self, now: float, busy: int) -> tuple[bool, float | None]:
+        return (self._low if now < 120 else self._high).take(now, busy)
+
+
+def test_a_limit_that_is_raised_is_found() -> None:
+    """Within some four hundred calls: sooner would be refused more often where it stays."""
+    until, later = (simulate(Raised(), hours=seconds / 3600) for seconds in (720, 1320))
+    assert later.accepted - until.accepted >= 0.95 * 6000
+
+
 def test_what_is_pinned_is_kept() -> None:
     pacer = Pacer(Pinned(rpm=60, cap=3))
     assert [pacer.wait(0.0) for _ in range(2)] == [0.0, 0.0]
