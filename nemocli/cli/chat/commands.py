@@ -111,7 +111,8 @@ async def _edit(talk: Talk, slash: Slash) -> None:
         text = turns[place].text
     from nemocli.io.editor import edit_text
 
-    new = edit_text(text, talk.setup.env)
+    with talk.keyboard.lent():
+        new = edit_text(text, talk.setup.env)
     if place is not None:
         if new.strip() and new.strip() != text.strip():
             talk.conversation.drop(place)

@@ -16,7 +16,6 @@ from nemocli.core.prompt import assemble
 from nemocli.core.text import neutral
 from nemocli.engine.run import Answer
 from nemocli.engine.waiting import acknowledge_stop
-from nemocli.io.keyboard import no_echo
 
 if TYPE_CHECKING:
     from nemocli.cli.chat.talk import Talk
@@ -114,8 +113,7 @@ class Compared:
                 beside.end(place)
 
         tasks = [asyncio.create_task(one(n, talk)) for n, talk in enumerate(self._talks)]
-        with no_echo():
-            await _together(tasks)
+        await _together(tasks)
         self._show(answers, took, beside)
 
     def _show(self, answers: list[Answer], took: list[float], beside: SideBySide | None) -> None:

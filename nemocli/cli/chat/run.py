@@ -18,6 +18,7 @@ from nemocli.cli.sessions.show import store_of
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, NemoError, usage_error
 from nemocli.core.money import Pico
+from nemocli.io.keyboard import QuietKeyboard
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Asking
@@ -136,7 +137,8 @@ async def _talking(
             stack.callback(store.close)
         budget = None if cap is None else RunBudget(cap)
         conversation = Conversation(session, asking, world, store, budget=budget, begun=begun)
-        talk = Talk(setup, wish, conversation, world)
+        keyboard = stack.enter_context(QuietKeyboard())
+        talk = Talk(setup, wish, conversation, world, keyboard)
         if wish.mcp:
             from nemocli.cli.chat.tools import open_tools
 
@@ -177,6 +179,7 @@ async def _comparing(
         if store is not None:
             stack.callback(store.close)
         budget = None if cap is None else RunBudget(cap)  # one cap over all of them
+        keyboard = stack.enter_context(QuietKeyboard())
         talks = []
         for target in asking.plan.targets:
             plan = replace(asking.plan, targets=(target,))
@@ -184,7 +187,7 @@ async def _comparing(
             tagged = replace(wish, tags=(*wish.tags, "compare"))
             session, _ = _session(setup, tagged, store)
             conversation = Conversation(session, how, world, store, budget=budget)
-            talks.append(Talk(setup, wish, conversation, world))
+            talks.append(Talk(setup, wish, conversation, world, keyboard))
         talks[0].attach(wish.files, piped)
         compared = Compared(talks)
         talks[0].below = compared.status

@@ -18,7 +18,6 @@ from nemocli.core.text import neutral, one_line
 from nemocli.core.usage import tokens_in
 from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.attachments import attachments
-from nemocli.io.keyboard import no_echo
 
 if TYPE_CHECKING:
     from nemocli.chat.conversation import Conversation
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from nemocli.core.ports import World
     from nemocli.engine.agent import LoopOutcome
     from nemocli.engine.run import Answer
+    from nemocli.io.keyboard import QuietKeyboard
 
 TICK_S = 0.5
 FULL = 0.85
@@ -37,12 +37,18 @@ class Talk:
     """What the loop and the commands work with."""
 
     def __init__(
-        self, setup: Setup, wish: ChatOptions, conversation: Conversation, world: World
+        self,
+        setup: Setup,
+        wish: ChatOptions,
+        conversation: Conversation,
+        world: World,
+        keyboard: QuietKeyboard,
     ) -> None:
         self.setup = setup
         self.wish = wish
         self.conversation = conversation
         self.world = world
+        self.keyboard = keyboard
         self.attached: list[tuple[str, str]] = []
         self.piped: str | None = None
         self.show_reasoning = wish.show_reasoning
@@ -113,8 +119,7 @@ class Talk:
         ticking = asyncio.create_task(_ticking(painter))
         fault: Fault | None = None
         try:
-            with no_echo():
-                outcome = await ask(painter.event)  # type: ignore[misc]
+            outcome = await ask(painter.event)  # type: ignore[misc]
         except asyncio.CancelledError:
             acknowledge_stop()
             fault = Fault(FaultKind.INTERRUPTED, "stopped; the text above is incomplete")

@@ -312,6 +312,35 @@ def test_the_editor_writes_a_message(home: Home, stub: Stub, tmp_path: Path) -> 
     assert contents(stub) == ["from\nthe editor"]
 
 
+def test_an_editor_gets_the_terminal_as_it_was(home: Home, stub: Stub, tmp_path: Path) -> None:
+    """A line editor reads what is typed, and its echo, as in a shell."""
+    editor = tmp_path / "ed"
+    editor.write_text('#!/bin/sh\nread -r line\nprintf "%s" "$line" > "$1"\n')
+    editor.chmod(0o755)
+    with Terminal(*CHAT, home=home, env={"EDITOR": str(editor)}) as terminal:
+        ready(terminal)
+        say(terminal, "hello", "to first token")
+        terminal.type("/edit\r")
+        terminal.settle(0.3)
+        terminal.type("by the line\r")
+        terminal.until(lambda: terminal.text().count("by the line") == 2)  # echoed, and a draft
+        say(terminal, "", lambda: len(stub.requests) == 2)
+        assert left(terminal) == 0
+    assert contents(stub)[-1] == "by the line"
+
+
+def test_what_is_typed_at_any_time_is_the_next_message(home: Home, stub: Stub) -> None:
+    """Right behind a receipt too, where the next line is not there yet."""
+    with Terminal(*CHAT, home=home) as terminal:
+        ready(terminal)
+        for number in range(1, 6):
+            terminal.type(f"question {number}\r")
+            terminal.until(lambda n=number: terminal.text().count("to first token") == n)
+        terminal.until(lambda: len(stub.requests) == 5)
+        assert left(terminal) == 0
+    assert contents(stub)[::2] == [f"question {number}" for number in range(1, 6)]
+
+
 def test_what_is_piped_in_goes_along(home: Home, stub: Stub) -> None:
     read, write = os.pipe()
     os.write(write, b"piped text\n")
