@@ -275,7 +275,6 @@ io/weights/ Files of weights on this machine, and the stores they come from.
 batch/ Scripted calls at scale: a million rows, killed twice, paid once.
   batch/attempt                One attempt at a row, and what follows from how it ended
   batch/estimate               What a job will come to, before it is started: tokens, money, time
-  batch/limiter                Limits and budget over all calls of a job, in one process
   batch/lines                  Lines of the output: the OpenAI Batch shape
   batch/options                How a job is done, a row on its way through it, and the steps it may
   batch/ports                  The shapes of the outside that a job needs beyond the engine's
@@ -286,8 +285,8 @@ batch/ Scripted calls at scale: a million rows, killed twice, paid once.
   batch/request                One row asked of one target: its body in that provider's words
   batch/reuse                  Answers that are known already: from an earlier job
   batch/rows                   From a record of the input to a row that can be asked
-  batch/runner                 The rows of a job, or of one share of it, asked until each is over
   batch/sampling               A few rows asked for what they tell about the rest
+  batch/shard                  The rows of a job
   batch/source                 Records to rows, less those that are over
   batch/spec                   What every row of a job has in common, as far as it decides what is a
   batch/table                  Results beside the input they answer
@@ -412,6 +411,15 @@ engine/ The only loop around calls; async, through ports only.
   engine/structured            Answers that must fit a schema: ask, check
   engine/waiting               Waiting that a cancellation always ends
 
+engine/pool/ Very many calls at once: a bounded pool of work, and how fast servers may be asked.
+  engine/pool/each             The same work for each of many things
+  engine/pool/gate             Limits and budget over all calls of a job
+  engine/pool/paced            A transport whose calls wait until their server may be asked
+  engine/pool/pacing           How fast a server may be asked
+  engine/pool/ports            What the pool works with
+  engine/pool/queues           Calls that wait to be let through
+  engine/pool/runner           Work without end
+
 wire/ PURE: bytes to values and back.
   wire/activity                Sums by day, as a seller keeps them
   wire/batches                 A provider's own batches: how they are handed over
@@ -455,7 +463,6 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/moments                 Points in time as the ledger keeps them and as others read them
   core/money                   Prices with dates, costs in whole pico-dollars
   core/outcome                 Whether a reply that ended well is an answer at all
-  core/pacing                  How fast a server may be asked, learned from what it says
   core/plan                    From what the user typed to targets in order: provider, model id, car
   core/policy                  Retry, move on, or stop: one pure decision over what has happened so
   core/ports                   The shapes of the outside world. io/ fills them

@@ -8,17 +8,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from nemocli.batch.lines import answer_line, attempt_line, failure_line
-from nemocli.batch.options import (
-    Admitted,
-    Halt,
-    JobTerms,
-    Over,
-    Question,
-    RowAgain,
-    RowWork,
-    Step,
-)
-from nemocli.batch.ports import CallOutcome, JobGate, Results
+from nemocli.batch.options import JobTerms, Question, RowWork
+from nemocli.batch.ports import Results
 from nemocli.batch.progress import Tally
 from nemocli.batch.request import RowReply, Speller, completion_of, reply_to
 from nemocli.batch.reuse import Recall
@@ -27,14 +18,16 @@ from nemocli.core.backoff import STOPPING_THERE, backoff_s
 from nemocli.core.budget import output_bound
 from nemocli.core.events import Failed, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
-from nemocli.core.pacing import Word
 from nemocli.core.plan import Plan, Target
+from nemocli.core.policy import Again
 from nemocli.core.ports import Call, Entry, Validator, World
 from nemocli.core.records import Begun
 from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import open_door
 from nemocli.engine.door import Door
+from nemocli.engine.pool.pacing import Word
+from nemocli.engine.pool.ports import Admitted, CallGate, CallOutcome, Halt, Over, Step
 from nemocli.engine.structured import complaint, json_in
 
 _BUSY = frozenset({503, 529})
@@ -48,7 +41,7 @@ class Asker:
         self,
         terms: JobTerms,
         world: World,
-        gate: JobGate,
+        gate: CallGate,
         results: Results,
         tally: Tally,
         *,
@@ -245,7 +238,7 @@ class Asker:
                 self._tally.repairs += 1
                 work.row = repair_row(row, reply.fold.text, wrong)
                 self._results.attempt(attempt_line(entries[-1], told))
-                return RowAgain(0.0)
+                return Again(0.0)
             message = f"the answer does not fit the schema: {wrong[0]}"
             self._give_up(work, str(FaultKind.SCHEMA), message, reply)
             return Over()
@@ -291,7 +284,7 @@ class Asker:
     def _again(self, work: RowWork, seconds: float) -> Step:
         self._tally.retries += 1
         self._results.attempt(attempt_line(work.entries[-1], self.terms.told))
-        return RowAgain(seconds)
+        return Again(seconds)
 
     def _give_up(self, work: RowWork, code: str, message: str, reply: RowReply) -> None:
         line = failure_line(work.row, code, message, work.entries, self.terms.told, body=reply.body)
@@ -313,7 +306,7 @@ def _outcome(entry: Entry, reply: RowReply) -> CallOutcome:
     elif fault.kind is FaultKind.TIMEOUT and fault.sent:
         word = "lost"
     wait = fault.retry_after_s if fault is not None else None
-    return CallOutcome(word, wait, tokens, entry.cost.pico, reply.remaining, reply.reset_s)
+    return CallOutcome(word, wait, tokens, entry.cost.pico, reply.calls_left)
 
 
 def repair_row(row: Row, text: str, wrong: list[str]) -> Row:

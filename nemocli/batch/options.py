@@ -1,15 +1,13 @@
-"""How a job is done, a row on its way through it, and the steps it may take."""
+"""How a job is done, and a row on its way through it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from nemocli.batch.lines import Told
-from nemocli.batch.ports import Grant
 from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
-from nemocli.core.faults import Fault
 from nemocli.core.plan import Target
 from nemocli.core.ports import Entry
 from nemocli.core.values import value_class
@@ -66,29 +64,3 @@ class Question:
 
     model: str
     chars: int
-
-
-Admitted = Callable[[int, int, int], Awaitable[Grant]]
-"""Waits until a call to a target (index), of so many tokens and pico-USD at most, may be sent."""
-
-
-@value_class(frozen=True, slots=True)
-class Over:
-    """The row is done, given up, or waits for another row's answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowAgain:
-    """The row is asked once more after so many seconds."""
-
-    after_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """The whole job stops; the row is asked again when it goes on."""
-
-    fault: Fault
-
-
-Step = Over | RowAgain | Halt

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from nemocli.core.pacing import Word
 from nemocli.core.records import Begun
-from nemocli.core.values import value_class
 
 
 class Results(Protocol):
@@ -32,45 +29,6 @@ class Results(Protocol):
     def attempt(self, line: bytes) -> None: ...
     def drop(self, attempt_id: str) -> None: ...
     async def flush(self) -> None: ...
-
-
-@value_class(frozen=True, slots=True)
-class Grant:
-    """A call that may be sent now, to the target of that index."""
-
-    target: int
-    ticket: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why none may be sent. `wait_s`: seconds until it is worth asking again, infinity for when a
-    call under way has ended; None: never, `why` says it."""
-
-    wait_s: float | None
-    why: str = ""
-
-
-@value_class(frozen=True, slots=True)
-class CallOutcome:
-    """What became of a call, for the limits: `wait_s` what the server asked for, `pico` what the
-    call came to (None is unknown), `remaining` calls until a reset in `reset_s`."""
-
-    word: Word
-    wait_s: float | None = None
-    tokens: int = 0
-    pico: int | None = None
-    remaining: float | None = None
-    reset_s: float | None = None
-
-
-class JobGate(Protocol):
-    """Limits and budget over all calls of a job, wherever they are made. `choose` says which target
-    a row had best wait for, of which `waiting` rows wait for each already."""
-
-    def choose(self, targets: Sequence[int], waiting: Sequence[int]) -> int: ...
-    async def enter(self, target: int, tokens: int, worst: int) -> Grant | Refusal: ...
-    def leave(self, grant: Grant, outcome: CallOutcome) -> None: ...
 
 
 class Answers(Protocol):

@@ -20,6 +20,7 @@ from nemocli.engine.call import refusal_of
 from nemocli.engine.door import Door, authorise, without_key
 from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
+from nemocli.wire.headers import calls_left
 from nemocli.wire.http import request_id_of
 
 MOST_BODY = 64 * 2**20
@@ -39,8 +40,7 @@ class RowReply:
 
     fold: Fold
     body: bytes | None = None
-    remaining: float | None = None
-    reset_s: float | None = None
+    calls_left: tuple[float, float] | None = None
 
 
 class Speller:
@@ -169,7 +169,7 @@ async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> Non
     try:
         async with world.transport.send(call) as answer:
             headers = answer.headers
-            _limits(headers, reply)
+            reply.calls_left = calls_left(headers)
             if (fault := await refusal_of(answer, target, call.url, world)) is not None:
                 fold.add(Failed(without_key(fault, door.key)))
                 return
@@ -212,32 +212,6 @@ async def _received(answer: HttpReply) -> tuple[bytes, NemoError | None]:
     except NemoError as error:
         return b"".join(parts), error
     return b"".join(parts), None
-
-
-def _limits(headers: Mapping[str, str], reply: RowReply) -> None:
-    left = headers.get("x-ratelimit-remaining-requests")
-    reset = headers.get("x-ratelimit-reset-requests")
-    if left is None or reset is None:
-        return
-    try:
-        reply.remaining, reply.reset_s = float(left), seconds_in(reset)
-    except ValueError:
-        return
-
-
-def seconds_in(text: str) -> float:
-    """`1s`, `6m0s`, `120ms` or `0.5`. Raises ValueError."""
-    total, number = 0.0, ""
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    rest = text.strip().lower().replace("ms", "k")
-    units["k"] = 0.001
-    for sign in rest:
-        if sign in units:
-            total += float(number) * units[sign]
-            number = ""
-        else:
-            number += sign
-    return total + float(number) if number else total
 
 
 def completion_of(fold: Fold, model: str) -> bytes:

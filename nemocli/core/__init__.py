@@ -26,7 +26,6 @@ What is done about it
 
 What is asked a million times
   records       records of an input, how they ended, and their attempts as JSON
-  pacing        the pace a server allows, learned from how it refuses
 
 What everything stands on
   ports         the shapes of the outside world

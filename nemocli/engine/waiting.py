@@ -8,7 +8,6 @@ time is up, so there is nothing to mistake.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 FOREVER = float("inf")
 
@@ -45,16 +44,3 @@ def acknowledge_stop() -> None:
     task = asyncio.current_task()
     while task is not None and task.cancelling():
         task.uncancel()
-
-
-async def all_done(workers: Sequence[asyncio.Task[None]]) -> bool:
-    """Wait for all of them; False where a Ctrl-C came first, which ends them."""
-    try:
-        await asyncio.gather(*workers)
-    except asyncio.CancelledError:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.wait(workers)
-        acknowledge_stop()
-        return False
-    return True

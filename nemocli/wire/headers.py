@@ -57,6 +57,33 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, seconds)
 
 
+def calls_left(headers: Mapping[str, str]) -> tuple[float, float] | None:
+    """How many calls a limit takes until its reset, and seconds until then; None where no header
+    says both (`x-ratelimit-remaining-requests`, `x-ratelimit-reset-requests`)."""
+    left = headers.get("x-ratelimit-remaining-requests")
+    reset = headers.get("x-ratelimit-reset-requests")
+    if left is None or reset is None:
+        return None
+    try:
+        return float(left), _seconds_in(reset)
+    except ValueError:
+        return None
+
+
+def _seconds_in(text: str) -> float:
+    """`1s`, `6m0s`, `120ms` or `0.5`. Raises ValueError."""
+    total, number = 0.0, ""
+    rest = text.strip().lower().replace("ms", "k")
+    for sign in rest:
+        if sign in _UNITS:
+            total += float(number) * _UNITS[sign]
+            number = ""
+        else:
+            number += sign
+    return total + float(number) if number else total
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "k": 0.001}
 _NONE: frozenset[str] = frozenset()
 
 

@@ -1,7 +1,7 @@
 """A server that is never the brake: one process, no threads, a prepared answer.
 
-It keeps to one of the limits of `tests/core/flow_servers.py`, with its minutes shortened, counts
-what came, and can write down the `user` field of every body it answered. In a test::
+It keeps to one of the limits of `tests/engine/pool/flow_servers.py`, with its minutes shortened,
+counts what came, and can write down the `user` field of every body it answered. In a test::
 
     with Quick(latency_s=0.01) as server:
         ...  # call server.url
@@ -106,7 +106,7 @@ def limit_of(text: str | None) -> Any:
         return None
     if text.startswith("never:"):
         return Never(float(text.removeprefix("never:")))
-    from tests.core.flow_servers import Bucket, Slots, Window
+    from tests.engine.pool.flow_servers import Bucket, Slots, Window
 
     kind, number, *told = text.split(":")
     if kind == "slots":

@@ -16,11 +16,10 @@ from nemocli.batch.estimate import (
     estimate_job,
     too_long,
 )
-from nemocli.batch.limiter import LocalGate
 from nemocli.batch.progress import Tally
 from nemocli.batch.rows import Bad, Row, limit_in, row_of
-from nemocli.batch.runner import MOST_TOLD, Shard
 from nemocli.batch.sampling import SampledResults, one_by_one
+from nemocli.batch.shard import MOST_TOLD, Shard
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, plan_of
 from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.event_loop import run_async
@@ -29,6 +28,7 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico, usd_short, usd_text
 from nemocli.core.quantities import time_text
+from nemocli.engine.pool.gate import LocalGate
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nemocli.batch.limiter import SPREADS, Spread, TargetLane
 from nemocli.batch.lines import Told
 from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Bad, Renderer, columns_of, row_of
@@ -21,8 +20,9 @@ from nemocli.cli.context import Setup
 from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
-from nemocli.core.pacing import Pinned
 from nemocli.core.ports import Clock, Entry
+from nemocli.engine.pool.gate import SPREADS, Spread, TargetLane
+from nemocli.engine.pool.pacing import Pinned
 from nemocli.io.batch.inputs import Inputs, inputs_of
 
 if TYPE_CHECKING:

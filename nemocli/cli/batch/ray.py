@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.batch.limiter import LocalGate, Spread, TargetLane
 from nemocli.batch.lines import attempt_of, settlement_of
-from nemocli.batch.ports import CallOutcome
 from nemocli.batch.progress import Tally
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, part_of, plan_of, price_of
 from nemocli.cli.batch.progress import ShownBatch
@@ -20,6 +18,8 @@ from nemocli.cli.context import Globals, Setup
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.money import Pico
+from nemocli.engine.pool.gate import LocalGate, Spread, TargetLane
+from nemocli.engine.pool.ports import CallOutcome
 from nemocli.io.batch.job import BatchJob, recover
 from nemocli.io.batch.join import in_order, merge_outputs
 from nemocli.io.batch.writer import About, Words

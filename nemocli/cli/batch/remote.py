@@ -17,7 +17,7 @@ from nemocli.batch.remote import Remote
 from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, handover_from, results_from
 from nemocli.batch.request import Speller
 from nemocli.batch.rows import Row, limit_in
-from nemocli.batch.runner import MOST_TOLD
+from nemocli.batch.shard import MOST_TOLD
 from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.wish import BatchOptions

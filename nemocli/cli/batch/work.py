@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.attempt import Asker
-from nemocli.batch.limiter import LocalGate
 from nemocli.batch.lines import attempt_of, settlement_of
 from nemocli.batch.progress import Tally, tally_json
 from nemocli.batch.reuse import Recall
-from nemocli.batch.runner import Shard
+from nemocli.batch.shard import Shard
 from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, price_of
 from nemocli.cli.batch.progress import ShownBatch
@@ -25,6 +24,7 @@ from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico
+from nemocli.engine.pool.gate import LocalGate
 from nemocli.io.batch.count import count_in_background
 from nemocli.io.batch.in_flight import UnderWay
 from nemocli.io.batch.job import BatchJob, StoredPast, recover
@@ -37,9 +37,9 @@ from nemocli.io.batch.writer_process import start_writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nemocli.batch.ports import JobGate
     from nemocli.cli.batch.progress import Watched
     from nemocli.core.records import Record
+    from nemocli.engine.pool.ports import CallGate
 
 
 def keeper_maker(setup: Setup, plan: BatchPlan, job: BatchJob) -> Callable[[], Keeper]:
@@ -57,7 +57,7 @@ def run_local(
     plan: BatchPlan,
     job: BatchJob,
     *,
-    gate: JobGate | None = None,
+    gate: CallGate | None = None,
     beside: tuple[Path, ...] = (),
     fork: bool = True,
     report: Callable[[Tally, Fault | None], None] | None = None,

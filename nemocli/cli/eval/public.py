@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,9 @@ from nemocli.cli.eval.record import DIGEST, open_recorded_run
 from nemocli.cli.eval.run import pace_world
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
-from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error, usage_error
+from nemocli.core.faults import ExitCode, Fault, config_error, usage_error
 from nemocli.core.money import pico_from_usd, total_of, usd_short, usd_text
-from nemocli.engine.waiting import all_done
+from nemocli.engine.pool.each import for_each
 from nemocli.eval.grade import LOST, SCORED
 from nemocli.eval.plan import Slot
 from nemocli.eval.public_suite import PublicAttempt
@@ -99,7 +98,6 @@ class _Work:
     wish: PublicOptions
     run: Run | None = None
     tasks: dict[str, list[str]] = field(default_factory=dict)
-    stop: Fault | None = None
     done: int = 0
 
     async def all(self) -> Fault | None:
@@ -120,17 +118,15 @@ class _Work:
                 setup.err.dim(f"{len(slots)} attempts to make in {run.folder}")
                 async with world_of(setup) as outside:
                     world = pace_world(outside, arms if user is None else [*arms, user])
-                    waiting = iter(slots)
                     by_name = {arm.name: arm for arm in arms}
                     make = partial(self._attempt, by_name, user, world, benchmark, budget)
-                    workers = [
-                        asyncio.create_task(self._worker(waiting, len(slots), make, world))
-                        for _ in range(min(self.wish.asking.jobs, max(1, len(slots))))
-                    ]
-                    if not await all_done(workers):
-                        hint = "the same command goes on"
-                        self.stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
-        return self.stop
+                    return await for_each(
+                        slots,
+                        lambda slot: self._one(slot, len(slots), make, world),
+                        world.clock,
+                        at_once=self.wish.asking.jobs,
+                        resume="the same command goes on",
+                    )
 
     def _user(self) -> Arm | None:
         """Who plays the user: with nothing of what the arms are asked with, at temperature 0 as
@@ -174,38 +170,33 @@ class _Work:
                     if Slot(arm.name, name, epoch) not in made:
                         yield Slot(arm.name, name, epoch)
 
-    async def _worker(
+    async def _one(
         self,
-        slots: Iterator[Slot],
+        slot: Slot,
         count: int,
         make: Callable[[Slot, AttemptRecord], Awaitable[tuple[Measures, Fault | None]]],
         world: World,
-    ) -> None:
+    ) -> Fault | None:
         assert self.run is not None
-        for slot in slots:
-            if self.stop is not None:
-                return
-            record = self.run.record(slot)
-            record.event(
-                {
-                    "type": "begin",
-                    "slot": slot.name,
-                    "task_digest": DIGEST,
-                    "suite": self._benchmark,
-                    "at": world.clock.now().isoformat(),
-                }
-            )
-            try:
-                measures, stop = await make(slot, record)
-                self.stop = stop or self.stop
-                if stop is None:
-                    record.end(measures)
-                    self.done += 1
-                    self.setup.err.dim(f"{self.done}/{count} {slot.name}: {measures.cls}")
-            except NemoError as error:
-                self.stop = error.fault
-            finally:
-                record.close()
+        record = self.run.record(slot)
+        record.event(
+            {
+                "type": "begin",
+                "slot": slot.name,
+                "task_digest": DIGEST,
+                "suite": self._benchmark,
+                "at": world.clock.now().isoformat(),
+            }
+        )
+        try:
+            measures, fault = await make(slot, record)
+            if fault is None:
+                record.end(measures)
+                self.done += 1
+                self.setup.err.dim(f"{self.done}/{count} {slot.name}: {measures.cls}")
+            return fault
+        finally:
+            record.close()
 
     async def _attempt(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,14 @@ from nemocli.cli.eval.options import ArmCell, EvalOptions, arm_json, arms_of
 from nemocli.cli.eval.suites import suite_at
 from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
-from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
+from nemocli.core.faults import ExitCode, Fault, NemoError, config_error
 from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
-from nemocli.core.provider import loopback
+from nemocli.core.provider import loopback, origin_of
 from nemocli.core.quantities import time_text
-from nemocli.engine.waiting import all_done
+from nemocli.engine.pool.each import for_each
+from nemocli.engine.pool.gate import TargetLane
+from nemocli.engine.pool.paced import PacedTransport
+from nemocli.engine.pool.pacing import Pinned
 from nemocli.eval.attempt import Arm, Attempt
 from nemocli.eval.grade import gold_world
 from nemocli.eval.judge import judge
@@ -32,10 +35,10 @@ from nemocli.io.eval.runs import Run, missing_slots, results_of
 from nemocli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nemocli.cli.context import Setup
-    from nemocli.core.ports import Call, Reply, Transport, World
+    from nemocli.core.ports import World
     from nemocli.eval.machine import Machine, Machines
     from nemocli.io.eval.suite import Suite
 
@@ -158,31 +161,22 @@ class _Work:
         self._good = 0
         self._pico = 0
         self._began = time.monotonic()
-        self._stop: Fault | None = None
 
     async def all(self, slots: list[Slot], jobs: int) -> Fault | None:
         """Every slot; the fault that stopped the run."""
         from nemocli.cli.world import world_of
 
-        waiting = iter(slots)
         async with world_of(self._setup) as outside:
             world = pace_world(outside, self._arms.values())
-            workers = [
-                asyncio.create_task(self._worker(waiting, world))
-                for _ in range(min(jobs, max(1, len(slots))))
-            ]
-            if not await all_done(workers):
-                hint = f"go on with `--resume {self._run.folder}`"
-                self._stop = Fault(FaultKind.INTERRUPTED, "interrupted", hint, sent=False)
-        return self._stop
+            return await for_each(
+                slots,
+                lambda slot: self._one(slot, world),
+                world.clock,
+                at_once=jobs,
+                resume=f"go on with `--resume {self._run.folder}`",
+            )
 
-    async def _worker(self, slots: Any, world: World) -> None:
-        for slot in slots:
-            if self._stop is not None:
-                return
-            await self._one(slot, world)
-
-    async def _one(self, slot: Slot, world: World) -> None:
+    async def _one(self, slot: Slot, world: World) -> Fault | None:
         task, arm = instance(self._tasks[slot.task], slot.epoch), self._arms[slot.arm]
         record = self._run.record(slot)
         events: list[Any] = []
@@ -204,15 +198,14 @@ class _Work:
                 if machine is not None:
                     tell(await asyncio.to_thread(self._gold, task))
                 attempt = Attempt(task, arm, world, tell, budget=self._budget, machine=machine)
-                self._stop = await attempt.run() or self._stop
-            if self._stop is None:
+                fault = await attempt.run()
+            if fault is None:
                 measures = judge(task, events)
                 record.end(measures)
                 self._good += measures.cls == "success"
                 self._pico += measures.cost_pico or 0
                 self._tell(slot, measures.cls)
-        except NemoError as error:
-            self._stop = error.fault
+            return fault
         finally:
             record.close()
 
@@ -271,34 +264,15 @@ def _ended(setup: Setup, run: Run, fault: Fault | None, *, as_json: bool) -> int
 
 
 def pace_world(world: World, arms: Iterable[Arm]) -> World:
-    """The world with requests no faster than the slowest provider of the arms says it allows."""
-    asked = [arm.plan.targets[0].provider for arm in arms]
-    limits = [
-        limit
-        for provider in asked
-        if (limit := provider.limits.requests_per_minute) and not loopback(provider.base_url)
-    ]
-    if not limits:
+    """The world with requests no faster than the servers of the arms take them: what a provider's
+    file says of its limits is kept, and the rest is learned from what they refuse."""
+    lanes: dict[str, TargetLane] = {}
+    for arm in arms:
+        provider = arm.plan.targets[0].provider
+        if not loopback(provider.base_url):
+            limits = provider.limits
+            pinned = Pinned(rpm=limits.requests_per_minute, cap=limits.concurrency)
+            lanes[origin_of(provider.base_url)] = TargetLane(provider.name, pinned)
+    if not lanes:
         return world
-    return replace(world, transport=_Paced(world.transport, 60.0 / min(limits), world))
-
-
-class _Paced:
-    """Fills `core.ports.Transport`: each request waits for its turn."""
-
-    def __init__(self, inner: Transport, every_s: float, world: World) -> None:
-        self._inner = inner
-        self._every_s = every_s
-        self._world = world
-        self._next = 0.0
-
-    @asynccontextmanager
-    async def send(self, call: Call) -> AsyncIterator[Reply]:
-        """Make the call once it may be made."""
-        now = self._world.clock.monotonic()
-        at = max(now, self._next)
-        self._next = at + self._every_s
-        if at > now:
-            await self._world.clock.sleep(at - now)
-        async with self._inner.send(call) as reply:
-            yield reply
+    return replace(world, transport=PacedTransport(world.transport, lanes, world.clock))

@@ -54,7 +54,7 @@ class _Shared:
 
 
 class RemoteGate:
-    """Fills `batch.ports.Gate` in a worker, by asking the one that all share."""
+    """Fills `engine.pool.ports.CallGate` in a worker, by asking the one that all share."""
 
     def __init__(self, actor: Any, worker: int, names: Sequence[str]) -> None:
         self._actor = actor

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
-from nemocli.core.pacing import Pacer, Pinned
+from nemocli.engine.pool.pacing import Pacer, Pinned
 
 
 @dataclass

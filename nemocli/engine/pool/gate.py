@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nemocli.batch.ports import CallOutcome, Grant, Refusal
 from nemocli.core.budget import RunBudget
 from nemocli.core.money import usd_text
-from nemocli.core.pacing import Pacer, Pinned, Ticket
+from nemocli.engine.pool.pacing import Pacer, Pinned, Ticket
+from nemocli.engine.pool.ports import CallOutcome, Grant, Refusal
 
 Spread = Literal["order", "weight", "price", "speed"]
 SPREADS: tuple[Spread, ...] = ("order", "weight", "price", "speed")
@@ -29,7 +29,7 @@ class TargetLane:
 
 
 class LocalGate:
-    """Fills `ports.Gate`. `now` is a clock in seconds that never runs backwards."""
+    """Fills `ports.CallGate`. `now` is a clock in seconds that never runs backwards."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ class LocalGate:
         ticket, worst = self._out.pop(grant.ticket)
         pacer, now = self.pacers[grant.target], self._now()
         pacer.finish(ticket, now, outcome.word, outcome.wait_s, outcome.tokens)
-        if outcome.remaining is not None and outcome.reset_s is not None:
-            pacer.hint(now, outcome.remaining, outcome.reset_s)
+        if outcome.calls_left is not None:
+            pacer.hint(now, *outcome.calls_left)
         if self.budget is not None:
             self.budget.settle(worst, outcome.pico)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemocli.core.pacing import Pacer, Pinned, Word
-from tests.core.flow_servers import SERVERS, Bucket, Slots, Window, simulate
+from nemocli.engine.pool.pacing import Pacer, Pinned, Word
+from tests.engine.pool.flow_servers import SERVERS, Bucket, Slots, Window, simulate
 
 
 @pytest.mark.parametrize("name", SERVERS)
