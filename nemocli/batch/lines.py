@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault
-from nemocli.core.money import usd_text
+from nemocli.core.money import total_of, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.records import BAD, DONE, FAILED, SettledRecord, attempt_json, entry_from
 from nemocli.core.values import Json, JsonObject
@@ -144,22 +144,20 @@ def _about(row: Row | Bad, entries: Sequence[Entry], told: Told, status: str) ->
         "status": status,
         **told.about(),
     }
+    attempts = [attempt_json(entry) for entry in entries]
     if entries:
         last = entries[-1]
-        known = [e.cost.pico for e in entries if e.cost.pico is not None]
-        whole = len(known) == len(entries)
-        said |= {
-            "provider": last.provider,
-            "upstream": last.upstream,
-            "served_model": last.served_model,
-            "cost": {
-                "usd": usd_text(sum(known)) if whole else None,
-                "source": last.cost.source if whole else "unknown",
-                "price_id": last.cost.price_id,
-            },
-            "timing": {"total_s": None if last.total_s is None else round(last.total_s, 4)},
+        cost = total_of(entry.cost.pico for entry in entries)
+        said["provider"] = last.provider
+        said["upstream"] = last.upstream
+        said["served_model"] = last.served_model
+        said["cost"] = {
+            "usd": usd_text(cost),
+            "source": "unknown" if cost is None else last.cost.source,
+            "price_id": last.cost.price_id,
         }
-    said["attempts"] = [attempt_json(entry) for entry in entries]
+        said["timing"] = {"total_s": attempts[-1]["total_s"]}
+    said["attempts"] = attempts
     return said
 
 

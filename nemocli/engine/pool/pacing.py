@@ -176,7 +176,8 @@ class Pacer:
     # What a reply teaches
 
     def _accept(self, ticket: Ticket, now: float) -> None:
-        self._time(ticket, now)
+        if self._pinned.cap is None:
+            self._time(ticket, now)
         if ticket is self._probe:
             self._opened(ticket)
         if ticket.epoch == self._epoch:  # else some of those under way have been refused since

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.engine.pool.ports import CallGate, CallOutcome, Grant, Refusal
@@ -22,6 +23,10 @@ class Queues:
             deque() for _ in range(targets)
         ]
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     @property
     def empty(self) -> bool:
         """Whether nobody waits."""
@@ -29,7 +34,7 @@ class Queues:
 
     async def wait(self, target: int, tokens: int, worst: int) -> Grant:
         """Return once `admit` lets a call through; it is under way from then on."""
-        future: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Grant] = self._loop.create_future()
         self._waiting[target].append((tokens, worst, future))
         self._came()
         try:

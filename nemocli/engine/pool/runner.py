@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
@@ -90,6 +91,10 @@ class Pool(Generic[W]):
         heapq.heappush(self._again, (self._clock.monotonic() + seconds, self._serial, work))
         self._changed.set()
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     async def _feed(self) -> None:
         """Let through whom the gate allows, and have the next ones ready."""
         while self._fault is None:
@@ -113,7 +118,7 @@ class Pool(Generic[W]):
     def _prepare(self, work: W) -> None:
         index = self._gate.choose(work.targets, self._on_the_way)
         self._on_the_way[index] += 1
-        task = asyncio.create_task(self._make(work, index))
+        task = self._loop.create_task(self._make(work, index))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from nemocli.core.faults import config_error
+from nemocli.core.records import SettledRecord
 from nemocli.io.files import PRIVATE_FILE, file_error
 
 MAGIC = b"nemocli batch 1\n"
@@ -69,9 +71,21 @@ class Index:
         slots = self._slots
         return slots[at : at + 8] == raw and slots[at + 16] != 0
 
-    def write(self, ordinal: int, raw: bytes, key: bytes, state: int) -> None:
-        """How a row ended."""
-        os.pwrite(self._file, _SLOT.pack(raw, key, state), _AT + ordinal * _SLOT.size)
+    def write_all(self, rows: Sequence[SettledRecord]) -> None:
+        """How each of these ended. Rows beside one another are written at once."""
+        slots = {row.ordinal: _SLOT.pack(row.raw, row.key, row.state) for row in rows}
+        run: list[bytes] = []
+        first = -1
+        for ordinal in sorted(slots):
+            if ordinal != first + len(run):
+                self._write_run(first, run)
+                first, run = ordinal, []
+            run.append(slots[ordinal])
+        self._write_run(first, run)
+
+    def _write_run(self, first: int, run: list[bytes]) -> None:
+        if run:
+            os.pwrite(self._file, b"".join(run), _AT + first * _SLOT.size)
 
     def forget(self, ordinal: int) -> None:
         """It is to be asked again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import Fault, NemoError
@@ -49,10 +50,14 @@ class GroupedResults:
         if self._ordered:
             self._order.append((ordinal, over))
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     async def reserve(self, begun: Begun) -> Sequence[str]:
         """Put an attempt on record before it is made. Raises NemoError."""
         self._check()
-        future: asyncio.Future[Sequence[str]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Sequence[str]] = self._loop.create_future()
         self._under_way.note(begun.attempt_id, begun.chars)
         self._begun.append((begun, future))
         self._write_on()
@@ -108,7 +113,7 @@ class GroupedResults:
 
     def _write_on(self) -> None:
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
+            self._writing = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
         try:

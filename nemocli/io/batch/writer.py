@@ -147,8 +147,7 @@ class Keeper:
         if missing:
             self._ledger.group(missing, ())
             self.attempts_booked += len(missing)
-        for row in rows:
-            self.index.write(row.ordinal, row.raw, row.key, row.state)
+        self.index.write_all(rows)
         return len({row.ordinal for row in rows if any(e in missing for e in row.entries)})
 
     def _unsettled(self) -> tuple[Entry, ...]:
@@ -187,8 +186,7 @@ class Keeper:
         begun = [self._reservation(b) for b in lines.begun]
         said = self._ledger.group(entries, begun, lines.dropped)
         if settled:
-            for row in settled:
-                self.index.write(row.ordinal, row.raw, row.key, row.state)
+            self.index.write_all(settled)
             self.index.write_head(self._out.size, self._err.size)
         return said
 

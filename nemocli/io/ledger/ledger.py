@@ -98,19 +98,17 @@ class SqliteLedger:
         reservations of attempts that were never made."""
         with self._writing("the answers were not booked", "one of them is booked") as book:
             plain = book.execute("SELECT NOT EXISTS (SELECT 1 FROM budgets)").fetchone()[0]
-            fresh = [sql.insert_attempt(entry) for entry in entries]
-            if fresh:
-                book.executemany(fresh[0][0], [values for _, values in fresh])
+            _insert_all(book, [sql.insert_attempt(entry) for entry in entries])
+            if entries:
                 gone = [(entry.attempt_id,) for entry in entries]
                 book.executemany("DELETE FROM reservations WHERE attempt_id = ?", gone)
             for attempt_id in dropped:
                 release(book, attempt_id, 0)
                 book.execute("DELETE FROM reservations WHERE attempt_id = ?", (attempt_id,))
             if plain:
-                noted = [sql.insert_reservation(r, os.getpid(), self._birth) for r in reservations]
-                if noted:
-                    book.executemany(noted[0][0], [values for _, values in noted])
-                return [()] * len(noted)
+                pid, birth = os.getpid(), self._birth
+                _insert_all(book, [sql.insert_reservation(r, pid, birth) for r in reservations])
+                return [()] * len(reservations)
             for entry in entries:
                 if not release(book, entry.attempt_id, entry.cost.pico):
                     Covering(book, entry).charge(entry.attempt_id, entry.cost.pico or 0, held=False)
@@ -329,6 +327,15 @@ def _reserved(
         return ()
     covering.charge(reservation.attempt_id, reservation.pico or 0, held=True)
     return tuple(line for use in covering.uses() if (line := warning(use)) is not None)
+
+
+def _insert_all(book: Connection, statements: Iterable[sums.Statement]) -> None:
+    """Those of the same text at once."""
+    rows_of: dict[str, list[sums.Values]] = {}
+    for text, values in statements:
+        rows_of.setdefault(text, []).append(values)
+    for text, rows in rows_of.items():
+        book.executemany(text, rows)
 
 
 def _enter(book: Connection, entry: Entry) -> None:

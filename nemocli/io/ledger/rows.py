@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import Fault, FaultKind
@@ -50,7 +51,7 @@ def insert_attempt(entry: Entry) -> Statement:
         "cost_flags": " ".join(entry.cost.flags),
         "ttft_s": entry.ttft_s,
         "total_s": entry.total_s,
-        "tags": json.dumps(entry.tags, ensure_ascii=False),
+        "tags": _tags_text(entry.tags),
         "project": entry.project,
         "session": entry.session,
     }
@@ -85,7 +86,7 @@ def insert_reservation(reservation: Reservation, pid: int, birth: str | None) ->
         "run_id": reservation.run_id,
         "command": reservation.command,
         "project": reservation.project,
-        "tags": json.dumps(reservation.tags, ensure_ascii=False),
+        "tags": _tags_text(reservation.tags),
     }
     return _insert("reservations", values)
 
@@ -181,8 +182,20 @@ def reservation_from(record: Record) -> Reservation:
 
 
 def _insert(table: str, values: Mapping[str, Scalar]) -> Statement:
-    columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})", values  # noqa: S608
+    """Of what is known: a column that is left out is NULL, and the fewer there are the sooner."""
+    known = {name: value for name, value in values.items() if value is not None}
+    return _insertion(table, tuple(known)), tuple(known.values())
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+
+
+@lru_cache(maxsize=64)
+def _tags_text(tags: tuple[str, ...]) -> str:
+    return json.dumps(tags, ensure_ascii=False)
 
 
 def _condition(

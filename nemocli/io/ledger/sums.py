@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from nemocli.io.sqlite import Record
 
 Scalar = str | int | float | None
-Statement = tuple[str, Mapping[str, Scalar]]
+Values = Mapping[str, Scalar] | Sequence[Scalar]
+Statement = tuple[str, Values]
 
 QUARTER, DAY = 900, 86_400
 """Seconds of a rollup. Every time zone in use is a whole number of quarter hours from UTC."""
