@@ -22,6 +22,7 @@ from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Again
 from nemocli.core.ports import Call, Entry, Validator, World
 from nemocli.core.records import Begun
+from nemocli.core.request import answers_in
 from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import open_door
@@ -84,6 +85,7 @@ class Asker:
             most,
             target.output_limit,
             cap=self.terms.cap_name,
+            answers=answers_in(row.body),
         )
         if isinstance(fits, Fault):
             raise NemoError(fits)
@@ -114,7 +116,8 @@ class Asker:
             raise
         self._results.begin(attempt.id)
         target, began = door.target, clock.monotonic()
-        question = Question(row.model or terms.spec.model or target.name, row.chars)
+        model = row.model or terms.spec.model or target.name
+        question = Question(model, row.chars, answers_in(row.body))
         reply = RowReply(Fold())
         try:
             await reply_to(call, door, self._world, reply)

@@ -64,3 +64,4 @@ class Question:
 
     model: str
     chars: int
+    answers: int = 1

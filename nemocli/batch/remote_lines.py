@@ -13,7 +13,7 @@ from nemocli.batch.rows import Row
 from nemocli.core.events import Finished, Fold, Metered, Started
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry
-from nemocli.core.request import Request
+from nemocli.core.request import Request, answers_in
 from nemocli.core.values import Json, JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.wire.batches import Handed, Item
@@ -165,7 +165,7 @@ def _own(whose: Whose, item: Item, asked: HandedOver) -> Iterator[Entry]:
     for event in decoder.whole(dumps(item.body)):
         fold.add(event)
     attempt = AttemptId(f"{whose.mark}-{asked.row.ordinal + 1}", 1, whose.at)
-    question = Question(target.name, asked.row.chars)
+    question = Question(target.name, asked.row.chars, answers_in(asked.row.body))
     times = Times(None, 0.0)
     entry = entry_for(whose.plan, target, question, fold, attempt=attempt, times=times)
     yield replace(entry, total_s=None)

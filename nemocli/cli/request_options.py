@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nemocli.core.faults import config_error, usage_error
 from nemocli.core.policy import Policy
-from nemocli.core.request import EFFORTS, Effort
+from nemocli.core.request import EFFORTS, Effort, answers_in
 from nemocli.core.values import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -64,6 +64,14 @@ def settle_options(setup: Setup, wish: Asked, **more: Json) -> JsonObject:
     )
     fields, ours = body_options(wish.options)
     setup.flags(**ours)
+    return fields
+
+
+def one_answer(fields: JsonObject) -> JsonObject:
+    """The fields, of which none asks for several answers. Raises NemoError (usage): all of them are
+    paid for, and one is shown."""
+    if answers_in(fields) > 1:
+        raise usage_error("`-O n`: one answer at a time", "`nemocli batch` keeps several")
     return fields
 
 

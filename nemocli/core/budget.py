@@ -61,8 +61,10 @@ def output_bound(
     limit: int | None,
     *,
     cap: str = "`--max-cost`",
+    answers: int = 1,
 ) -> Bound | Fault:
-    """The most output that fits what is left of a cap, or the fault that says why none does.
+    """The most output that fits what is left of a cap, or the fault that says why none does. Each
+    of several `answers` may be that long.
 
     A price nobody knows cannot be capped: that is a fault, not a pass.
     """
@@ -77,7 +79,7 @@ def output_bound(
     dearest = _dearest(price, input_tokens)
 
     def cost(output_tokens: int) -> Pico:
-        return _worst(dearest, input_tokens, output_tokens)
+        return _worst(dearest, input_tokens, output_tokens * answers)
 
     worst = cost(wanted)
     if worst <= left:

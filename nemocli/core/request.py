@@ -92,6 +92,11 @@ def with_parts(role: Role, parts: Sequence[str | Image]) -> Message:
     return Message(role, text, parts=tuple(parts) if pictured else ())
 
 
+def answers_in(options: Mapping[str, Json]) -> int:
+    """How many answers a body asks for (`n`, `best_of`), each of them paid for."""
+    return max(1, *(count(options.get(name)) or 1 for name in ("n", "best_of")))
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A wish. `model` is what the user typed: a card name, an alias or a provider's own id.
@@ -115,6 +120,11 @@ class Request:
         """The most output tokens that are asked for, by `max_tokens` or an option."""
         given = [self.max_tokens, *(count(self.options.get(name)) for name in LIMIT_FIELDS)]
         return min((most for most in given if most is not None), default=None)
+
+    @property
+    def answers(self) -> int:
+        """How many answers are asked for, each of them paid for."""
+        return answers_in(self.options)
 
     @property
     def chars(self) -> int:

@@ -33,13 +33,15 @@ class Times:
 
 
 class RequestFacts(Protocol):
-    """What a row of the ledger says of a request: the model as it was typed, and the length of the
-    input in characters, for estimates."""
+    """What a row of the ledger says of a request: the model as it was typed, and for estimates the
+    length of the input in characters and how many answers were asked for."""
 
     @property
     def model(self) -> str: ...
     @property
     def chars(self) -> int: ...
+    @property
+    def answers(self) -> int: ...
 
 
 def entry_for(
@@ -90,7 +92,8 @@ def usage_of(request: RequestFacts, fold: Fold) -> Usage:
     if is_turned_away(fold):
         return Usage()
     if fold.end is None or fold.shown or isinstance(fold.end, Finished):
-        return estimate(request.chars, fold.text_chars, fold.reasoning_chars)
+        answers = request.answers  # only the first of several is in the fold
+        return estimate(request.chars, fold.text_chars * answers, fold.reasoning_chars * answers)
     return Usage()
 
 

@@ -94,7 +94,10 @@ async def _exchange(
 ) -> None:
     provider = door.target.provider
     wire = dialect_named(provider.dialect).encode(door.target, request, door.base_url)
-    wire = replace(wire, timeouts=provider.timeouts.within(timeout_s))
+    times = provider.timeouts.within(timeout_s)
+    if not request.stream:  # the first byte comes when the last is known
+        times = replace(times, first_byte_s=times.total_s)
+    wire = replace(wire, timeouts=times)
     asked = authorise(wire, provider, door.key)
     ends = world.clock.monotonic() + wire.timeouts.total_s
     while True:

@@ -177,7 +177,8 @@ class _Job:
         price = target.price(attempt.at.date())
         size = _worst_input(self.request)
         asked = self.request.most_output
-        fits = output_bound(left, price, size, asked, target.output_limit, cap=name)
+        most, answers = target.output_limit, self.request.answers
+        fits = output_bound(left, price, size, asked, most, cap=name, answers=answers)
         if isinstance(fits, Fault):
             raise NemoError(fits)
         if fits.lowered:

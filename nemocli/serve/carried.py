@@ -28,9 +28,7 @@ def _rows(how: How, *names: str, note: str = "") -> tuple[CarriedRow, ...]:
 
 
 CHAT_TO_CHAT = (
-    *_rows("refused", "n above 1", note="one answer at a time"),
-    *_rows("refused", "logprobs", "top_logprobs", "functions", "audio", note="no way back"),
-    CarriedRow("everything else", "carried", "as it came, unknown fields too"),
+    CarriedRow("every field", "carried", "as it came, unknown ones too, and so is the reply"),
 )
 CHAT_TO_OTHERS = (
     *_rows("carried", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens"),

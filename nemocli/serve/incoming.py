@@ -36,6 +36,13 @@ _PLAIN = frozenset(
     {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "user"}
 )
 """Fields that other dialects take by the same name, or drop by their provider's row."""
+_NONE: tuple[Json, ...] = (None,)
+_UNSAID: Mapping[str, tuple[Json, ...]] = {
+    "n": (None, 1),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+}
+"""Values that ask for nothing, of fields that other dialects do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +123,19 @@ def kind_of(part: object) -> str | None:
 
 
 def _carried(data: Mapping[str, Any]) -> None:
-    """Refuse what a reply could not give back."""
+    """Refuse what is no conversation."""
     messages = data.get("messages")
     if not isinstance(messages, list) or not messages:
         raise refusal("a list of at least one message", "messages")
     for index, turn in enumerate(messages):
         if not isinstance(turn, dict) or not isinstance(turn.get("role"), str):
             raise refusal("an object with a role", f"messages[{index}]")
-    if data.get("n") not in (None, 1):
-        raise refusal("one answer at a time", "n")
-    for name in ("logprobs", "top_logprobs", "functions", "audio"):
-        if data.get(name):
-            raise refusal("cannot be carried here", name)
-    if "audio" in (data.get("modalities") or ()):
-        raise refusal("text only", "modalities")
 
 
 def _translated(model: str, data: Mapping[str, Any]) -> Request:
-    rest = [k for k in data if k not in _OURS | _SAID | _PLAIN and data[k] is not None]
+    rest = [
+        k for k in data if k not in _OURS | _SAID | _PLAIN and data[k] not in _UNSAID.get(k, _NONE)
+    ]
     if rest:
         raise refusal("this path's dialect has no such field", rest[0])
     most = next((data[n] for n in LIMIT_FIELDS if isinstance(data.get(n), int)), None)

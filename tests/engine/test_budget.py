@@ -57,6 +57,19 @@ def test_a_cap_lowers_the_limit_until_the_worst_case_fits() -> None:
     assert answer.lowered * 2_400_000 < reservation.pico <= TIGHT
 
 
+def test_each_of_several_answers_is_in_the_worst_case() -> None:
+    three = replace(ASKED, options={"n": 3})
+    at, one = scene(good()), scene(good())
+    answer = ask(at, max_cost_pico=TIGHT, request=three)
+    alone = ask(one, max_cost_pico=TIGHT)
+    assert answer.lowered is not None
+    assert alone.lowered is not None
+    assert 0.9 < 3 * answer.lowered / alone.lowered <= 1
+    (reservation,) = at.book.reserved
+    assert reservation.pico is not None
+    assert 3 * answer.lowered * 2_400_000 < reservation.pico <= TIGHT
+
+
 def test_what_fits_as_it_is_is_not_lowered() -> None:
     at = scene(good())
     answer = ask(at, max_cost_pico=PLENTY, request=replace(ASKED, max_tokens=50))

@@ -81,10 +81,6 @@ def test_a_conversation_with_tools_is_translated() -> None:
         ({"messages": []}, "messages"),
         ({"messages": ["hi"]}, "messages[0]"),
         ({"messages": [{"content": "hi"}]}, "messages[0]"),
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"modalities": ["text", "audio"]}, "modalities"),
-        ({"functions": [{}]}, "functions"),
         ({"stream": "yes"}, "stream"),
         ({"model": 3}, "model"),
     ],
@@ -93,6 +89,29 @@ def test_what_cannot_be_carried_is_refused_by_its_name(fields: dict[str, Any], n
     with pytest.raises(NemoError, match=re.escape(f"`{name}`")) as caught:
         read(**fields)
     assert caught.value.fault.status == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n", 2),
+        ("logprobs", True),
+        ("modalities", ["text", "audio"]),
+        ("functions", [{}]),
+        ("audio", {"voice": "a"}),
+    ],
+)
+def test_what_only_the_same_dialect_can_give_back_is_carried_there(name: str, value: Any) -> None:
+    wish = read(**{name: value})
+    assert wish.same is not None
+    assert wish.same.options[name] == value
+    assert wish.other is None
+    assert f"`{name}`" in str(wish.refused)
+
+
+@pytest.mark.parametrize("fields", [{"n": 1}, {"logprobs": False}, {"modalities": ["text"]}])
+def test_what_asks_for_nothing_is_no_reason_to_refuse(fields: dict[str, Any]) -> None:
+    assert read(**fields).other is not None
 
 
 JSON = st.recursive(

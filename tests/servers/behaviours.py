@@ -142,6 +142,13 @@ def redirect(to: str, code: int = 307) -> Status:
     return Status(code, None, {"location": to})
 
 
+def _begun(parts: list[bytes], events: int | None) -> list[bytes]:
+    """So many events of a stream; half of a whole reply."""
+    if events and len(parts) == 1:
+        return [parts[0][: len(parts[0]) // 2]]
+    return parts[:events]
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """The answer stops after so many events or bytes. `clean` ends the body properly, as a server
@@ -155,7 +162,7 @@ class Cut:
     def play(self, exchange: Exchange) -> None:
         whole = exchange.frames(self.answer)
         exchange.open(self.answer, sum(map(len, whole)))
-        parts = whole[: self.after_events]
+        parts = _begun(whole, self.after_events)
         if self.after_bytes is not None:
             parts = [b"".join(whole)[: self.after_bytes]]
         exchange.write(self.answer, parts)
@@ -236,7 +243,7 @@ class Reset:
         if self.after_events is not None:
             parts = exchange.frames(self.answer)
             exchange.open(self.answer, sum(map(len, parts)))
-            exchange.write(self.answer, parts[: self.after_events])
+            exchange.write(self.answer, _begun(parts, self.after_events))
             exchange.channel.wait(0.05)
         exchange.channel.reset()
 

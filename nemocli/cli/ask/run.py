@@ -12,7 +12,7 @@ from nemocli.cli.ask.render import ShownAnswer, view_for
 from nemocli.cli.choice import Choice, choose_targets
 from nemocli.cli.context import Setup
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
+from nemocli.cli.request_options import effort_of, one_answer, retry_base_s, settle_options
 from nemocli.core.events import Fold
 from nemocli.core.faults import Fault, FaultKind, usage_error
 from nemocli.core.money import pico_from_usd
@@ -88,7 +88,7 @@ def _interrupted(answer: Answer) -> Fault:
 
 def job_of(setup: Setup, wish: AskOptions) -> AskJob:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
-    options = settle_options(setup, wish, fallback=wish.fallback)
+    options = one_answer(settle_options(setup, wish, fallback=wish.fallback))
     settings = setup.settings
     text, images = _prompt(setup, wish)
     model = settings.text("model")

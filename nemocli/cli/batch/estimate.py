@@ -28,6 +28,7 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, NemoError
 from nemocli.core.money import Pico, usd_short, usd_text
 from nemocli.core.quantities import time_text
+from nemocli.core.request import answers_in
 from nemocli.engine.pool.gate import LocalGate
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _looked_at(setup: Setup, plan: BatchPlan, sample: int) -> tuple[Sizes, Picke
         most = limit_in(row.body)
         if too_long(row, CHARS_PER_TOKEN, most, plan.context):
             sizes.over += 1
-        sizes.see(row, most)
+        sizes.see(row, most if most is None else most * answers_in(row.body))
         picked.see(row)
     return sizes, picked
 

@@ -27,6 +27,7 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_er
 from nemocli.core.money import UNKNOWN, usd_text
 from nemocli.core.ports import Reservation, World
 from nemocli.core.records import WrittenLines
+from nemocli.core.request import answers_in
 from nemocli.engine.call import open_door
 from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
@@ -180,7 +181,8 @@ class _Money:
         price, limit = self._target.price(self._day), self._target.output_limit
         worst = 0
         for row in rows:
-            fits = output_bound(1 << 62, price, row.chars // 2 + 64, limit_in(row.body), limit)
+            size, most, answers = row.chars // 2 + 64, limit_in(row.body), answers_in(row.body)
+            fits = output_bound(1 << 62, price, size, most, limit, answers=answers)
             if isinstance(fits, Fault):
                 raise NemoError(fits)
             worst += fits.worst

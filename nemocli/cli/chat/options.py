@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.chat.conversation import Asking
 from nemocli.cli.choice import Choice, choose_targets
-from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
+from nemocli.cli.request_options import effort_of, one_answer, retry_base_s, settle_options
 from nemocli.core.money import Pico, pico_from_usd
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -43,7 +43,7 @@ class ChatOptions:
 
 def asking_of(setup: Setup, wish: ChatOptions) -> tuple[Asking, Choice, Pico | None]:
     """How questions are asked, the choice behind it, and a cap. Raises NemoError."""
-    fields = settle_options(setup, wish, fallback=wish.fallback)
+    fields = one_answer(settle_options(setup, wish, fallback=wish.fallback))
     settings = setup.settings
     choice = choose_targets(setup, list(wish.providers), settings.text("model"))
     cap = settings.amount("max_cost_usd")

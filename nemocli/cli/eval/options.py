@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.choice import choose_targets
-from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
+from nemocli.cli.request_options import effort_of, one_answer, retry_base_s, settle_options
 from nemocli.core.faults import usage_error
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
@@ -69,7 +69,7 @@ class ArmCell:
 
 def arms_of(setup: Setup, wish: EvalOptions, run_id: str) -> list[Arm]:
     """Each arm with a plan of one target. Raises NemoError."""
-    fields = settle_options(setup, wish)
+    fields = one_answer(settle_options(setup, wish))
     settings = setup.settings
     timeout = settings.amount("timeout_s")
     base_s = retry_base_s(setup)

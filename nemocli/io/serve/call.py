@@ -85,7 +85,8 @@ class GatewayCall:
         """Ask, and hand on what comes as it comes; whoever leaves cancels."""
         plan = replace(self.plan, keep=not self.wish.stream)
         tap = Tap(self.world.transport, self._opened, self._took, self._room)
-        world = replace(self.world, transport=tap) if self.wish.stream else self.world
+        seen = self.wish.stream or self.alike
+        world = replace(self.world, transport=tap) if seen else self.world
         asking = asyncio.create_task(
             run(plan, request, world, self._sink, budget=self.budget, answer=self.answer)
         )
@@ -108,7 +109,9 @@ class GatewayCall:
         self.pending = []
 
     def _took(self, chunk: bytes) -> None:
-        if self.raw is not None:
+        if not self.wish.stream:
+            self.pending.append(chunk)
+        elif self.raw is not None:
             self.pending += self.raw.feed(chunk)
             if self.answer.fold.shown:
                 self._flush()
@@ -196,12 +199,17 @@ class GatewayCall:
             ended = self.raw.end() if self.raw is not None else self._made().end(answer.fold)
             await self._piece(ended or self._made().last, more=False)
         elif fault is None:
-            await reply(self.send, 200, self._made().whole(answer.fold), self._headers())
+            await reply(self.send, 200, self._whole(), self._headers())
         elif not self.begun:
             await fail(self.send, self.dialect, fault, self._headers())
         else:
             await self._piece(self._made().fail(fault))
             raise CutError
+
+    def _whole(self) -> bytes:
+        """The reply as the server wrote it, where that is one in the client's own dialect."""
+        body = b"".join(self.pending) if self.alike else b""
+        return body if body.lstrip()[:1] == b"{" else self._made().whole(self.answer.fold)
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         answer = self.answer

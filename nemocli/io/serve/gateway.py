@@ -247,7 +247,7 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool
     alike = all(target.provider.dialect == wish.dialect for target in plan.targets)
     alike = alike and wish.same is not None
     if alike and wish.same is not None:
-        request, dropped = wish.same, wish.same_dropped
+        request, dropped = replace(wish.same, stream=wish.stream), wish.same_dropped
     elif wish.other is not None:
         request, dropped = wish.other, wish.dropped
     else:

@@ -18,7 +18,7 @@ from nemocli.core.events import (
 )
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
-from nemocli.core.values import Json, JsonObject, dig, mappings
+from nemocli.core.values import Json, JsonObject, count, dig, mappings
 from nemocli.wire.chat.fast import CACHED, plain_events, plain_piece
 from nemocli.wire.chat.finish import BROKEN, FINISH, NOTHING, unknown_finish
 from nemocli.wire.chat.tool_calls import ToolCallPieces
@@ -36,14 +36,19 @@ _AS_ANSWER = Warned(
 )
 
 
+_MOST_ANSWERS = 1000
+
+
 class ChatReader:
-    """Fills `reply.Reader` for one reply. Choice 0 is the answer, others are not read.
+    """Fills `reply.Reader` for one reply. Choice 0 is the answer; of others it is only seen whether
+    they ended, where several `answers` were asked for.
 
     With `off`, reasoning was asked not to come: what comes of it is held until the answer begins,
     and is the answer where none does (SGLang's parser for these models files it so).
     """
 
     __slots__ = (
+        "_awaited",
         "_awaiting",
         "_by_delta",
         "_choice",
@@ -64,7 +69,9 @@ class ChatReader:
         "recognised",
     )
 
-    def __init__(self, provider: Provider, model: str, *, off: bool = False) -> None:
+    def __init__(
+        self, provider: Provider, model: str, *, off: bool = False, answers: int = 1
+    ) -> None:
         self._provider = provider
         self._model = model
         self._meter = UsageMeter(provider.usage, CACHED)
@@ -74,6 +81,7 @@ class ChatReader:
         self._started = NOTHING_KNOWN
         self._awaiting = True
         self._choice: Json = None  # in a whole reply without a choice 0
+        self._awaited = set(range(1, min(answers, _MOST_ANSWERS)))  # others, not ended yet
         self._off = off
         self._held: list[Reasoning] = []
         self._texted = False  # whether text of the answer, or a call, was passed on
@@ -87,7 +95,7 @@ class ChatReader:
     @property
     def ended(self) -> bool:
         """Whether a finish reason came; usage may still follow."""
-        return self._finish is not None
+        return self._finish is not None and not self._awaited
 
     def take(self, payload: JsonObject) -> Iterator[Event]:
         """One chunk, or a whole completion."""
@@ -105,6 +113,8 @@ class ChatReader:
                     yield from self._failed(choice["error"], payload)
                     return
                 yield from self._chosen(choice)
+            elif self._awaited and isinstance(choice, dict) and choice.get("finish_reason"):
+                self._awaited.discard(count(choice.get("index")) or 0)
         for name in ("search_results", "citations"):
             if name in payload:
                 yield from self._sources.citations(payload[name])
@@ -153,12 +163,13 @@ class ChatReader:
 
     def _take_for_ended(self) -> None:
         """An answer that was begun is over, though no finish reason says so."""
+        self._awaited.clear()
         if self._finish is None and self._said:
             self._finish = "tool_calls" if self._tools.any else "stop"
 
     def eof(self) -> Iterator[Event]:
         """The end that the finish reason announced."""
-        if self._finish is None:
+        if self._finish is None or self._awaited:
             return
         if self._finish in BROKEN:
             name = self._provider.name

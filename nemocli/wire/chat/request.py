@@ -44,7 +44,8 @@ def encode(target: Target, request: Request, base_url: str) -> Call:
 
 def decoder(target: Target, request: Request) -> Decoder:
     """A decoder for one reply, streamed or whole."""
-    reader = ChatReader(target.provider, target.model, off=request.reasoning == "off")
+    off, answers = request.reasoning == "off", request.answers
+    reader = ChatReader(target.provider, target.model, off=off, answers=answers)
     return ReplyDecoder(reader, target.provider, target.model)
 
 

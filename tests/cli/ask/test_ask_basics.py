@@ -102,6 +102,13 @@ def test_closed_stdin_is_no_stdin(home: Home, stub: Stub) -> None:
     assert (done.code, prompt_of(stub)) == (0, "hi")
 
 
+def test_several_answers_are_not_paid_for_to_show_one(home: Home, stub: Stub) -> None:
+    done = run("ask", "hi", "-p", "stub", "-m", "x", "-O", "n=3", home=home)
+    assert done.code == 2
+    assert "one answer at a time" in done.err
+    assert stub.requests == []
+
+
 def test_nothing_to_ask_is_a_usage_error_with_help(home: Home, stub: Stub) -> None:
     on_terminal = run_pty(*ASK, home=home, timeout=15)
     assert on_terminal.code == 2

@@ -192,6 +192,55 @@ def test_a_reply_that_breaks_off_is_never_a_clean_end(gateway: Gateway, fault: A
     assert body["error"]["message"]
 
 
+WHOLE = (
+    b'{"id":"c1","model":"big","choices":[{"index":0,"message":{"role":"assistant","content":"a"},'
+    b'"finish_reason":"stop","logprobs":{"content":[{"token":"a","logprob":-0.1}]}},{"index":1,'
+    b'"message":{"role":"assistant","content":"b"},"finish_reason":"stop"}],  "own": 1.50,'
+    b'"usage":{"prompt_tokens":3,"completion_tokens":2}}'
+)
+
+
+def test_a_whole_reply_of_the_same_dialect_is_what_the_server_wrote(gateway: Gateway) -> None:
+    gateway.stub.script(Raw(WHOLE, "application/json"))
+    body = {"model": "m", "messages": HI, "n": 2, "logprobs": True}
+    status, headers, data = gateway.client.ask(body=body)
+    assert (status, data) == (200, WHOLE)
+    sent = gateway.stub.requests[-1].json
+    assert (sent["n"], sent["logprobs"], sent["stream"]) == (2, True, False)
+    row = gateway.home.attempts()[-1]
+    assert row["attempt_id"] == headers["x-nemocli-attempt"]
+    assert row["output_tokens"] == 2
+
+
+def two(*frames: tuple[int, str, str | None], end: str = "data: [DONE]\n\n") -> Raw:
+    """A stream of pieces of several answers: which, a text, a finish reason."""
+    choices = [
+        {"index": index, "delta": {"content": text}, "finish_reason": reason}
+        for index, text, reason in frames
+    ]
+    said = [json.dumps({"id": "c", "model": "m", "choices": [choice]}) for choice in choices]
+    return Raw("".join(f"data: {line}\n\n" for line in said) + end)
+
+
+def test_several_answers_of_a_stream_are_handed_on_to_their_end(gateway: Gateway) -> None:
+    frames = two((0, "a", None), (1, "b", None), (0, "c", "stop"), (1, "d", None), (1, "", "stop"))
+    gateway.stub.script(frames)
+    lines = gateway.client.streamed(n=2)
+    assert lines[-1] == "[DONE]"
+    said = [json.loads(line)["choices"][0] for line in lines[:-1]]
+    texts = ["".join(c["delta"]["content"] for c in said if c["index"] == i) for i in (0, 1)]
+    assert texts == ["ac", "bd"]
+
+
+def test_a_stream_in_which_one_of_several_answers_breaks_off_is_no_success(
+    gateway: Gateway,
+) -> None:
+    gateway.stub.script(two((0, "a", None), (1, "b", None), (0, "c", "stop"), end=""))
+    with pytest.raises(http.client.IncompleteRead):
+        gateway.client.streamed(n=2)
+    assert gateway.home.attempts()[-1]["status"] == "cut"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_the_call_and_it_is_booked(
     gateway: Gateway, *, stream: bool
