@@ -28,9 +28,13 @@ def run_async(
     second Ctrl-C cancels that too, and the third is at once."""
     factory = None
     if many:
+        import gc
+
         from nemocli.io.event_loop import fast_loop
 
         factory = fast_loop()
+        gc.freeze()  # what is here by now stays; looking through it again and again finds nothing
+        gc.set_threshold(20_000, 20, 50)
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(_listening(main, interrupt, finishes=finishes))

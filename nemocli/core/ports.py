@@ -43,12 +43,14 @@ class Call:
 
 class Coming(Protocol):
     """A body that may come while nobody waits for each piece. `rest` returns where a piece is here
-    already, else when the body is over, a piece holds `until`, or much is unread; `arrived` is when
-    the piece last taken came, in seconds as `Clock.monotonic` has them."""
+    already, else when the body is over, a piece holds `until`, or much is unread; `take_all` gives
+    what is here with the moments when it came, `arrived` that of the piece last taken, in seconds
+    as `Clock.monotonic` has them."""
 
     @property
     def arrived(self) -> float: ...
     async def rest(self, until: bytes) -> None: ...
+    def take_all(self) -> list[tuple[float, bytes]]: ...
 
 
 @value_class(frozen=True, slots=True)

@@ -67,7 +67,10 @@ class TimedTransport:
             async for chunk in chunks:
                 if held or (arrivals.begun and self._whole):
                     held.append((coming.arrived, chunk))
-                    if _DONE in chunk:  # its server may take its time to end the body
+                    held += coming.take_all()
+                    if any(
+                        _DONE in piece for _, piece in held[-3:]
+                    ):  # its server may take its time to end the body
                         break
                     await coming.rest(_DONE)
                     continue

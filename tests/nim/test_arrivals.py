@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,9 +45,18 @@ class Served:
         self.fault = fault
         self.arrived = 0.0
         self.rests = 0
+        self._left = deque(pieces)
 
     async def rest(self, until: bytes) -> None:
         self.rests += 1
+
+    def take_all(self) -> list[tuple[float, bytes]]:
+        """Two that came meanwhile."""
+        taken = []
+        for _ in range(min(2, len(self._left))):
+            self.arrived += 1
+            taken.append((self.arrived, self._left.popleft()))
+        return taken
 
     @asynccontextmanager
     async def send(self, call: Call) -> AsyncIterator[Reply]:
@@ -54,9 +64,9 @@ class Served:
         yield Reply(200, {}, self._chunks(), self)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
+        while self._left:
             self.arrived += 1
-            yield piece
+            yield self._left.popleft()
         if self.fault is not None:
             raise self.fault
 

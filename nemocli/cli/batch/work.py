@@ -178,12 +178,8 @@ async def _run(
     recall: Recall | None,
     job: BatchJob,
 ) -> Fault | None:
-    import gc
-
     from nemocli.cli.world import world_of
 
-    gc.freeze()  # what is here by now stays; looking through it again and again finds nothing
-    gc.set_threshold(20_000, 20, 50)
     try:
         async with world_of(setup, fresh=plan.fresh_connections) as world:
             asker = Asker(

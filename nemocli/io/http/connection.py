@@ -11,9 +11,6 @@ servers that do that.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import re
 import select
 import ssl
 import time
@@ -35,6 +32,12 @@ IDLE_S = 15.0
 MOST_HEAD = 64 * 1024
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before the server is made to wait."""
+TAIL = 8 * 1024
+"""Of a body that was kept unread: bytes at its end whose pieces have moments of their own."""
+LARGE, MOST_KEPT = 2048, 128
+"""Bytes of a piece that is parsed at once, and pieces that are not."""
+_EVENTS = b"\n\n\r\n"
+"""The end of a chunk of whole events: no end of a body, and none of a head or a trailer."""
 _INFORMED = frozenset({100, 102, 103})
 _UNASKED = "more came than was asked for"
 _EARLY = "more came than was asked for: a reply before its request was written"
@@ -107,7 +110,7 @@ class Lane:
         except (OSError, ValueError) as error:
             if isinstance(error, ConnectionResetError | BrokenPipeError | ssl.SSLEOFError):
                 exchange.phase = "tls" if self.tls is not None else exchange.phase
-            raise NemoError(fault_of(_one(error), exchange)) from error
+            raise NemoError(fault_of(error, exchange)) from error
         return made
 
     def stale(self, kept: Connection) -> bool:
@@ -171,6 +174,9 @@ class Connection(asyncio.Protocol):
         self._times: deque[float] | None = None
         self._last = False  # whether this call said that it is
         self._until = b""  # while nobody waits for less than this, or the end
+        self._chunked = False
+        self._kept: list[tuple[float, bytes]] = []  # came meanwhile, not parsed yet
+        self._now = 0.0
         self.arrived = 0.0
         self.total = float("inf")
 
@@ -202,11 +208,25 @@ class Connection(asyncio.Protocol):
         self._unread -= len(chunk)
         if self._times is not None:
             self.arrived = self._times.popleft()
+        self._read_on()
+        return chunk
+
+    def take_all(self) -> list[tuple[float, bytes]]:
+        """The pieces that are here, of a body that is timed, with the moments they came."""
+        if self._times is None:
+            return []
+        taken = list(zip(self._times, self.chunks, strict=True))
+        self._times.clear()
+        self.chunks.clear()
+        self._unread = 0
+        self._read_on()
+        return taken
+
+    def _read_on(self) -> None:
         if self._paused and self._unread <= MOST_UNREAD // 2:
             self._paused = False
             if self._transport is not None and not self.gone:
                 self._transport.resume_reading()
-        return chunk
 
     async def news(self) -> None:
         """Something came, or nothing more will."""
@@ -227,6 +247,19 @@ class Connection(asyncio.Protocol):
         finally:
             self._until = b""
 
+    def _parse_kept(self) -> None:
+        """What came while nobody waited for it; all but the end of it as one piece."""
+        kept, self._kept = self._kept, []
+        tail, own = 0, len(kept)
+        while own and tail < TAIL:
+            own -= 1
+            tail += len(kept[own][1])
+        if own:
+            self._now = kept[own - 1][0]
+            self._parser.feed_data(b"".join(data for _, data in kept[:own]))
+        for self._now, data in kept[own:]:
+            self._parser.feed_data(data)
+
     def unread(self) -> bool:
         """Whether the system holds bytes, or an end, that nobody asked for."""
         if self._poll is None:
@@ -236,9 +269,15 @@ class Connection(asyncio.Protocol):
     def late(self) -> None:
         """A deadline passed. But for the last one it does not count while nobody waits: a reader
         that is slow itself has not been kept waiting."""
+        if self._kept:  # its moment is looked up only now
+            self.deadline = min(self._kept[-1][0] + self._idle_s, self.total)
+            if self.deadline > self._lane.loop.time():
+                return
         waited = self._news is not None and not self._news.done()
         if waited or self.deadline >= self.total:
             self.timed_out = True
+            if self._kept:
+                self._feed(b"")
             self._tell()
 
     def release(self) -> None:
@@ -275,31 +314,46 @@ class Connection(asyncio.Protocol):
             self._poll.register(socket.fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
+        until = self._until
+        kept = until and self._chunked and data.endswith(_EVENTS) and until not in data
+        if kept and len(data) <= LARGE and len(self._kept) < MOST_KEPT:
+            self._kept.append((time.monotonic(), data))
+            return
+        self._feed(data)
+        over = self._unread > MOST_UNREAD and not self.complete
+        if over and not self._paused and not self.gone:
+            self._paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+        if until and not (self.complete or over or self.gone or until in data):
+            self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
+            return
+        self._tell()
+
+    def _feed(self, data: bytes) -> None:
+        """To the parser, after what was kept from it."""
         if not self.begun:
             self._head += len(data)
         try:
             if self.complete or not self._asked:
                 raise ConnectionError(_UNASKED)
+            if self._kept:
+                self._parse_kept()
+            if self._times is not None:
+                self._now = time.monotonic()
             self._parser.feed_data(data)
             if not self.begun and self._head > MOST_HEAD:
                 raise ConnectionError("a head without end")
         except (self._nonsense, ConnectionError) as error:
             self.error = error
             self.gone = True
-        over = self._unread > MOST_UNREAD and not self.complete
-        if over and not self._paused and not self.gone:
-            self._paused = True
-            if self._transport is not None:
-                self._transport.pause_reading()
-        if self._until and not (self.complete or over or self.gone or self._until in data):
-            self.deadline = min(self._lane.loop.time() + self._idle_s, self.total)
-            return
-        self._tell()
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._kept:
+            self._feed(b"")
         self.gone = True
         endless = not {"content-length", "transfer-encoding"} & set(self.headers)
         if self.begun and not self.complete and endless and exc is None:
@@ -323,6 +377,7 @@ class Connection(asyncio.Protocol):
         self._keep = bool(self._parser.should_keep_alive())
         if self.status in _INFORMED:
             return
+        self._chunked = "chunked" in self.headers.get("transfer-encoding", "")
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size():
             self._keep = False
@@ -334,7 +389,7 @@ class Connection(asyncio.Protocol):
         self.flowing = True
         self.chunks.append(body)
         if self._times is not None:
-            self._times.append(time.monotonic())
+            self._times.append(self._now)
         self._unread += len(body)
 
     def on_message_complete(self) -> None:
@@ -342,13 +397,3 @@ class Connection(asyncio.Protocol):
             self.headers.clear()
             return
         self.complete = True
-
-
-def _one(error: Exception) -> Exception:
-    """What several addresses of a name have in common, where all refused; else the error itself.
-    (asyncio joins their words into one OSError without a number.)"""
-    said = set(re.findall(r"\[Errno (\d+)\]", str(error)))
-    refused = {str(errno.ECONNREFUSED)}
-    if isinstance(error, OSError) and error.errno is None and said == refused:
-        return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    return error

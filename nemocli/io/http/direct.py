@@ -299,6 +299,10 @@ class _Chunks:
         """Wait for the end, or for what `core.ports.Coming` names beside it."""
         await self._connection.rest(until)
 
+    def take_all(self) -> list[tuple[float, bytes]]:
+        """The pieces that are here."""
+        return self._connection.take_all()
+
     async def __anext__(self) -> bytes:
         connection = self._connection
         while True:

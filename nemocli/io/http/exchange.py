@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -175,6 +178,7 @@ def fault_of(error: Exception, exchange: Exchange) -> Fault:
         return config_fault(f"the request to {exchange.origin} cannot be written as HTTP")
     if kind == "DecodingError":
         return spoilt_fault(exchange.origin)
+    error = _common(error)
     return _interrupted(error, exchange) if exchange.sent else _unconnected(error, exchange)
 
 
@@ -259,3 +263,13 @@ def _untrusted(error: ssl.SSLError, exchange: Exchange) -> Fault:
     else:
         message = f"no TLS with {exchange.origin}: {exchange.clean(str(error))}"
     return Fault(FaultKind.TLS, message, _TLS_HINT, retry=False, sent=False)
+
+
+def _common(error: Exception) -> Exception:
+    """What several addresses of a name have in common, where all refused; else the error itself.
+    (asyncio joins their words into one OSError without a number.)"""
+    said = set(re.findall(r"\[Errno (\d+)\]", str(error)))
+    refused = {str(errno.ECONNREFUSED)}
+    if isinstance(error, OSError) and error.errno is None and said == refused:
+        return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import random
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,14 +134,16 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_body_may_come_while_nobody_waits_for_each_piece(ending: str) -> None:
+@pytest.mark.parametrize("piece", [b"%d", b"data: %d\n\n"], ids=["pieces", "events"])
+def test_a_body_may_come_while_nobody_waits_for_each_piece(ending: str, piece: bytes) -> None:
     last = ENDINGS[ending]
 
     async def handler(peer: Peer) -> None:
         await peer.request()
         await peer.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
         for number in range(5):
-            await peer.say(b"1\r\n%d\r\n" % number)
+            said = piece % number
+            await peer.say(b"%x\r\n%b\r\n" % (len(said), said))
             await asyncio.sleep(0.05)
         if last is not None:
             await peer.say(last)
@@ -165,7 +168,8 @@ def test_a_body_may_come_while_nobody_waits_for_each_piece(ending: str) -> None:
 
     with RawServer(handler) as server:
         data, times, error = asyncio.run(go(server.url))
-    assert data[:5] == b"01234"
+    wanted = b"".join(piece % number for number in range(5))
+    assert data[: len(wanted)] == wanted
     assert times == sorted(times)
     assert times[4] - times[0] > 0.15
     kinds = {
@@ -173,6 +177,45 @@ def test_a_body_may_come_while_nobody_waits_for_each_piece(ending: str) -> None:
         "nothing but an end of the connection": FaultKind.CUT,
     }
     assert (None if error is None else error.fault.kind) == kinds.get(ending)
+
+
+@given(
+    st.lists(st.integers(1, 300) | st.just(3000), min_size=1, max_size=300),
+    st.randoms(use_true_random=False),
+    st.sampled_from([b"0\r\n\r\n", b"0\r\nx-more: 1\r\n\r\n"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_body_that_nobody_waited_for_is_whole(
+    sizes: list[int], chance: random.Random, end: bytes
+) -> None:
+    """Events of any length in any cut, and an end with trailers."""
+    events = [b"data: " + b"x" * size + b"\n\n" for size in sizes]
+    wire = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in events) + end
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        at = 0
+        while at < len(wire):
+            step = chance.choice([len(events[0]) + 6, 7, 400, 60_000])
+            await peer.say(wire[at : at + step])
+            at += step
+
+    async def go(url: str) -> tuple[bytes, list[float]]:
+        pieces: list[tuple[float, bytes]] = []
+        call = replace(post(url), timed=True)
+        async with DirectTransport("nemocli/test") as http, http.send(call) as reply:
+            assert reply.coming is not None
+            async for chunk in reply.chunks:
+                pieces.append((reply.coming.arrived, chunk))
+                pieces += reply.coming.take_all()
+                await reply.coming.rest(b"[DONE]")
+        return b"".join(data for _, data in pieces), [at for at, _ in pieces]
+
+    with RawServer(handler) as server:
+        data, times = asyncio.run(go(server.url))
+    assert data == b"".join(events)
+    assert times == sorted(times)
 
 
 def test_the_request_is_the_same() -> None:
