@@ -54,7 +54,9 @@ def answer_line(
     last = entries[-1] if entries else None
     name = last.attempt_id if last is not None else row.key.hex()
     request_id = last.request_id if last is not None else None
-    about = {**_about(row, entries, told, status), **(more or {})}
+    about = _about(row, entries, told, status)
+    if more:
+        about |= more
     return b"".join(
         (
             b'{"id":"batch_req_',

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
-from nemocli.core.events import Failed, Finished, Fold
+from nemocli.core.events import Event, Failed, Finished, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.plan import Target
 from nemocli.core.ports import Call, World
 from nemocli.core.ports import Reply as HttpReply
 from nemocli.core.provider import Provider, Timeouts
@@ -173,25 +174,32 @@ async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> Non
             if (fault := await refusal_of(answer, target, call.url, world)) is not None:
                 fold.add(Failed(without_key(fault, door.key)))
                 return
-            decoder = dialect_named(provider.dialect).decoder(target, _PLAIN)
             data, broken = await _received(answer)
-            events = decoder.whole(data)
-            if (
-                data.lstrip()[:1] == b"{"
-                and not decoder.single
-                and isinstance(events[-1], Finished)
-            ):
-                events = [Failed(_several(provider))]
+            events, single = _read(data, target)
             for event in events:
                 cut = isinstance(event, Failed) and event.fault.kind is FaultKind.CUT
                 fold.add(Failed(broken.fault) if cut and broken is not None else event)
             name = request_id_of(headers)
             if name is not None:
                 fold.started = replace(fold.started, request_id=name)
-            reply.body = data.strip() if decoder.single else None
+            reply.body = data.strip() if single else None
     except NemoError as error:
         if fold.end is None:
             fold.add(Failed(without_key(error.fault.at(provider.name), door.key)))
+
+
+def _read(data: bytes, target: Target) -> tuple[list[Event], bool]:
+    """The events of a body, and whether it was exactly one JSON document."""
+    dialect = dialect_named(target.provider.dialect)
+    usual = dialect.usual(target, data)
+    if usual is not None:
+        return usual, True
+    decoder = dialect.decoder(target, _PLAIN)
+    events = decoder.whole(data)
+    several = data.lstrip()[:1] == b"{" and not decoder.single
+    if several and isinstance(events[-1], Finished):
+        return [Failed(_several(target.provider))], False
+    return events, decoder.single
 
 
 def _several(provider: Provider) -> Fault:
@@ -202,6 +210,8 @@ def _several(provider: Provider) -> Fault:
 
 async def _received(answer: HttpReply) -> tuple[bytes, NemoError | None]:
     """The body as far as it came, and what broke it off."""
+    if answer.body is not None and len(answer.body) <= MOST_BODY:
+        return answer.body, None
     parts, size = [], 0
     try:
         async for chunk in answer.chunks:

@@ -56,12 +56,14 @@ class Coming(Protocol):
 @value_class(frozen=True, slots=True)
 class Reply:
     """Status, header names in lower case, and the body as it comes (content coding undone).
-    `coming`, where its pieces are timed: of a plain body, for a call that is `timed`."""
+    `coming`, where its pieces are timed: of a plain body, for a call that is `timed`. `body`: all
+    of it, where it is here already; `chunks` give the same."""
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes]
     coming: Coming | None = None
+    body: bytes | None = None
 
 
 class Transport(Protocol):

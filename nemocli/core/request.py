@@ -94,7 +94,9 @@ def with_parts(role: Role, parts: Sequence[str | Image]) -> Message:
 
 def answers_in(options: Mapping[str, Json]) -> int:
     """How many answers a body asks for (`n`, `best_of`), each of them paid for."""
-    return max(1, *(count(options.get(name)) or 1 for name in ("n", "best_of")))
+    if "n" not in options and "best_of" not in options:
+        return 1
+    return max(1, count(options.get("n")) or 1, count(options.get("best_of")) or 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ class Dialect(Protocol):
     def decoder(self, target: Target, request: Request) -> Decoder:
         """A decoder for the one reply to this request."""
 
+    def usual(self, target: Target, body: bytes) -> list[Event] | None:
+        """The events of a whole reply of the usual kind, read at once; None for one that a decoder
+        has to look at."""
+
 
 @cache
 def dialect_named(name: str) -> Dialect:

@@ -53,9 +53,6 @@ class Reader(Protocol):
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """The one payload of a reply that was not streamed."""
 
-    def usual(self, payload: JsonObject) -> list[Event] | None:
-        """The same where it is short work, for a reader that has read nothing yet; else None."""
-
     def finish(self) -> Iterator[Event]:
         """`[DONE]` came."""
 
@@ -64,6 +61,27 @@ class Reader(Protocol):
 
     def rest(self) -> Iterator[Event]:
         """Text held back, right before the end."""
+
+
+def plain_document(body: bytes, provider: Provider) -> JsonObject | None:
+    """The object that a body is, exact where it tells a price; None where it has to be looked at
+    closely."""
+    if body[:1] != b"{" or b"\\u" in body or len(body) > LONGEST:
+        return None
+    from nemocli.wire.bulk import loads  # many at a time are worth a faster parser
+
+    wire = provider.usage
+    exact = _tells(body, wire.cost) or _tells(body, wire.upstream_cost)
+    try:
+        payload = parse(body.decode()) if exact else loads(body)
+    except ValueError:
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _tells(body: bytes, path: str | None) -> bool:
+    """Whether a body may hold what stands at a path."""
+    return path is not None and path.rpartition(".")[2].encode() in body
 
 
 def _is_piece(payload: JsonObject) -> bool:
@@ -152,23 +170,16 @@ class ReplyDecoder:
 
     def whole(self, body: bytes) -> list[Event]:
         """All the events of a body that is here to its end; the same as fed, and sooner."""
-        if body[:1] == b"{" and b"\\u" not in body and len(body) <= LONGEST:
-            try:
-                payload = parse(body.decode())
-            except ValueError:
-                payload = None
-            if isinstance(payload, dict):
-                self._began = self._over = self.single = True
-                usual = self._reader.usual(payload)
-                if usual is not None:
-                    return usual
-                events = self._all_of(payload)
-                ends = bool(events) and isinstance(events[-1], _ENDS)
-                return [
-                    *events[: len(events) - ends],
-                    *self._reader.rest(),
-                    events[-1] if ends else Failed(self._cut()),
-                ]
+        payload = plain_document(body, self._provider)
+        if payload is not None:
+            self._began = self._over = self.single = True
+            events = self._all_of(payload)
+            ends = bool(events) and isinstance(events[-1], _ENDS)
+            return [
+                *events[: len(events) - ends],
+                *self._reader.rest(),
+                events[-1] if ends else Failed(self._cut()),
+            ]
         return [*self.feed(body), *self.close()]
 
     def _all_of(self, payload: JsonObject) -> list[Event]:

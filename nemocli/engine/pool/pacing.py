@@ -114,7 +114,9 @@ class Pacer:
             if silent > 0:
                 return silent
             self._opened(self._probe)  # a refusal would have come by now
-        ready = max(self._paused_until, self._next_at, self._token_time(now, tokens))
+        ready = max(self._paused_until, self._next_at)
+        if self._pinned.tpm is not None:
+            ready = max(ready, self._token_time(now, tokens))
         return max(0.0, ready - now)
 
     def start(self, now: float, tokens: int = 0) -> Ticket:
@@ -182,8 +184,10 @@ class Pacer:
             self._opened(ticket)
         if ticket.epoch == self._epoch:  # else some of those under way have been refused since
             self._peak = max(self._peak * 0.999, float(ticket.under_way))
-        self._grow_rate(now)
-        self._grow_cap(ticket, now)
+        if self.rate is not None:
+            self._grow_rate(now)
+        if self._pinned.cap is None:
+            self._grow_cap(ticket, now)
 
     def _opened(self, ticket: Ticket) -> None:
         """A probe came through: the cycle from the first call of the last one is over."""
@@ -218,7 +222,7 @@ class Pacer:
             self._ceiling, self._growth, self._faster = None, GROWTH, GROWTH
 
     def _grow_cap(self, ticket: Ticket, now: float) -> None:
-        if self._pinned.cap is not None or self.under_way + 1 < int(self.cap) * 0.8:
+        if self.under_way + 1 < int(self.cap) * 0.8:
             return
         if self._capped and ticket.epoch == self._epoch and ticket.under_way >= self._slots:
             self._slots = ticket.under_way + 1  # there are more than it seemed

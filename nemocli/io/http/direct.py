@@ -179,9 +179,11 @@ class _Sending:
             if route is None:
                 return await self._otherwise()
             connection = await self._asked(route)
-        body = self._body(connection)
-        coming = body if self._call.timed and isinstance(body, _Chunks) else None
-        return Reply(connection.status, connection.headers, body, coming)
+        chunks = self._body(connection)
+        plain = isinstance(chunks, _Chunks)
+        coming = chunks if self._call.timed and isinstance(chunks, _Chunks) else None
+        body = b"".join(connection.chunks) if plain and connection.complete else None
+        return Reply(connection.status, connection.headers, chunks, coming, body)
 
     async def __aexit__(
         self,

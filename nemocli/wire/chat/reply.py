@@ -19,7 +19,7 @@ from nemocli.core.events import (
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.provider import Provider
 from nemocli.core.values import Json, JsonObject, count, dig, mappings
-from nemocli.wire.chat.fast import CACHED, plain_events, plain_piece
+from nemocli.wire.chat.fast import CACHED, plain_piece
 from nemocli.wire.chat.finish import BROKEN, FINISH, NOTHING, unknown_finish
 from nemocli.wire.chat.tool_calls import ToolCallPieces
 from nemocli.wire.http import complains, fault_inside, not_a_reply
@@ -151,10 +151,6 @@ class ChatReader:
         if not self._by_delta:  # a body that arrived whole by its own framing is not cut
             self._take_for_ended()
         yield from self.eof()
-
-    def usual(self, payload: JsonObject) -> list[Event] | None:
-        """A completion of the usual kind, read at once."""
-        return plain_events(payload, self._provider, self._meter)
 
     def finish(self) -> Iterator[Event]:
         """`[DONE]`. Without a finish reason it still ends an answer that was begun."""

@@ -6,11 +6,13 @@ Hugging Face router, vLLM, SGLang, llama.cpp; November 2026).
 
 from __future__ import annotations
 
+from nemocli.core.events import Event
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.provider import ReasoningReturn
 from nemocli.core.request import Image, Message, Request, ToolCall, ToolSpec
 from nemocli.core.values import Json
+from nemocli.wire.chat.fast import CACHED, plain_events
 from nemocli.wire.chat.reply import ChatReader
 from nemocli.wire.dialect import (
     Decoder,
@@ -20,7 +22,8 @@ from nemocli.wire.dialect import (
     response_format,
     streams,
 )
-from nemocli.wire.reply import ReplyDecoder
+from nemocli.wire.meter import UsageMeter
+from nemocli.wire.reply import ReplyDecoder, plain_document
 
 _CHOICES = ("auto", "none", "required")
 
@@ -47,6 +50,15 @@ def decoder(target: Target, request: Request) -> Decoder:
     off, answers = request.reasoning == "off", request.answers
     reader = ChatReader(target.provider, target.model, off=off, answers=answers)
     return ReplyDecoder(reader, target.provider, target.model)
+
+
+def usual(target: Target, body: bytes) -> list[Event] | None:
+    """The events of a completion of the usual kind, read at once; else None."""
+    provider = target.provider
+    payload = plain_document(body, provider)
+    if payload is None:
+        return None
+    return plain_events(payload, provider, UsageMeter(provider.usage, CACHED))
 
 
 def _messages(target: Target, request: Request) -> list[Json]:

@@ -108,10 +108,6 @@ class ResponsesReader:
         """No payload of this dialect is short work: what a part said is remembered."""
         return None
 
-    def usual(self, payload: JsonObject) -> list[Event] | None:
-        """No reply of this dialect is short work."""
-        return None
-
     def whole(self, payload: JsonObject) -> Iterator[Event]:
         """A response that was not streamed."""
         status = string(payload.get("status"))

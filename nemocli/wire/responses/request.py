@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nemocli.core.events import Event
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.request import Image, Message, Request, ToolSpec
@@ -50,6 +51,12 @@ def decoder(target: Target, request: Request) -> Decoder:
     del request
     reader = ResponsesReader(target.provider, target.model)
     return ReplyDecoder(reader, target.provider, target.model)
+
+
+def usual(target: Target, body: bytes) -> list[Event] | None:
+    """None: no reply of this dialect is read at once."""
+    del target, body
+    return None
 
 
 def _items(message: Message, request: Request) -> Iterator[Json]:
