@@ -97,7 +97,10 @@ def _counted(
             value = value.get(key) if type(value) is dict else None
         counts.append(value if value is None else _count(value))
     if counts[1] is None:
-        counts[1] = next((n for path in cached if (n := _count(dig(data, path)))), None)
+        for path in cached:
+            counts[1] = _count(dig(data, path))
+            if counts[1] is not None:
+                break
     if counts == _NONE:
         return None
     taken, read, written, made, thought = counts
@@ -107,8 +110,8 @@ def _counted(
 
 def _count(value: Json) -> int | None:
     """A count, which some servers write as a string of digits."""
-    if value is None:
-        return None
+    if value is None or (type(value) is int and value >= 0):
+        return value
     if isinstance(value, str):
         digits = value.strip()
         return (

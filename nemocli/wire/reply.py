@@ -6,7 +6,8 @@ whatever the content type says: the first byte of the body decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Literal, Protocol
 
 from nemocli.core.events import Event, Failed, Finished
@@ -68,15 +69,21 @@ def plain_document(body: bytes, provider: Provider) -> JsonObject | None:
     closely."""
     if body[:1] != b"{" or b"\\u" in body or len(body) > LONGEST:
         return None
-    from nemocli.wire.bulk import loads  # many at a time are worth a faster parser
-
     wire = provider.usage
     exact = _tells(body, wire.cost) or _tells(body, wire.upstream_cost)
     try:
-        payload = parse(body.decode()) if exact else loads(body)
+        payload = parse(body.decode()) if exact else _bulk_loads()(body)
     except ValueError:
         return None
     return payload if isinstance(payload, dict) else None
+
+
+@cache
+def _bulk_loads() -> Callable[[bytes], Json]:
+    """Many at a time are worth a faster parser, one is not worth its import."""
+    from nemocli.wire.bulk import loads
+
+    return loads
 
 
 def _tells(body: bytes, path: str | None) -> bool:

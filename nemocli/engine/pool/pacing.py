@@ -4,6 +4,11 @@ A limit of requests per minute and a limit of calls at a time look alike from ou
 Pacing alone leaves a server of slots half empty, a cap alone starves or hammers a server that
 counts minutes. What tells them apart is how many calls were under way at a refusal: a server of
 slots refuses at the same number every time, a server that counts refuses at ever fewer.
+
+Until a limit shows, each round of answers doubles the calls under way, unless a half more of them
+takes longer by about as much: then the server only queues them. A refusal cuts the pace once an
+episode, and never leaves it above what the server took in lately; while nothing is refused it grows
+by ever larger steps, so that no wrong guess lasts.
 """
 
 from __future__ import annotations
@@ -116,7 +121,7 @@ class Pacer:
             self._opened(self._probe)  # a refusal would have come by now
         ready = max(self._paused_until, self._next_at)
         if self._pinned.tpm is not None:
-            ready = max(ready, self._token_time(now, tokens))
+            ready = max(ready, self._token_time(now, tokens, self._pinned.tpm))
         return max(0.0, ready - now)
 
     def start(self, now: float, tokens: int = 0) -> Ticket:
@@ -388,9 +393,7 @@ class Pacer:
         rate = (self._pinned.tpm or 0.0) / 60
         return max(0.0, self._tokens - (now - self._tokens_at) * rate)
 
-    def _token_time(self, now: float, tokens: int) -> float:
-        if self._pinned.tpm is None:
-            return now
-        rate = self._pinned.tpm / 60
-        over = self._level(now) + min(tokens, self._pinned.tpm / 6) - self._pinned.tpm / 6
+    def _token_time(self, now: float, tokens: int, tpm: float) -> float:
+        rate = tpm / 60
+        over = self._level(now) + min(tokens, tpm / 6) - tpm / 6
         return now + max(0.0, over) / rate
