@@ -12,7 +12,7 @@ import pytest
 from tests.cli.serve.test_launch import planted
 from tests.run import Home, run
 from tests.servers.answer import Answer
-from tests.servers.behaviours import Status
+from tests.servers.behaviours import Drip, Status
 from tests.servers.stub import Stub
 
 AGENT = """
@@ -113,7 +113,7 @@ def test_how_an_agent_can_end(home: Home, stub: Stub, tmp_path: Path) -> None:
     assert attempt(home, env, "new")["class"] == "infra"
     silent = planted(tmp_path / "silent", "agent", "pass")
     assert attempt(home, silent, "new")["class"] == "harness"
-    stub.script(Answer("slow " * 100, gap_s=0.5))
+    stub.script(Drip(every_s=0.5))
     late = attempt(home, env, "new", "--timeout", "2", "--new")
     assert (late["class"], late["why"]) == ("fail.limit", "time")
     assert late["attempt"] == "new/greet.1"
