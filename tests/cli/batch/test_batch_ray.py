@@ -80,7 +80,7 @@ def test_two_actors_do_what_one_process_does(home: Home, tmp_path: Path) -> None
         text=True,
         check=True,
     )
-    assert "3,000 rows over before" in done.stderr
+    assert "3,000 rows were already done" in done.stderr
 
 
 def test_an_actor_that_is_killed_loses_nothing(home: Home) -> None:
