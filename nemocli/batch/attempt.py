@@ -13,9 +13,8 @@ from nemocli.batch.ports import Results
 from nemocli.batch.progress import Tally
 from nemocli.batch.request import RowReply, Speller, completion_of, reply_to
 from nemocli.batch.reuse import Recall
-from nemocli.batch.rows import Row, limit_in
+from nemocli.batch.rows import Row, worst_case
 from nemocli.core.backoff import STOPPING_THERE, backoff_s
-from nemocli.core.budget import output_bound
 from nemocli.core.events import Failed, Fold
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Plan, Target
@@ -27,11 +26,10 @@ from nemocli.core.values import JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import open_door
 from nemocli.engine.door import Door
-from nemocli.engine.pool.pacing import Word
+from nemocli.engine.pool.pacing import BUSY, Word
 from nemocli.engine.pool.ports import Admitted, CallGate, CallOutcome, Halt, Over, Step
 from nemocli.engine.structured import complaint, json_in
 
-_BUSY = frozenset({503, 529})
 _NO_COST: JsonObject = {"usd": "0", "source": "free", "price_id": None}
 
 
@@ -77,19 +75,7 @@ class Asker:
         if not self.terms.capped or target.free:
             return 0
         day = self._world.clock.now().date()
-        size, most = row.chars // 2 + 64, limit_in(row.body)
-        fits = output_bound(
-            1 << 62,
-            target.price(day),
-            size,
-            most,
-            target.output_limit,
-            cap=self.terms.cap_name,
-            answers=answers_in(row.body),
-        )
-        if isinstance(fits, Fault):
-            raise NemoError(fits)
-        return fits.worst
+        return worst_case(row, target, day, cap=self.terms.cap_name)
 
     async def attempt(self, work: RowWork, index: int, admitted: Admitted) -> Step:
         """Put the attempt on record, wait to be let through, call, book; then what is next.
@@ -303,8 +289,8 @@ def _outcome(entry: Entry, reply: RowReply) -> CallOutcome:
     if reply.fold.answered or fault is None:
         word = "ok"
     elif fault.kind is FaultKind.RATE:
-        word = "overloaded" if fault.status in _BUSY else "refused"
-    elif fault.status in _BUSY:
+        word = "overloaded" if fault.status in BUSY else "refused"
+    elif fault.status in BUSY:
         word = "overloaded"
     elif fault.kind is FaultKind.TIMEOUT and fault.sent:
         word = "lost"

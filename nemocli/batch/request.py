@@ -23,6 +23,7 @@ from nemocli.wire.bulk import dumps
 from nemocli.wire.dialect import call_for, dialect_named, instruction, response_format
 from nemocli.wire.headers import calls_left
 from nemocli.wire.http import request_id_of
+from nemocli.wire.reply import plain_document
 
 MOST_BODY = 64 * 2**20
 _OWN = ("model", "messages", "input", "stream", "stream_options")
@@ -191,11 +192,14 @@ async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> Non
 def _read(data: bytes, target: Target) -> tuple[list[Event], bool]:
     """The events of a body, and whether it was exactly one JSON document."""
     dialect = dialect_named(target.provider.dialect)
-    usual = dialect.usual(target, data)
-    if usual is not None:
-        return usual, True
+    payload = plain_document(data, target.provider)
+    if payload is not None:
+        usual = dialect.usual(target, payload)
+        if usual is not None:
+            return usual, True
+        return dialect.decoder(target, _PLAIN).document(payload), True
     decoder = dialect.decoder(target, _PLAIN)
-    events = decoder.whole(data)
+    events = [*decoder.feed(data), *decoder.close()]
     several = data.lstrip()[:1] == b"{" and not decoder.single
     if several and isinstance(events[-1], Finished):
         return [Failed(_several(target.provider))], False

@@ -6,12 +6,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import blake2b
 from typing import Any, Literal, cast
 
 from nemocli.batch.spec import Spec
+from nemocli.core.budget import output_bound
+from nemocli.core.faults import Fault, NemoError
+from nemocli.core.plan import Target
 from nemocli.core.records import Record
-from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort
+from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort, answers_in
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, value_class
 from nemocli.wire.bulk import dumps, loads
@@ -299,3 +303,14 @@ def limit_in(body: Mapping[str, Json]) -> int | None:
         if isinstance(value, int):
             return value
     return None
+
+
+def worst_case(row: Row, target: Target, day: date, *, cap: str = "`--max-cost`") -> int:
+    """What a call for the row may cost on a day, in pico-USD. Raises NemoError (budget) where a
+    price is unknown, and `cap` cannot be kept."""
+    price, limit = target.price(day), target.output_limit
+    size, most, answers = row.chars // 2 + 64, limit_in(row.body), answers_in(row.body)
+    fits = output_bound(1 << 62, price, size, most, limit, cap=cap, answers=answers)
+    if isinstance(fits, Fault):
+        raise NemoError(fits)
+    return fits.worst

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from nemocli.core.faults import NemoError
@@ -42,12 +42,9 @@ class TimedTransport:
         self._arrivals = arrivals
         self._whole = False  # whether the last piece that was read ended an event
 
-    def send(self, call: Call) -> AbstractAsyncContextManager[Reply]:
-        """Make a call; a stream's pieces are timed."""
-        return self._send(call)
-
     @asynccontextmanager
-    async def _send(self, call: Call) -> AsyncIterator[Reply]:
+    async def send(self, call: Call) -> AsyncIterator[Reply]:
+        """Make a call; a stream's pieces are timed."""
         async with self._inner.send(replace(call, timed=True)) as reply:
             if reply.coming is None:
                 yield Reply(reply.status, reply.headers, self._as_it_comes(reply.chunks))

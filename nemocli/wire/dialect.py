@@ -49,6 +49,9 @@ class Decoder(Protocol):
     def whole(self, body: bytes) -> list[Event]:
         """The events of a body that is here to its end: `feed` and `close` in one."""
 
+    def document(self, payload: JsonObject) -> list[Event]:
+        """The same of a body that was exactly this object."""
+
 
 class Dialect(Protocol):
     """One way of asking and answering."""
@@ -62,7 +65,7 @@ class Dialect(Protocol):
     def decoder(self, target: Target, request: Request) -> Decoder:
         """A decoder for the one reply to this request."""
 
-    def usual(self, target: Target, body: bytes) -> list[Event] | None:
+    def usual(self, target: Target, payload: JsonObject) -> list[Event] | None:
         """The events of a whole reply of the usual kind, read at once; None for one that a decoder
         has to look at."""
 

@@ -179,15 +179,19 @@ class ReplyDecoder:
         """All the events of a body that is here to its end; the same as fed, and sooner."""
         payload = plain_document(body, self._provider)
         if payload is not None:
-            self._began = self._over = self.single = True
-            events = self._all_of(payload)
-            ends = bool(events) and isinstance(events[-1], _ENDS)
-            return [
-                *events[: len(events) - ends],
-                *self._reader.rest(),
-                events[-1] if ends else Failed(self._cut()),
-            ]
+            return self.document(payload)
         return [*self.feed(body), *self.close()]
+
+    def document(self, payload: JsonObject) -> list[Event]:
+        """All the events of a body that was exactly this object."""
+        self._began = self._over = self.single = True
+        events = self._all_of(payload)
+        ends = bool(events) and isinstance(events[-1], _ENDS)
+        return [
+            *events[: len(events) - ends],
+            *self._reader.rest(),
+            events[-1] if ends else Failed(self._cut()),
+        ]
 
     def _all_of(self, payload: JsonObject) -> list[Event]:
         events: list[Event] = []

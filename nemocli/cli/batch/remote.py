@@ -16,18 +16,16 @@ from nemocli.batch.progress import Tally
 from nemocli.batch.remote import Remote
 from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, handover_from, results_from
 from nemocli.batch.request import Speller
-from nemocli.batch.rows import Row, limit_in
+from nemocli.batch.rows import Row, worst_case
 from nemocli.batch.shard import MOST_TOLD
 from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.wish import BatchOptions
 from nemocli.cli.event_loop import run_async
-from nemocli.core.budget import output_bound
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
 from nemocli.core.money import UNKNOWN, usd_text
 from nemocli.core.ports import Reservation, World
 from nemocli.core.records import WrittenLines
-from nemocli.core.request import answers_in
 from nemocli.engine.call import open_door
 from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
@@ -178,14 +176,7 @@ class _Money:
         """Raises NemoError (budget) where the rows may cost more than is left."""
         if self._left is None or self._target.free:
             return
-        price, limit = self._target.price(self._day), self._target.output_limit
-        worst = 0
-        for row in rows:
-            size, most, answers = row.chars // 2 + 64, limit_in(row.body), answers_in(row.body)
-            fits = output_bound(1 << 62, price, size, most, limit, answers=answers)
-            if isinstance(fits, Fault):
-                raise NemoError(fits)
-            worst += fits.worst
+        worst = sum(worst_case(row, self._target, self._day) for row in rows)
         if worst > self._left:
             raise NemoError(
                 Fault(

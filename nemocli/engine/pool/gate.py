@@ -10,10 +10,10 @@ from nemocli.core.budget import RunBudget
 from nemocli.core.money import usd_text
 from nemocli.engine.pool.pacing import Pacer, Pinned, Ticket
 from nemocli.engine.pool.ports import CallOutcome, Grant, Refusal
+from nemocli.engine.waiting import FOREVER
 
 Spread = Literal["order", "weight", "price", "speed"]
 SPREADS: tuple[Spread, ...] = ("order", "weight", "price", "speed")
-FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from nemocli.core.faults import FaultKind, NemoError
 from nemocli.core.ports import Call, Clock, Reply, Transport
 from nemocli.core.provider import origin_of
 from nemocli.engine.pool.gate import LocalGate, TargetLane
+from nemocli.engine.pool.pacing import BUSY
 from nemocli.engine.pool.ports import CallOutcome, Grant
 from nemocli.engine.pool.queues import Queues
 from nemocli.engine.waiting import until_set
 from nemocli.wire.headers import calls_left, retry_after
-
-_BUSY = (503, 529)
 
 
 class PacedTransport:
@@ -74,4 +73,4 @@ class PacedTransport:
         wait = retry_after(reply.headers, self._clock.now())
         if reply.status == 429:
             return CallOutcome("refused", wait, calls_left=left)
-        return CallOutcome("overloaded" if reply.status in _BUSY else "other", wait)
+        return CallOutcome("overloaded" if reply.status in BUSY else "other", wait)

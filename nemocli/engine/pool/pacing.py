@@ -21,7 +21,9 @@ from nemocli.core.values import value_class
 
 Word = Literal["ok", "refused", "overloaded", "lost", "other"]
 """What became of a call, for its server's limits: answered; turned away for coming too often (429);
-too busy (503, 529); no answer in time; anything that says nothing about limits."""
+too busy (`BUSY`); no answer in time; anything that says nothing about limits."""
+BUSY = frozenset({503, 529})
+"""Statuses of a server that has too much to do, whoever asks."""
 
 START = 16
 CEILING = 512
@@ -189,8 +191,7 @@ class Pacer:
             self._opened(ticket)
         if ticket.epoch == self._epoch:  # else some of those under way have been refused since
             self._peak = max(self._peak * 0.999, float(ticket.under_way))
-        if self.rate is not None:
-            self._grow_rate(now)
+        self._grow_rate(now)
         if self._pinned.cap is None:
             self._grow_cap(ticket, now)
 

@@ -180,9 +180,10 @@ class _Sending:
                 return await self._otherwise()
             connection = await self._asked(route)
         chunks = self._body(connection)
-        plain = isinstance(chunks, _Chunks)
-        coming = chunks if self._call.timed and isinstance(chunks, _Chunks) else None
-        body = b"".join(connection.chunks) if plain and connection.complete else None
+        if not isinstance(chunks, _Chunks):
+            return Reply(connection.status, connection.headers, chunks)
+        coming = chunks if self._call.timed else None
+        body = b"".join(connection.chunks) if connection.complete else None
         return Reply(connection.status, connection.headers, chunks, coming, body)
 
     async def __aexit__(

@@ -11,7 +11,7 @@ from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.provider import ReasoningReturn
 from nemocli.core.request import Image, Message, Request, ToolCall, ToolSpec
-from nemocli.core.values import Json
+from nemocli.core.values import Json, JsonObject
 from nemocli.wire.chat.fast import CACHED, plain_events
 from nemocli.wire.chat.reply import ChatReader
 from nemocli.wire.dialect import (
@@ -23,7 +23,7 @@ from nemocli.wire.dialect import (
     streams,
 )
 from nemocli.wire.meter import UsageMeter
-from nemocli.wire.reply import ReplyDecoder, plain_document
+from nemocli.wire.reply import ReplyDecoder
 
 _CHOICES = ("auto", "none", "required")
 
@@ -52,12 +52,9 @@ def decoder(target: Target, request: Request) -> Decoder:
     return ReplyDecoder(reader, target.provider, target.model)
 
 
-def usual(target: Target, body: bytes) -> list[Event] | None:
+def usual(target: Target, payload: JsonObject) -> list[Event] | None:
     """The events of a completion of the usual kind, read at once; else None."""
     provider = target.provider
-    payload = plain_document(body, provider)
-    if payload is None:
-        return None
     return plain_events(payload, provider, UsageMeter(provider.usage, CACHED))
 
 

@@ -12,7 +12,7 @@ from nemocli.core.events import Event
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.request import Image, Message, Request, ToolSpec
-from nemocli.core.values import Json
+from nemocli.core.values import Json, JsonObject
 from nemocli.wire.dialect import (
     Decoder,
     arguments_to_send,
@@ -53,9 +53,9 @@ def decoder(target: Target, request: Request) -> Decoder:
     return ReplyDecoder(reader, target.provider, target.model)
 
 
-def usual(target: Target, body: bytes) -> list[Event] | None:
+def usual(target: Target, payload: JsonObject) -> list[Event] | None:
     """None: no reply of this dialect is read at once."""
-    del target, body
+    del target, payload
     return None
 
 
