@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from nemocli.batch.lines import answer_line, attempt_line, failure_line
+from nemocli.batch.lines import answer_line, attempt_line, failure_line, on_one_line
 from nemocli.batch.options import JobTerms, Question, RowWork
 from nemocli.batch.ports import Results
 from nemocli.batch.progress import Tally
@@ -133,7 +133,7 @@ class Asker:
             return False
         body = recall.find(name)
         if body is not None:
-            self._answer_again(work, body, index)
+            self._answer_again(work, on_one_line(body), index)
             return True
         if recall.join(name, work):
             return True

@@ -48,9 +48,8 @@ def answer_line(
     status: str,
     more: JsonObject | None = None,
 ) -> bytes:
-    """A row that was answered. `body` is one JSON document, kept as it came where that fits on a
-    line. `entries` are all attempts; those before the last are in the ledger. `more` is added to
-    `x_nemocli`."""
+    """A row that was answered. `body` is one JSON document on one line. `entries` are all
+    attempts; those before the last are in the ledger. `more` is added to `x_nemocli`."""
     last = entries[-1] if entries else None
     name = last.attempt_id if last is not None else row.key.hex()
     request_id = last.request_id if last is not None else None
@@ -66,7 +65,7 @@ def answer_line(
             b',"response":{"status_code":200,"request_id":',
             dumps(request_id),
             b',"body":',
-            _on_one_line(body),
+            body,
             b'},"error":null,"x_nemocli":',
             dumps(about),
             b"}\n",
@@ -168,11 +167,13 @@ def error_of(fault: Fault) -> tuple[str, str]:
     return str(fault.kind), fault.message
 
 
-def _on_one_line(body: bytes) -> bytes:
-    """A JSON document without raw line ends, and without what JSON does not allow in it."""
+def on_one_line(body: bytes) -> bytes:
+    """A JSON document without raw line ends, and without what JSON does not allow in it; kept as
+    it came where it has neither."""
     if len(body.translate(None, _CONTROL)) == len(body):
         return body
-    return json.dumps(json.loads(body, strict=False), ensure_ascii=False).encode("utf-8", "replace")
+    value = json.loads(body.decode("utf-8", "replace"), strict=False)
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _document(body: bytes | None) -> Json:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from nemocli.batch.lines import on_one_line
 from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
 from nemocli.core.events import Event, Failed, Finished, Fold
@@ -38,7 +39,8 @@ _PLAIN = Request("", (), stream=False)
 
 @dataclass(slots=True)
 class RowReply:
-    """What came: the fold of its events, and the body where it was one JSON document."""
+    """What came: the fold of its events, and the body where it was one JSON document; on one
+    line."""
 
     fold: Fold
     body: bytes | None = None
@@ -176,34 +178,36 @@ async def reply_to(call: Call, door: Door, world: World, reply: RowReply) -> Non
                 fold.add(Failed(without_key(fault, door.key)))
                 return
             data, broken = await _received(answer)
-            events, single = _read(data, target)
+            events, reply.body = _read(data, target)
             for event in events:
                 cut = isinstance(event, Failed) and event.fault.kind is FaultKind.CUT
                 fold.add(Failed(broken.fault) if cut and broken is not None else event)
             name = request_id_of(headers)
             if name is not None:
                 fold.started = replace(fold.started, request_id=name)
-            reply.body = data.strip() if single else None
     except NemoError as error:
         if fold.end is None:
             fold.add(Failed(without_key(error.fault.at(provider.name), door.key)))
 
 
-def _read(data: bytes, target: Target) -> tuple[list[Event], bool]:
-    """The events of a body, and whether it was exactly one JSON document."""
+def _read(data: bytes, target: Target) -> tuple[list[Event], bytes | None]:
+    """The events of a body, and the body on one line where it was exactly one JSON document."""
     dialect = dialect_named(target.provider.dialect)
-    payload = plain_document(data, target.provider)
-    if payload is not None:
+    plain = plain_document(data, target.provider)
+    if plain is not None:
+        payload, strict = plain
         usual = dialect.usual(target, payload)
-        if usual is not None:
-            return usual, True
-        return dialect.decoder(target, _PLAIN).document(payload), True
+        if usual is None:
+            usual = dialect.decoder(target, _PLAIN).document(payload)
+        body = data.strip()
+        one_line = strict and b"\n" not in body and b"\r" not in body
+        return usual, body if one_line else on_one_line(body)
     decoder = dialect.decoder(target, _PLAIN)
     events = [*decoder.feed(data), *decoder.close()]
     several = data.lstrip()[:1] == b"{" and not decoder.single
     if several and isinstance(events[-1], Finished):
-        return [Failed(_several(target.provider))], False
-    return events, decoder.single
+        return [Failed(_several(target.provider))], None
+    return events, on_one_line(data.strip()) if decoder.single else None
 
 
 def _several(provider: Provider) -> Fault:

@@ -165,24 +165,21 @@ class Fold:
                 self._add_call(event)
             case Finished() | Failed():
                 self.end = event
-            case Started() | Citation() | Metered() | Retrying():
-                self._add_about(event)
-            case _:
-                assert_never(event)
-
-    def _add_about(self, event: Started | Citation | Metered | Retrying) -> None:
-        """What is known of the reply beside its words."""
-        match event:
+            case Metered():
+                self.metered = event
             case Started():
                 self.answered = True
                 self.started = _filled(self.started, event)
             case Citation():
-                if event not in self.citations:
-                    self.citations.append(event)
-            case Metered():
-                self.metered = event
+                self._cite(event)
             case Retrying():
                 pass
+            case _:
+                assert_never(event)
+
+    def _cite(self, source: Citation) -> None:
+        if source not in self.citations:
+            self.citations.append(source)
 
     def _add_call(self, part: ToolCallPart) -> None:
         call = self._calls.setdefault(part.index, _Call())

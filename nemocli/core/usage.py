@@ -44,9 +44,12 @@ def superset(usage: Usage) -> Usage:
     """
     total = _within(usage.input_tokens, MOST_TOKENS)
     made = _within(usage.output_tokens, MOST_TOKENS)
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    if cached is written is usage.reasoning_tokens is None:  # nothing that could be too large
+        return Usage(total, None, None, made, None, usage.source)
     most_in = MOST_TOKENS if total is None else total
-    cached = _within(usage.cached_input_tokens, most_in)
-    written = _within(usage.cache_write_tokens, most_in - (cached or 0))
+    cached = _within(cached, most_in)
+    written = _within(written, most_in - (cached or 0))
     reasoning = _within(usage.reasoning_tokens, MOST_TOKENS if made is None else made)
     return Usage(total, cached, written, made, reasoning, usage.source)
 

@@ -64,18 +64,20 @@ class Reader(Protocol):
         """Text held back, right before the end."""
 
 
-def plain_document(body: bytes, provider: Provider) -> JsonObject | None:
-    """The object that a body is, exact where it tells a price; None where it has to be looked at
+def plain_document(body: bytes, provider: Provider) -> tuple[JsonObject, bool] | None:
+    """The object that a body is, exact where it tells a price, and whether it was read strictly, so
+    that no control character but white space can be in it. None where it has to be looked at
     closely."""
     if body[:1] != b"{" or b"\\u" in body or len(body) > LONGEST:
         return None
     wire = provider.usage
-    exact = _tells(body, wire.cost) or _tells(body, wire.upstream_cost)
+    exact = wire.cost is not None and _tells(body, wire.cost)
+    exact = exact or (wire.upstream_cost is not None and _tells(body, wire.upstream_cost))
     try:
         payload = parse(body.decode()) if exact else _bulk_loads()(body)
     except ValueError:
         return None
-    return payload if isinstance(payload, dict) else None
+    return (payload, not exact) if isinstance(payload, dict) else None
 
 
 @cache
@@ -86,9 +88,9 @@ def _bulk_loads() -> Callable[[bytes], Json]:
     return loads
 
 
-def _tells(body: bytes, path: str | None) -> bool:
+def _tells(body: bytes, path: str) -> bool:
     """Whether a body may hold what stands at a path."""
-    return path is not None and path.rpartition(".")[2].encode() in body
+    return path.rpartition(".")[2].encode() in body
 
 
 def _is_piece(payload: JsonObject) -> bool:
@@ -177,9 +179,9 @@ class ReplyDecoder:
 
     def whole(self, body: bytes) -> list[Event]:
         """All the events of a body that is here to its end; the same as fed, and sooner."""
-        payload = plain_document(body, self._provider)
-        if payload is not None:
-            return self.document(payload)
+        plain = plain_document(body, self._provider)
+        if plain is not None:
+            return self.document(plain[0])
         return [*self.feed(body), *self.close()]
 
     def document(self, payload: JsonObject) -> list[Event]:

@@ -16,6 +16,7 @@ from nemocli.batch.lines import (
     attempt_line,
     attempt_of,
     failure_line,
+    on_one_line,
     settlement_of,
 )
 from nemocli.batch.report import COLUMNS, result_of
@@ -108,7 +109,8 @@ def test_an_answer_that_looks_like_our_own_words_is_no_trap() -> None:
 
 
 def test_a_body_with_raw_line_ends_stays_on_one_line() -> None:
-    line = answer_line(row(1, "a"), b'{\n "a": "b\tc"\n}', (), TOLD, status="ok")
+    body = on_one_line(b'{\n "a": "b\tc"\n}')
+    line = answer_line(row(1, "a"), body, (), TOLD, status="ok")
     assert line.count(b"\n") == 1
     assert json.loads(line)["response"]["body"] == {"a": "b\tc"}
 

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.policy import Again
@@ -118,9 +118,19 @@ class Pool(Generic[W]):
     def _prepare(self, work: W) -> None:
         index = self._gate.choose(work.targets, self._on_the_way)
         self._on_the_way[index] += 1
-        task = self._loop.create_task(self._make(work, index))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.add(self._loop.create_task(self._whole(work, index)))
+
+    async def _whole(self, work: W, index: int) -> None:
+        """One piece of work, whatever comes of it."""
+        try:
+            await self._make(work, index)
+        except NemoError as error:
+            self.stop(error.fault)
+        except Exception as error:  # noqa: BLE001 - it must not be lost with its task
+            self.stop(Fault(FaultKind.INTERNAL, f"unexpected {type(error).__name__}: {error}"))
+        finally:
+            self._tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
+            self._changed.set()
 
     async def _make(self, work: W, index: int) -> None:
         admitted = False
@@ -143,16 +153,6 @@ class Pool(Generic[W]):
             self.later(work, step.after_s)
         elif isinstance(step, Halt):
             self.stop(step.fault)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._changed.set()
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, NemoError):
-            self.stop(error.fault)
-        else:
-            self.stop(Fault(FaultKind.INTERNAL, f"unexpected {type(error).__name__}: {error}"))
 
     def _due(self) -> W | None:
         if self._again and self._again[0][0] <= self._clock.monotonic():

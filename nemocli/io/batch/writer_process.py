@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nemocli.core.records import WrittenLines
 
 _SIZE = struct.Struct("<I")
+_NICENESS = 5
+"""Whoever makes the calls goes first: what is written comes in groups, and may wait."""
 _GONE = "the process that writes the output has ended"
 
 Said = list[tuple[str, ...] | Fault]
@@ -111,6 +113,7 @@ def _serve(pipe: socket.socket, make: Callable[[], Commits]) -> None:
     try:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+        os.nice(_NICENESS)
         keeper = make()
         try:
             _listen(pipe, keeper)

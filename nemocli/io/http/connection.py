@@ -146,7 +146,6 @@ class Connection(asyncio.Protocol):
         from httptools import HttpParserError, HttpResponseParser
 
         self._lane = lane
-        self._new_parser = HttpResponseParser
         self._nonsense = HttpParserError
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
@@ -154,10 +153,10 @@ class Connection(asyncio.Protocol):
         self.gone = False
         self.since = 0.0
         self.deadline = float("inf")
+        self._parser = HttpResponseParser(self)
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = self._new_parser(self)
         self.status = 0
         self.headers: dict[str, str] = {}
         self.chunks: deque[bytes] = deque()

@@ -7,7 +7,7 @@ is left to it.
 
 from __future__ import annotations
 
-from nemocli.core.events import NOTHING_KNOWN, Event, Finished, Metered, Started, Text
+from nemocli.core.events import Event, Finished, Metered, Started, Text
 from nemocli.core.provider import Provider
 from nemocli.core.values import JsonObject, dig
 from nemocli.wire.jsontext import string
@@ -67,8 +67,10 @@ def plain_events(payload: JsonObject, provider: Provider, meter: UsageMeter) -> 
     if not content or "<" in content or "[TOOL_CALLS]" in content:
         return None
     upstream = string(dig(payload, provider.upstream)) if provider.upstream else None
-    started = Started(string(payload.get("id")), string(payload.get("model")), upstream)
-    events: list[Event] = [Text(content)] if started == NOTHING_KNOWN else [started, Text(content)]
+    reply_id, model = string(payload.get("id")), string(payload.get("model"))
+    events: list[Event] = [Text(content)]
+    if not (reply_id is None is model is upstream):
+        events.insert(0, Started(reply_id, model, upstream))
     metered: Metered | None = meter.read(payload)
     if metered is not None:
         events.append(metered)

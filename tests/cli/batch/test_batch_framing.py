@@ -54,3 +54,37 @@ def test_each_row_holds_its_own_answer_or_a_failure(
         assert said == f"to question {line['custom_id'][1:]}"
     assert len(found) == (40 if trick == "a second reply" else 40 - asked // 3)
     assert {line["error"]["code"] for line in failures_of(home)} <= {"protocol"}
+
+
+AWKWARD = (
+    (b"to question", b"to\tquestion"),
+    (b'"id"', b'\r\n\t "id"'),
+    (b"to question", b"to\x01\xff question"),
+    (b'"choices"', b'"cost": 0.5, \n"choices"'),
+)
+"""What stands in a reply, and what stands there instead: raw control characters in a text, line
+ends between fields, bytes that are no UTF-8, and a price that is to be read exactly."""
+
+
+@pytest.mark.parametrize("priced", [False, True])
+def test_an_awkward_body_is_one_line_of_json(home: Home, *, priced: bool) -> None:
+    async def handler(peer: Peer) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await peer.request():
+                own = reply_to(peer.body)
+                number = int(json.loads(peer.body)["messages"][-1]["content"].split()[-1])
+                await peer.say(response(own.replace(*AWKWARD[number % len(AWKWARD)])))
+
+    with RawServer(handler) as server:
+        home.provider("stub", server.url, usage={"cost": "cost" if priced else None})
+        done = batch(home, rows=prompts(len(AWKWARD)))
+    assert done.code == 0, done.err
+    assert (home.cwd / "out.jsonl").read_bytes().count(b"\n") == len(AWKWARD)
+    texts = {
+        line["custom_id"]: line["response"]["body"]["choices"][0]["message"]["content"]
+        for line in lines_of(home)
+    }
+    assert texts["q0"] == "to\tquestion 0"
+    assert texts["q1"] == "to question 1"
+    assert texts["q2"] == "to\x01\ufffd question 2"
+    assert texts["q3"] == "to question 3"
