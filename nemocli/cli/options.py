@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 Provider = Annotated[
     list[str] | None,
@@ -42,3 +46,18 @@ Tag = Annotated[
 NoLog = Annotated[bool, typer.Option("--no-log", help="Keep no content of this call.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+
+
+def options_from(kind: type[T], params: Mapping[str, Any], **own: object) -> T:
+    """What was typed, as a command's dataclass of options. A field is found by its name, or by that
+    without its plural (`providers` is `--provider`); lists become tuples, and `own` stand as they
+    are: paths, which are texts among `params`, go there. What the dataclass does not name is left
+    out."""
+    made = dict(own)
+    for each in fields(kind):  # type: ignore[arg-type]
+        place = each.name if each.name in params else each.name.removesuffix("s")
+        if each.name not in own and place in params:
+            value = params[place]
+            several = isinstance(value, list) or (value is None and each.default == ())
+            made[each.name] = tuple(value or ()) if several else value
+    return kind(**made)

@@ -82,25 +82,12 @@ def ask(
 
     if old_option:
         ctx.obj.err.warn("a body field is `-O K=V` now: `-o` is kept for the output file")
-    wish = AskOptions(
-        prompt=prompt,
+    wish = options.options_from(
+        AskOptions,
+        ctx.params,
         dash=stdin,
-        no_stdin=no_stdin,
-        providers=tuple(provider or ()),
-        model=model,
-        system=system,
-        files=tuple(file or ()),
         options=(*(option or ()), *(old_option or ())),
-        reasoning=reasoning,
-        show_reasoning=show_reasoning,
-        max_tokens=max_tokens,
-        timeout=timeout,
-        max_cost=max_cost,
-        schema=schema,
-        extract=extract,
         form="jsonl" if jsonl else "json" if json else "text",
-        fallback=fallback,
-        tags=tuple(tag or ()),
         log=not no_log,
     )
     if compare:

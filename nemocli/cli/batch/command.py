@@ -147,9 +147,9 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Ask every row once. The same line again goes on where it stopped."""
-    from nemocli.cli.batch.plan import wish_from
+    from nemocli.cli.batch.wish import BatchOptions
 
-    wish = wish_from(ctx.params)
+    wish = options.options_from(BatchOptions, ctx.params)
     if dry_run:
         from nemocli.cli.batch.estimate import run_estimate
 
@@ -194,9 +194,10 @@ def estimate(
     No call is made, unless --sample asks a few rows for the length of their answers.
     """
     from nemocli.cli.batch.estimate import run_estimate
-    from nemocli.cli.batch.plan import wish_from
+    from nemocli.cli.batch.wish import BatchOptions
 
-    raise typer.Exit(run_estimate(ctx.obj, wish_from(ctx.params), sample=sample))
+    wish = options.options_from(BatchOptions, ctx.params, out="")
+    raise typer.Exit(run_estimate(ctx.obj, wish, sample=sample))
 
 
 @app.command(

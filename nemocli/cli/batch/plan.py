@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from nemocli.batch.lines import Told
 from nemocli.batch.options import JobTerms
@@ -26,6 +26,7 @@ from nemocli.engine.pool.pacing import Pinned
 from nemocli.io.batch.inputs import Inputs, inputs_of
 
 if TYPE_CHECKING:
+    from nemocli.core.plan import Target
     from nemocli.core.ports import Validator
     from nemocli.core.values import JsonObject
 
@@ -33,21 +34,6 @@ if TYPE_CHECKING:
 ENGINES = ("local", "ray")
 FIRST_ROWS = 50
 """Rows that are looked at before a job begins."""
-
-
-_NAMES = {"provider": "providers", "option": "options", "tag": "tags", "weight": "weights"}
-
-
-def wish_from(given: Mapping[str, Any]) -> BatchOptions:
-    """The options of a command by name; those that are none of a job's are left out."""
-    known = {field_.name for field_ in fields(BatchOptions)}
-    named = {_NAMES.get(name, name): value for name, value in given.items()}
-    made: dict[str, Any] = {"out": ""}
-    for name, value in named.items():
-        if name in known:
-            several = isinstance(value, list) or (value is None and name in _NAMES.values())
-            made[name] = tuple(value or ()) if several else value
-    return BatchOptions(**made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +97,7 @@ def price_of(setup: Setup, terms: JobTerms) -> Callable[[Entry], Cost]:
 def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
     """Settle everything that can be wrong before a call is made. Raises NemoError."""
     given = settle_options(setup, wish)
+    _check_words(wish)
     settings = setup.settings
     choice = choose_targets(setup, list(wish.providers), settings.text("model"))
     schema, check = _schema(wish.schema)
@@ -125,29 +112,9 @@ def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
         settings.count("max_tokens"),
         schema,
     )
-    if wish.spread is not None and wish.spread not in SPREADS[1:]:
-        raise usage_error(f"--spread {wish.spread!r} is none", f"one of: {', '.join(SPREADS[1:])}")
-    if wish.engine not in ENGINES:
-        raise usage_error(f"--engine {wish.engine!r} is none", f"one of: {', '.join(ENGINES)}")
-    if wish.order not in ("completion", "input"):
-        raise usage_error(f"--order {wish.order!r} is none", "one of: completion, input")
-    cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
-    budget = _budget(setup)
-    told = Told(setup.clock.new_id(), "batch", setup.project, wish.tags)
-    terms = JobTerms(
-        choice.targets if len(wish.providers) > 1 else choice.targets[:1],
-        spec,
-        told,
-        spread=wish.spread is not None,
-        tries=wish.tries,
-        base_s=retry_base_s(setup),
-        timeout_s=float(timeout) if timeout is not None else None,
-        capped=cap is not None or budget is not None,
-        cap_name="`--max-cost`" if cap is not None else f"the budget {budget!r}",
-        repairs=wish.repairs,
-        fail_fast=wish.fail_fast,
-        named=lambda target, model: setup.catalogue.target(target.provider, model),
-    )
+    cap = settings.amount("max_cost_usd")
+    targets = choice.targets if len(wish.providers) > 1 else choice.targets[:1]
+    terms = _terms(setup, wish, targets, spec)
     share = _share(wish.shard)
     inputs, renderer = _inputs(wish, share), _jinja(spec)
     notices = inputs.inspect()
@@ -165,6 +132,39 @@ def plan_of(setup: Setup, wish: BatchOptions) -> BatchPlan:
         wish.fresh_connections,
         _weights(wish, [t.provider.name for t in terms.targets]),
         ((choice.notice,) if choice.notice else ()) + tuple(notices),
+    )
+
+
+def _check_words(wish: BatchOptions) -> None:
+    """Refuse a word that is none of an option's. Raises NemoError (usage)."""
+    spreads = SPREADS[1:]
+    for option, word, known in (
+        ("--spread", spreads[0] if wish.spread is None else wish.spread, spreads),
+        ("--engine", wish.engine, ENGINES),
+        ("--order", wish.order, ("completion", "input")),
+    ):
+        if word not in known:
+            raise usage_error(f"{option} {word!r} is none", f"one of: {', '.join(known)}")
+
+
+def _terms(setup: Setup, wish: BatchOptions, targets: tuple[Target, ...], spec: Spec) -> JobTerms:
+    """What holds for every row."""
+    settings = setup.settings
+    cap, timeout = settings.amount("max_cost_usd"), settings.amount("timeout_s")
+    budget = _budget(setup)
+    return JobTerms(
+        targets,
+        spec,
+        Told(setup.clock.new_id(), "batch", setup.project, wish.tags),
+        spread=wish.spread is not None,
+        tries=wish.tries,
+        base_s=retry_base_s(setup),
+        timeout_s=float(timeout) if timeout is not None else None,
+        capped=cap is not None or budget is not None,
+        cap_name="`--max-cost`" if cap is not None else f"the budget {budget!r}",
+        repairs=wish.repairs,
+        fail_fast=wish.fail_fast,
+        named=lambda target, model: setup.catalogue.target(target.provider, model),
     )
 
 

@@ -67,25 +67,5 @@ def chat(
     from nemocli.cli.chat.options import ChatOptions
     from nemocli.cli.chat.run import run_chat
 
-    wish = ChatOptions(
-        providers=tuple(provider or ()),
-        model=model,
-        system=system,
-        options=tuple(option or ()),
-        reasoning=reasoning,
-        max_tokens=max_tokens,
-        timeout=timeout,
-        max_cost=max_cost,
-        again=again,
-        session=session,
-        files=tuple(file or ()),
-        mcp=tuple(mcp or ()),
-        show_reasoning=show_reasoning,
-        auto_compact=auto_compact,
-        vi=vi,
-        fallback=fallback,
-        tags=tuple(tag or ()),
-        log=not no_log,
-        compare=compare,
-    )
+    wish = options.options_from(ChatOptions, ctx.params, log=not no_log)
     raise typer.Exit(run_chat(ctx.obj, wish))

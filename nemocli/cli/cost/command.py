@@ -74,7 +74,7 @@ def cost(
     if ctx.invoked_subcommand is None:
         from nemocli.cli.cost.summary import SummaryOptions, show_summary
 
-        asked = SummaryOptions(since, until, tuple(by or ()), provider, model, project, tag, tz)
+        asked = options.options_from(SummaryOptions, ctx.params, zone=tz)
         show_summary(ctx.obj, asked, csv=csv, json=json)
 
 
@@ -95,7 +95,7 @@ def summary(
     """Totals by provider and model (what `nemocli cost` alone shows)."""
     from nemocli.cli.cost.summary import SummaryOptions, show_summary
 
-    asked = SummaryOptions(since, until, tuple(by or ()), provider, model, project, tag, tz)
+    asked = options.options_from(SummaryOptions, ctx.params, zone=tz)
     show_summary(ctx.obj, asked, csv=csv, json=json)
 
 

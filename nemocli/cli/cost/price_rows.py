@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -47,38 +47,36 @@ def show_prices(
     if not shown:
         setup.err.dim(f"no price of {card.name} is known" + (f" at {seller}" if seller else ""))
         return
+    holds = {id(p): "" if id(p) in held else "no more" if p.valid_from <= day else "not yet"
+             for p in shown}  # fmt: skip
+    _print_prices(setup, shown, holds if everything else None)
+    setup.err.dim(f"USD per million tokens of {card.name} on {day.isoformat()}")
+
+
+def _print_prices(setup: Setup, shown: Sequence[Price], holds: Mapping[int, str] | None) -> None:
+    """A line each; `holds`, where rows that do not are shown, says when each does."""
     from nemocli.cli.terminal.tables import table
 
-    lines: list[tuple[str, ...]] = [
-        (
+    heads = ["seller", "input", "cached", "output", "since", "origin", "source"]
+    lines = [
+        [
             p.listing,
             _rate(p.input),
             _rate(p.cached_input),
             _rate(p.output),
             p.valid_from.isoformat(),
-            "" if id(p) in held else "no more" if p.valid_from <= day else "not yet",
             p.origin,
             "; ".join((p.source, *(_tier(t) for t in p.tiers))),
-        )
+        ]
         for p in shown
     ]
-    heads: tuple[str, ...] = (
-        "seller",
-        "input",
-        "cached",
-        "output",
-        "since",
-        "",
-        "origin",
-        "source",
-    )
-    if not everything:
-        lines = [(*line[:5], *line[6:]) for line in lines]
-        heads = (*heads[:5], *heads[6:])
+    if holds is not None:
+        heads.insert(5, "")
+        for line, price in zip(lines, shown, strict=True):
+            line.insert(5, holds[id(price)])
     width = setup.terminal.width if setup.terminal.stdout else None
-    for text in table(heads, lines, width):
+    for text in table(tuple(heads), [tuple(line) for line in lines], width):
         setup.out.line(text)
-    setup.err.dim(f"USD per million tokens of {card.name} on {day.isoformat()}")
 
 
 def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: bool) -> None:

@@ -155,10 +155,8 @@ def week2(
     from nemocli.cli.eval.stages import StageOptions
     from nemocli.cli.eval.week2 import week2 as stage
 
-    wish = StageOptions(
-        candidate, None, epochs, 2, jobs, max_cost, trust,
-        None if no_load else sweep, tuple(slo or ()), gpus, gpu_hour,
-    )  # fmt: skip
+    load = None if no_load else sweep
+    wish = options.options_from(StageOptions, ctx.params, sweep=load, trust=trust)
     raise typer.Exit(stage(ctx.obj, folder, wish, as_json=json))
 
 
@@ -198,9 +196,7 @@ def record(
     from nemocli.cli.eval.record import RecordOptions
     from nemocli.cli.eval.record import record as begin
 
-    wish = RecordOptions(
-        arm, task, epoch, check, timeout, tuple(provider or ()), model, max_cost, new
-    )
+    wish = options.options_from(RecordOptions, ctx.params, timeout_s=timeout, anew=new)
     raise typer.Exit(begin(ctx.obj, folder, wish, words, as_json=json))
 
 
@@ -235,19 +231,7 @@ def run(
     from nemocli.cli.eval.options import EvalOptions
     from nemocli.cli.eval.run import run_eval
 
-    wish = EvalOptions(
-        arms=tuple(arm),
-        epochs=epochs,
-        tasks=tuple(task or ()),
-        jobs=jobs,
-        max_cost=max_cost,
-        reasoning=reasoning,
-        max_tokens=max_tokens,
-        options=tuple(option or ()),
-        timeout=timeout,
-        resume=resume,
-        trust=trust,
-    )
+    wish = options.options_from(EvalOptions, ctx.params, resume=resume, trust=trust)
     raise typer.Exit(run_eval(ctx.obj, folder, wish, as_json=json))
 
 

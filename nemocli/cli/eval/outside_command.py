@@ -97,16 +97,7 @@ def suite(
     from nemocli.cli.eval.options import EvalOptions
     from nemocli.cli.eval.public import PublicOptions, run_suite
 
-    asking = EvalOptions(
-        arms=tuple(arm),
-        epochs=epochs,
-        jobs=jobs,
-        max_cost=max_cost,
-        reasoning=reasoning,
-        max_tokens=max_tokens,
-        options=tuple(option or ()),
-        timeout=timeout,
-    )
+    asking = options.options_from(EvalOptions, ctx.params)
     wish = PublicOptions(name, asking, tuple(category or ()), limit, user, new)
     raise typer.Exit(run_suite(ctx.obj, folder, wish, as_json=json))
 

@@ -27,7 +27,7 @@ from nemocli.io.servers.fetch import Fetcher
 from nemocli.io.servers.pinned import PinnedShelf
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from nemocli.cli.context import Setup
     from nemocli.core.ports import World
@@ -223,53 +223,59 @@ class _Work:
         """Right answers by arm and category, with their intervals."""
         if self.run is None:
             return
-        rows = []
         finished = self.run.results()
-        for arm in self.run.manifest["arms"]:
-            for category, names in self.tasks.items():
-                wanted = set(names)
-                of = [f.measures for f in finished
-                      if f.slot.arm == arm["name"] and f.slot.task in wanted]  # fmt: skip
-                scored = [m for m in of if m.cls in SCORED]
-                right = sum(m.cls == "success" for m in scored)
-                interval = wilson(right, len(scored))
-                rows.append(
-                    {
-                        "arm": arm["name"],
-                        "category": category,
-                        "right": right,
-                        "scored": len(scored),
-                        "not_scored": len(of) - len(scored),
-                        "low": interval.low,
-                        "high": interval.high,
-                        "cost_pico": total_of(m.cost_pico for m in of),
-                        "user_cost_pico": total_of(m.user_cost_pico for m in of),
-                    }
-                )
+        rows = [
+            _row_of(arm["name"], category, [
+                f.measures for f in finished
+                if f.slot.arm == arm["name"] and f.slot.task in set(names)
+            ])
+            for arm in self.run.manifest["arms"]
+            for category, names in self.tasks.items()
+        ]  # fmt: skip
         if as_json:
             self.setup.out.json({"schema": "nemocli.eval_suite/1", "suite": self.wish.name,
                                  "version": SUITES[self.wish.name][1], "run": str(self.run.folder),
                                  "results": _plain(rows)})  # fmt: skip
             return
         for row in rows:
-            if not row["scored"] and not row["not_scored"]:
-                continue
-            share = f"{row['right'] / row['scored']:.1%}" if row["scored"] else "-"
-            bounds = (
-                f" ({row['low']:.1%} to {row['high']:.1%})"
-                if row["low"] is not None and row["scored"]
-                else ""
-            )
-            cost = "cost unknown" if row["cost_pico"] is None else usd_short(row["cost_pico"])
-            if self.wish.user is not None:
-                spent = row["user_cost_pico"]
-                cost += f", the user {'unknown' if spent is None else usd_short(spent)}"
-            lost = f", {row['not_scored']} not scored" if row["not_scored"] else ""
-            self.setup.out.line(
-                f"{row['arm']} {row['category']}: {row['right']} of {row['scored']} right,"
-                f" {share}{bounds}{lost} · {cost}"
-            )
+            if row["scored"] or row["not_scored"]:
+                self.setup.out.line(_line_of(row, played=self.wish.user is not None))
         self.setup.err.dim(f"`nemocli eval decide {self.folder}` compares the arms")
+
+
+def _row_of(arm: str, category: str, found: Sequence[Measures]) -> dict[str, Any]:
+    """How one arm did in one category."""
+    scored = [m for m in found if m.cls in SCORED]
+    right = sum(m.cls == "success" for m in scored)
+    interval = wilson(right, len(scored))
+    return {
+        "arm": arm,
+        "category": category,
+        "right": right,
+        "scored": len(scored),
+        "not_scored": len(found) - len(scored),
+        "low": interval.low,
+        "high": interval.high,
+        "cost_pico": total_of(m.cost_pico for m in found),
+        "user_cost_pico": total_of(m.user_cost_pico for m in found),
+    }
+
+
+def _line_of(row: Mapping[str, Any], *, played: bool) -> str:
+    """For people; `played`: a model played the user."""
+    share, bounds = "-", ""
+    if row["scored"]:
+        share = f"{row['right'] / row['scored']:.1%}"
+        bounds = "" if row["low"] is None else f" ({row['low']:.1%} to {row['high']:.1%})"
+    cost = "cost unknown" if row["cost_pico"] is None else usd_short(row["cost_pico"])
+    if played:
+        spent = row["user_cost_pico"]
+        cost += f", the user {'unknown' if spent is None else usd_short(spent)}"
+    lost = f", {row['not_scored']} not scored" if row["not_scored"] else ""
+    return (
+        f"{row['arm']} {row['category']}: {row['right']} of {row['scored']} right,"
+        f" {share}{bounds}{lost} · {cost}"
+    )
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[Any]:

@@ -78,21 +78,8 @@ def record(
         measures = _measures(ran, found, code)
         ended = {"exit": ran.code, "check": code, "command": words}
         keep_attempt(setup, run, slot, found.events, measures, ended)
-    said: dict[str, Json] = {
-        "schema": SCHEMA,
-        "run": str(run.folder),
-        "attempt": slot.name,
-        "class": measures.cls,
-        "why": measures.why,
-        "exit": ran.code,
-        "check": code,
-        "model_turns": found.turns,
-        "side_calls": found.side_calls,
-        "tool_calls": found.tool_calls,
-        "sent_again": found.sent_again,
-        "cost_usd": None if found.cost_pico is None else usd_text(Pico(found.cost_pico)),
-        "unknown": list(UNKNOWN),
-    }
+    said: dict[str, Json] = {"schema": SCHEMA, "run": str(run.folder), "attempt": slot.name,
+                             **_record_json(ran, code, measures, found)}  # fmt: skip
     if as_json:
         setup.out.json(said)
         return ExitCode.OK
@@ -101,6 +88,23 @@ def record(
     setup.out.line(f"{slot.name}: {measures.cls}{why} · {money} · {measures.wall_s:,.0f} s")
     setup.err.dim(describe(found))
     return ExitCode.OK
+
+
+def _record_json(
+    ran: Ran, check: int | None, measures: Measures, found: SeenOnWire
+) -> dict[str, Json]:
+    return {
+        "class": measures.cls,
+        "why": measures.why,
+        "exit": ran.code,
+        "check": check,
+        "model_turns": found.turns,
+        "side_calls": found.side_calls,
+        "tool_calls": found.tool_calls,
+        "sent_again": found.sent_again,
+        "cost_usd": None if found.cost_pico is None else usd_text(Pico(found.cost_pico)),
+        "unknown": list(UNKNOWN),
+    }
 
 
 def open_recorded_run(

@@ -31,10 +31,11 @@ from nemocli.io.files import private_folder, write_private
 from nemocli.io.profiles.catalogue import profiles_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nemocli.cli.context import Setup
     from nemocli.eval.metrics import Results
+    from nemocli.io.eval.suite import Suite
 
 PROFILE = "nemotron.profile.yaml"
 MATRIX_TASKS = ("card-01-one-call", "card-06-corrects-a-call", "card-09-keeps-a-changed-fact",
@@ -125,42 +126,23 @@ def run_wish(options: StageOptions, arms: tuple[str, ...], **more: Any) -> EvalO
 
 def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -> int:
     """Patterns, the behaviour card, smoke tasks, gate 1."""
-    settle_options(
-        setup, run_wish(options, ())
-    )  # before any setting is read: the cap is among them
+    settle_options(setup, run_wish(options, ()))  # the cap is among the settings
     suite = suite_at(folder, options.trust)
     stage = Stage(folder, "day1")
     card_folder = stage.folder / "card"
     if not card_folder.exists():
         init_suite(card_folder, profiles_folder() / "suites", "card")
     arm = (f"candidate={options.candidate}",)
-    matrix = step_run(
-        setup,
-        stage,
-        "patterns",
-        card_folder,
-        run_wish(options, arm, tasks=MATRIX_TASKS, epochs=1),
-        cells=_cells(setup, options),
-    )
+    wish, ways = run_wish(options, arm, tasks=MATRIX_TASKS, epochs=1), _cells(setup, options)
+    matrix = step_run(setup, stage, "patterns", card_folder, wish, cells=ways)
     cells = results_of(matrix)
     chosen = best_cell({name: summary_of(results) for name, results in cells.items()})
     cell = next(c for c in CELLS if c.name == chosen)
     profile = _freeze(folder, options.candidate, cell)
     chosen_cell = (replace(cell, name="candidate"),)
     card = step_run(setup, stage, "card", card_folder, run_wish(options, arm), cells=chosen_cell)
-    smoke_tasks = tuple(
-        task.task_id
-        for task in suite.tasks
-        if task.role == "consider" and SMOKE_TURNS[0] <= len(task.turns) <= SMOKE_TURNS[1]
-    )[:SMOKE_TASKS]
-    smoke = step_run(
-        setup,
-        stage,
-        "smoke",
-        folder,
-        run_wish(options, arm, tasks=smoke_tasks, epochs=SMOKE_EPOCHS),
-        cells=chosen_cell,
-    )
+    wish = run_wish(options, arm, tasks=_smoke_tasks(suite), epochs=SMOKE_EPOCHS)
+    smoke = step_run(setup, stage, "smoke", folder, wish, cells=chosen_cell)
     card_results, smoke_results = arm_of(card, "candidate"), arm_of(smoke, "candidate")
     gate = gate_1(card_results, smoke_results, str(folder))
     said = {
@@ -177,13 +159,22 @@ def day1(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) ->
     if as_json:
         setup.out.json(said)
         return GATE_EXIT[gate.passed]
-    rows = [(name, _score(results)) for name, results in cells.items()]
-    _print(setup, "Patterns", ("WAY OF ASKING", "RIGHT"), rows)
-    setup.out.line(f"chosen: {chosen}, frozen in {profile}")
-    _print(setup, "Behaviour card", ("PROBE", "RIGHT", "WHAT WAS WRONG"), card_rows(card_results))
-    smoke_rows = [(t, _score({t: ms})) for t, ms in smoke_results.items()]
-    _print(setup, "Smoke tasks", ("TASK", "DONE"), smoke_rows)
+    _print_day1(setup, said, card_results)
     return tell_gate(setup, gate)
+
+
+def _smoke_tasks(suite: Suite) -> tuple[str, ...]:
+    """Tasks of the suite itself, of a middling length."""
+    few, many = SMOKE_TURNS
+    tasks = [t for t in suite.tasks if t.role == "consider" and few <= len(t.turns) <= many]
+    return tuple(task.task_id for task in tasks[:SMOKE_TASKS])
+
+
+def _print_day1(setup: Setup, said: Mapping[str, Any], card: Results) -> None:
+    _print(setup, "Patterns", ("WAY OF ASKING", "RIGHT"), list(said["patterns"].items()))
+    setup.out.line(f"chosen: {said['chosen']}, frozen in {said['profile']}")
+    _print(setup, "Behaviour card", ("PROBE", "RIGHT", "WHAT WAS WRONG"), card_rows(card))
+    _print(setup, "Smoke tasks", ("TASK", "DONE"), list(said["smoke"].items()))
 
 
 def _cells(setup: Setup, options: StageOptions) -> tuple[ArmCell, ...]:

@@ -28,6 +28,8 @@ from nemocli.eval.stages import ServedTasks, gate_3, gate_json, parity, serving_
 from nemocli.nim.bench import Point, knee, limits_of, most_within, point_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nemocli.cli.context import Setup
     from nemocli.eval.metrics import Results
 
@@ -54,12 +56,8 @@ def week2(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -
     difference = parity(then, now)
     rates = (summary_of(then).retry_rate, summary_of(now).retry_rate)
     load = _load(setup, stage, run.folder, options) if options.sweep is not None else None
-    slow, serving = None, None
-    if load is not None:
-        serving = _serving(load, limits, now, then, hour)
-        if limits and load["most_within_slo"] is None:
-            said = ", ".join(f"{name} <= {most:g} ms" for name, most in limits.items())
-            slow = f"95 % of requests keep {said} at no load"
+    serving = None if load is None else _serving(load, limits, now, then, hour)
+    slow = _too_slow(load, limits)
     gate = gate_3(difference, earlier.policy.margin, rates, slow)
     said_ = {
         "schema": "nemocli.eval_week2/1",
@@ -81,6 +79,14 @@ def week2(setup: Setup, folder: Path, options: StageOptions, *, as_json: bool) -
     if load is not None:
         _show_load(setup, load, serving)
     return tell_gate(setup, gate)
+
+
+def _too_slow(load: Mapping[str, Any] | None, limits: Mapping[Any, float]) -> str | None:
+    """Which limits no load keeps; None where one does, there are none, or nothing is known."""
+    if load is None or not limits or load["most_within_slo"] is not None:
+        return None
+    said = ", ".join(f"{name} <= {most:g} ms" for name, most in limits.items())
+    return f"95 % of requests keep {said} at no load"
 
 
 def _gpu_hour(options: StageOptions) -> Decimal | None:

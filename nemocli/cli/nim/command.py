@@ -205,10 +205,7 @@ def bench(
     from nemocli.cli.nim.bench import BenchOptions
     from nemocli.cli.nim.bench import bench as begin
 
-    wish = BenchOptions(
-        tuple(provider or ()), model, sweep, requests, prompts, run, input_tokens, max_tokens,
-        reasoning, tuple(option or ()), tuple(slo or ()), gpus, svg, export, max_cost,
-    )  # fmt: skip
+    wish = options.options_from(BenchOptions, ctx.params)
     raise typer.Exit(begin(ctx.obj, wish, as_json=json))
 
 

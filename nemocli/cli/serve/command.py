@@ -75,8 +75,7 @@ def serve(
     if new_key is not None:
         make_key(ctx.obj, keys, new_key)
         return
-    wish = ServeOptions(
-        host, port, no_token, tuple(allow_host or ()), tuple(provider or ()), model,
-        tuple(map_ or ()), max_cost, tuple(tag or ()), loop_guard, record, replay, keys,
-    )  # fmt: skip
+    hosts, maps = tuple(allow_host or ()), tuple(map_ or ())
+    own = {"open_": no_token, "hosts": hosts, "maps": maps, "loops": loop_guard}
+    wish = options.options_from(ServeOptions, ctx.params, **own)
     begin(ctx.obj, wish, as_json=json)

@@ -47,15 +47,6 @@ def launch(
     if not words:
         show_agents(ctx.obj, as_json=json)
         return
-    wish = ServeOptions(
-        providers=tuple(provider or ()),
-        model=model,
-        maps=tuple(map_ or ()),
-        max_cost=max_cost,
-        tags=tuple(tag or ()),
-        loops=loop_guard,
-        record=record,
-        replay=replay,
-        command="launch",
-    )
+    own = {"maps": tuple(map_ or ()), "loops": loop_guard, "command": "launch"}
+    wish = options.options_from(ServeOptions, ctx.params, **own)
     raise typer.Exit(begin(ctx.obj, wish, words, own_settings=own_settings))

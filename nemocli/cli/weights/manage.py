@@ -16,6 +16,8 @@ from nemocli.weights.pull.pull import STATUS
 from nemocli.weights.status import Status, read_status, status_json, status_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from nemocli.cli.context import Setup
     from nemocli.core.values import Json
 
@@ -87,43 +89,51 @@ def missing_of(store: CacheStore | FolderStore, commit: str) -> int:
 def run_ls(setup: Setup, *, json: bool) -> None:
     """Models in the cache."""
     desk = Desk(setup)
-    rows: list[dict[str, Json]] = []
-    stores: list[CacheStore] = []
-    for repo, store in repos_in_cache(desk.cache):
-        known = commits(store)
-        status = _status(store)
-        held = sum(_held(p) for p in _files(store.root / "blobs"))
-        unfinished = sum(_held(p) for p in _files(store.state.path / "parts"))
-        if not (known or held or unfinished):
-            continue  # a pull that was refused
-        stores.append(store)
-        rows.append(
-            {
-                "repo": repo,
-                "path": str(store.root),
-                "bytes": held,
-                "bytes_unfinished": unfinished,
-                "state": status.state if status.state != "nothing" else None,
-                "verified": [c for c, _ in known if _verified(store, c)],
-                "revisions": [{"commit": c, "refs": list(refs)} for c, refs in known],
-            }
-        )
+    found = [
+        (row, store)
+        for repo, store in repos_in_cache(desk.cache)
+        if (row := _row_of(repo, store)) is not None
+    ]
+    rows = [row for row, _ in found]
     if json:
         setup.out.json({"schema": "nemocli.weights-ls/1", "cache": str(desk.cache), "repos": rows})
         return
     if not rows:
         setup.err.dim(f"no models in {desk.cache}")
     width = max((len(str(row["repo"])) for row in rows), default=0)
-    for row, store in zip(rows, stores, strict=True):
-        said = [f"{size_text(_count(row['bytes'])):>10}"]
-        for commit, refs in commits(store):
-            gone = missing_of(store, commit)
-            mark = "verified" if _verified(store, commit) else "not verified here"
-            mark = f"incomplete: {count_of(gone, 'file')} missing" if gone else mark
-            said.append(f"{commit[:8]} {' '.join(refs)} ({mark})".replace("  ", " "))
-        if _count(row["bytes_unfinished"]):
-            said.append(f"{size_text(_count(row['bytes_unfinished']))} unfinished")
-        setup.out.line(f"{row['repo']!s:<{width}}  " + ", ".join(said))
+    for row, store in found:
+        setup.out.line(f"{row['repo']!s:<{width}}  " + ", ".join(_said_of(row, store)))
+
+
+def _row_of(repo: str, store: CacheStore) -> dict[str, Json] | None:
+    """A repository in the cache; None for a pull that was refused."""
+    known = commits(store)
+    status = _status(store)
+    held = sum(_held(p) for p in _files(store.root / "blobs"))
+    unfinished = sum(_held(p) for p in _files(store.state.path / "parts"))
+    if not (known or held or unfinished):
+        return None
+    return {
+        "repo": repo,
+        "path": str(store.root),
+        "bytes": held,
+        "bytes_unfinished": unfinished,
+        "state": status.state if status.state != "nothing" else None,
+        "verified": [c for c, _ in known if _verified(store, c)],
+        "revisions": [{"commit": c, "refs": list(refs)} for c, refs in known],
+    }
+
+
+def _said_of(row: Mapping[str, Json], store: CacheStore) -> Iterator[str]:
+    """Its size, and each commit with its state."""
+    yield f"{size_text(_count(row['bytes'])):>10}"
+    for commit, refs in commits(store):
+        gone = missing_of(store, commit)
+        mark = "verified" if _verified(store, commit) else "not verified here"
+        mark = f"incomplete: {count_of(gone, 'file')} missing" if gone else mark
+        yield f"{commit[:8]} {' '.join(refs)} ({mark})".replace("  ", " ")
+    if _count(row["bytes_unfinished"]):
+        yield f"{size_text(_count(row['bytes_unfinished']))} unfinished"
 
 
 def run_rm(setup: Setup, repo: str, *, parts: bool, yes: bool) -> None:

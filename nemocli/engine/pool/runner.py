@@ -76,8 +76,7 @@ class Pool(Generic[W]):
         if self._coming is not None:
             self._coming.cancel()
         self._queues.send_away()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         return self._fault
 
     def stop(self, fault: Fault) -> None:
@@ -121,16 +120,19 @@ class Pool(Generic[W]):
         self._tasks.add(self._loop.create_task(self._whole(work, index)))
 
     async def _whole(self, work: W, index: int) -> None:
-        """One piece of work, whatever comes of it."""
+        """One piece of work; what goes wrong with it stops the pool."""
         try:
             await self._make(work, index)
-        except NemoError as error:
-            self.stop(error.fault)
-        except Exception as error:  # noqa: BLE001 - it must not be lost with its task
-            self.stop(Fault(FaultKind.INTERNAL, f"unexpected {type(error).__name__}: {error}"))
-        finally:
-            self._tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
+        except BaseException as error:
+            if isinstance(error, NemoError):
+                self.stop(error.fault)
+            elif isinstance(error, Exception):
+                what = f"unexpected {type(error).__name__}: {error}"
+                self.stop(Fault(FaultKind.INTERNAL, what))
             self._changed.set()
+            raise
+        self._tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
+        self._changed.set()
 
     async def _make(self, work: W, index: int) -> None:
         admitted = False
