@@ -63,7 +63,8 @@ class Setup:
 
     def _open_streams(self, colour: Colour) -> None:
         self.terminal: Terminal = terminal_from(self.env, colour)
-        self.out: Output = stdout(self.terminal.stdout)
+        width = self.terminal.width if self.terminal.stdout else None
+        self.out: Output = stdout(self.terminal.stdout, width)
         self.err: Diagnostics = stderr(
             self.terminal.colour_err,
             quiet=self.globals.quiet,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
@@ -131,6 +131,17 @@ def serving_of(
     return ServedTasks(at_once, tasks, done, usd, share)
 
 
+def _no_parity(difference: Interval, margin: float) -> Iterator[str]:
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        yield "no task was run on both paths"
+    elif low < -margin or high > margin:
+        yield (
+            f"parity is not shown: the difference of success is between {low:+.0%} and"
+            f" {high:+.0%}, and has to be within {margin:.0%} either way"
+        )
+
+
 def gate_3(
     difference: Interval,
     margin: float,
@@ -139,15 +150,7 @@ def gate_3(
 ) -> Gate:
     """Week 2: the same quality, shown by two one-sided tests within the margin; retries as few;
     `slow` says which limit of time no load kept."""
-    reasons: list[str] = []
-    low, high = difference.low, difference.high
-    if low is None or high is None:
-        reasons.append("no task was run on both paths")
-    elif low < -margin or high > margin:
-        reasons.append(
-            f"parity is not shown: the difference of success is between {low:+.0%} and"
-            f" {high:+.0%}, and has to be within {margin:.0%} either way"
-        )
+    reasons = list(_no_parity(difference, margin))
     before, now = rates
     if before is not None and now is not None and now > before + 0.05:
         reasons.append(f"the retry rate rose from {before:.1%} to {now:.1%}")

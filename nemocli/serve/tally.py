@@ -77,20 +77,22 @@ class GatewayTally:
             total += row.pico
         return total
 
+    def _counted(self, total: int) -> str:
+        parts = [f"{n} {how}" for how, n in sorted(self.calls.items()) if how != "answered"]
+        if self.again:
+            parts.append(f"{self.again} sent again")
+        calls = f"{total} call{'' if total == 1 else 's'}"
+        calls += f" ({', '.join(parts)})" if parts else ""
+        return calls + (f" in {len(self.sessions)} sessions" if len(self.sessions) > 1 else "")
+
     def receipt(self, what: str) -> Iterator[str]:
         """Lines for people. The first says it all, the others only what differs."""
         total = sum(self.calls.values())
         if not total:
             yield f"{what}: no calls"
             return
-        parts = [f"{n} {how}" for how, n in sorted(self.calls.items()) if how != "answered"]
-        if self.again:
-            parts.append(f"{self.again} sent again")
-        calls = f"{total} call{'' if total == 1 else 's'}"
-        calls += f" ({', '.join(parts)})" if parts else ""
-        if len(self.sessions) > 1:
-            calls += f" in {len(self.sessions)} sessions"
-        yield f"{what}: {calls} · {_tokens(self.by_path.values())} · {_money(self.pico)}"
+        tokens, money = _tokens(self.by_path.values()), _money(self.pico)
+        yield f"{what}: {self._counted(total)} · {tokens} · {money}"
         if len(self.by_path) > 1:
             for (model, provider), row in sorted(self.by_path.items()):
                 spent = f"{row.attempts} · {_tokens([row])} · {_money(row.pico)}"

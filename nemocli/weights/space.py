@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.faults import config_error
 from nemocli.core.quantities import size_text
 from nemocli.weights.ports import Space
 
@@ -31,23 +31,14 @@ def check_room(need: Need, space: Space, folder: str) -> None:
     """Raises a config fault (exit 3) when it cannot all be written."""
     short = lack(need, space)
     if short:
-        raise NemoError(
-            Fault(
-                FaultKind.CONFIG,
-                f"not enough space in {folder}: {size_text(need.size)} are to be written,"
-                f" {size_text(space.free)} are free, {size_text(short)} are missing"
-                f" ({size_text(SPARE)} stay free)",
-                "free some space, or choose another place with --local-dir or HF_HUB_CACHE",
-                sent=False,
-            )
+        raise config_error(
+            f"not enough space in {folder}: {size_text(need.size)} are to be written,"
+            f" {size_text(space.free)} are free, {size_text(short)} are missing"
+            f" ({size_text(SPARE)} stay free)",
+            "free some space, or choose another place with --local-dir or HF_HUB_CACHE",
         )
     if space.files is not None and need.files + SPARE_FILES > space.files:
-        raise NemoError(
-            Fault(
-                FaultKind.CONFIG,
-                f"{folder} has room for {space.files} more files (inodes), and {need.files} are"
-                " needed",
-                "remove some small files, or choose another place with --local-dir",
-                sent=False,
-            )
+        raise config_error(
+            f"{folder} has room for {space.files} more files (inodes), and {need.files} are needed",
+            "remove some small files, or choose another place with --local-dir",
         )

@@ -60,6 +60,28 @@ Progress = Annotated[
     str, typer.Option("--progress", metavar="FORM", help="auto, bar, line, json or none.")
 ]
 
+Repairs = Annotated[
+    int, typer.Option("--repairs", metavar="N", min=0, help="Answers sent back by --schema.")
+]
+Spread = Annotated[
+    str | None,
+    typer.Option("--spread", metavar="BY", help="All of -p at once: weight, price or speed."),
+]
+Weight = Annotated[
+    list[str] | None,
+    typer.Option("--weight", metavar="NAME=N", help="A provider's part, for --spread weight."),
+]
+Tries = Annotated[
+    int, typer.Option("--tries", metavar="N", min=1, help="Failed calls a row may have.")
+]
+Order = Annotated[str, typer.Option("--order", metavar="ORDER", help="completion or input.")]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="local, or ray for a cluster.")
+]
+Actors = Annotated[
+    int, typer.Option("--actors", metavar="N", min=1, help="Shares for --engine ray.")
+]
+
 
 @app.command(
     epilog=examples(
@@ -91,9 +113,7 @@ def run(
     timeout: options.Timeout = None,
     max_cost: options.MaxCost = None,
     schema: Schema = None,
-    repairs: Annotated[
-        int, typer.Option("--repairs", metavar="N", min=0, help="Answers sent back by --schema.")
-    ] = 1,
+    repairs: Repairs = 1,
     cache: Annotated[
         bool, typer.Option("--cache", help="Use answers again, unless temperature is above 0.")
     ] = False,
@@ -110,27 +130,13 @@ def run(
     jobs: Jobs = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
-    spread: Annotated[
-        str | None,
-        typer.Option("--spread", metavar="BY", help="All of -p at once: weight, price or speed."),
-    ] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option("--weight", metavar="NAME=N", help="A provider's part, for --spread weight."),
-    ] = None,
-    tries: Annotated[
-        int, typer.Option("--tries", metavar="N", min=1, help="Failed calls a row may have.")
-    ] = 4,
-    order: Annotated[
-        str, typer.Option("--order", metavar="ORDER", help="completion or input.")
-    ] = "completion",
+    spread: Spread = None,
+    weight: Weight = None,
+    tries: Tries = 4,
+    order: Order = "completion",
     shard: Share = None,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="local, or ray for a cluster.")
-    ] = "local",
-    actors: Annotated[
-        int, typer.Option("--actors", metavar="N", min=1, help="Shares for --engine ray.")
-    ] = 2,
+    engine: Engine = "local",
+    actors: Actors = 2,
     remote: Annotated[
         bool, typer.Option("--remote", help="Hand rows to the provider's own batches.")
     ] = False,

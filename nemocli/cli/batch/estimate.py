@@ -58,8 +58,7 @@ def run_estimate(setup: Setup, wish: BatchOptions, *, sample: int) -> int:
     if wish.json:
         setup.out.json(estimate_json(found, plan, spent))
     else:
-        for line in estimate_lines(found, plan, spent):
-            setup.out.line(line)
+        setup.out.lines(estimate_lines(found, plan, spent))
         if not fits:
             setup.err.warn("it may come to more than `--max-cost`, and would stop there (exit 9)")
     return ExitCode.OK

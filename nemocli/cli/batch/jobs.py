@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.cli.terminal.tables import facts, table
+from nemocli.cli.terminal.tables import facts
 from nemocli.core.faults import ExitCode, NemoError
 from nemocli.core.money import Pico, pico_from_usd, usd_short, usd_text
 from nemocli.core.quantities import time_text
@@ -66,8 +66,7 @@ def show_status(setup: Setup, job: BatchJob, *, watch: bool, as_json: bool) -> N
         if as_json:
             setup.out.json(said) if not watch else setup.out.jsonl(said)
         else:
-            for line in status_lines(said):
-                setup.out.line(line)
+            setup.out.lines(status_lines(said))
         if not watch or said["state"] != "running":
             return
         time.sleep(WATCH_S)
@@ -175,10 +174,8 @@ def list_jobs(setup: Setup) -> None:
         )
         for row in rows
     ]
-    width = setup.terminal.width if setup.terminal.stdout else None
     heads = ("STATE", "DONE", "%", "RATE", "LEFT", "FAILED", "COST", "BEGAN (UTC)", "OUTPUT")
-    for line in table(heads, cells, width):
-        setup.out.line(line)
+    setup.out.table(heads, cells)
 
 
 def _money(row: dict[str, Json]) -> str:

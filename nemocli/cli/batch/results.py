@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from nemocli.batch.report import COLUMNS, Result, result_of
 from nemocli.batch.table import TableShape
 from nemocli.cli.batch.table import csv_line, lines_beside, reason_of, table_rows
-from nemocli.cli.terminal.tables import facts, table
+from nemocli.cli.terminal.tables import facts
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.text import one_line
 from nemocli.io.batch.job import BatchJob
@@ -38,28 +38,28 @@ def results_of(job: BatchJob, *, failed: bool = False) -> Iterator[Result]:
                 ) from error
 
 
+def _cells(row: Result) -> tuple[str, ...]:
+    return (
+        str(row.row),
+        one_line(row.custom_id, 24),
+        row.status if row.error_code is None else row.error_code,
+        row.provider or "-",
+        "-" if row.output_tokens is None else f"{row.input_tokens or 0}/{row.output_tokens}",
+        "-" if row.usd is None else row.usd,
+        one_line(row.error_message or row.answer or "", CUT),
+    )
+
+
 def show(setup: Setup, job: BatchJob, *, failed: bool, limit: int) -> None:
     """A table of the first rows."""
     rows = results_of(job, failed=failed)
     shown = list(islice(rows, limit))
-    cells = [
-        (
-            str(row.row),
-            one_line(row.custom_id, 24),
-            row.status if row.error_code is None else row.error_code,
-            row.provider or "-",
-            "-" if row.output_tokens is None else f"{row.input_tokens or 0}/{row.output_tokens}",
-            "-" if row.usd is None else row.usd,
-            one_line(row.error_message or row.answer or "", CUT),
-        )
-        for row in shown
-    ]
+    cells = [_cells(row) for row in shown]
     if not cells:
         setup.err.dim("no rows are over yet" if not failed else "no row has failed")
         return
     heads = ("ROW", "ID", "STATUS", "PROVIDER", "TOKENS", "USD", "ANSWER")
-    for line in table(heads, cells, setup.terminal.width if setup.terminal.stdout else None):
-        setup.out.line(line)
+    setup.out.table(heads, cells)
     if next(rows, None) is not None:
         setup.err.dim(f"the first {limit:,}; `-n` shows more, `--to csv` writes all")
 

@@ -121,8 +121,7 @@ def ls(ctx: typer.Context, json: options.Json = False) -> None:
                 "" if use.budget.hard else "only warns",
             )
         )
-    for line in table(("name", "budget", "spent", "used", ""), rows, None):
-        setup.out.line(line)
+    setup.out.lines(table(("name", "budget", "spent", "used", ""), rows, None))
 
 
 @app.command(epilog=examples("nemocli cost budget rm day"))

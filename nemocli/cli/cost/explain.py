@@ -30,8 +30,7 @@ def explain(setup: Setup, call: str, *, every: bool, json: bool) -> None:
 
     rows_meant = _meant(setup, call)
     if len(rows_meant) > MOST_SHOWN and not every and not json:
-        for line in run_lines([row.entry for row in rows_meant], call):
-            setup.out.line(line)
+        setup.out.lines(run_lines([row.entry for row in rows_meant], call))
         return
     found = []
     for row in rows_meant:
@@ -45,8 +44,7 @@ def explain(setup: Setup, call: str, *, every: bool, json: bool) -> None:
     for number, one in enumerate(found):
         if number:
             setup.out.line()
-        for line in explanation_lines(one):
-            setup.out.line(line)
+        setup.out.lines(explanation_lines(one))
 
 
 def prices_of(setup: Setup, model: str, provider: str) -> list[Price]:

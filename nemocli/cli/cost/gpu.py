@@ -139,8 +139,7 @@ def ls(ctx: typer.Context, json: options.Json = False) -> None:
         for x in leases
     ]
     heads = ("name", "provider", "gpus", "from", "hours", "cost", "idle")
-    for line in table(heads, rows, None):
-        setup.out.line(line)
+    setup.out.lines(table(heads, rows, None))
 
 
 @app.command(epilog=examples("nemocli cost gpu show may"))
@@ -179,8 +178,7 @@ def market(ctx: typer.Context, json: options.Json = False) -> None:
         (r.gpu, f"${r.usd:f}/h", f"${r.least:f} to ${r.most:f}", r.day.isoformat(), r.source)
         for r in MARKET
     ]
-    for line in table(("gpu", "default", "range", "seen", "source"), rows, None):
-        setup.out.line(line)
+    setup.out.lines(table(("gpu", "default", "range", "seen", "source"), rows, None))
 
 
 def lease_of(
@@ -251,8 +249,7 @@ def _show(setup: Setup, name: str, *, json: bool) -> None:
     if json:
         setup.out.json(lease_detail(lease, parts))
         return
-    for line in lease_lines(lease, parts):
-        setup.out.line(line)
+    setup.out.lines(lease_lines(lease, parts))
 
 
 def _now() -> datetime:

@@ -55,7 +55,6 @@ def show_prices(
 
 def _print_prices(setup: Setup, shown: Sequence[Price], holds: Mapping[int, str] | None) -> None:
     """A line each; `holds`, where rows that do not are shown, says when each does."""
-    from nemocli.cli.terminal.tables import table
 
     heads = ["seller", "input", "cached", "output", "since", "origin", "source"]
     lines = [
@@ -74,9 +73,7 @@ def _print_prices(setup: Setup, shown: Sequence[Price], holds: Mapping[int, str]
         heads.insert(5, "")
         for line, price in zip(lines, shown, strict=True):
             line.insert(5, holds[id(price)])
-    width = setup.terminal.width if setup.terminal.stdout else None
-    for text in table(tuple(heads), [tuple(line) for line in lines], width):
-        setup.out.line(text)
+    setup.out.table(tuple(heads), [tuple(line) for line in lines])
 
 
 def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: bool) -> None:

@@ -55,15 +55,13 @@ def reconcile(
         if json:
             setup.out.json(days_json(days))
         else:
-            for line in days_lines(days):
-                setup.out.line(line)
+            setup.out.lines(days_lines(days))
         return
     found = run_async(lambda: _settled(setup, begin, end, provider, everything=everything))
     if json:
         setup.out.json(reconciliation_json(found))
         return
-    for line in reconciliation_lines(found):
-        setup.out.line(line)
+    setup.out.lines(reconciliation_lines(found))
 
 
 async def _settled(
@@ -205,8 +203,7 @@ def reprice(
     if json:
         setup.out.json(valuation_json(result))
         return
-    for line in valuation_lines(result):
-        setup.out.line(line)
+    setup.out.lines(valuation_lines(result))
 
 
 def _target(setup: Setup, entry: Entry) -> Target | None:

@@ -41,11 +41,9 @@ def show_summary(setup: Setup, asked: SummaryOptions, *, csv: bool, json: bool) 
         setup.out.text(summary_csv(found))
     else:
         width = setup.terminal.width if setup.terminal.stdout else 200
-        for line in summary_lines(found, width):
-            setup.out.line(line)
+        setup.out.lines(summary_lines(found, width))
         if found.lines and not asked.by:
-            for line in _spark(setup, asked, found):
-                setup.out.line(line)
+            setup.out.lines(_spark(setup, asked, found))
 
 
 def summary_of(setup: Setup, asked: SummaryOptions) -> Summary:

@@ -62,8 +62,7 @@ def what_if(setup: Setup, asked: WhatIf, *, json: bool) -> None:
     if json:
         setup.out.json(what_if_json(traffic, paths, own))
         return
-    for line in what_if_lines(traffic, paths, own):
-        setup.out.line(line)
+    setup.out.lines(what_if_lines(traffic, paths, own))
 
 
 def _speed(

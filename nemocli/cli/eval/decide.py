@@ -185,8 +185,7 @@ def show_attempt(setup: Setup, folder: Path, name: str, *, as_json: bool) -> Non
         setup.out.json({"schema": "nemocli.eval_attempt/1", "attempt": name, "events": events})
         return
     for event in events:
-        for line in _lines(event):
-            setup.out.line(line)
+        setup.out.lines(_lines(event))
 
 
 def _lines(event: dict[str, Any]) -> list[str]:

@@ -39,8 +39,7 @@ def export_run(setup: Setup, folder: Path, out: Path, form: str) -> None:
         for arm in run.manifest["arms"]
     }
     written = _as_inspect if form == "inspect" else _as_nel
-    for line in written(run, by_arm, out):
-        setup.out.line(line)
+    setup.out.lines(written(run, by_arm, out))
     if form == "inspect":
         setup.err.dim(f"`inspect view --log-dir {out}` shows them")
     else:

@@ -85,7 +85,7 @@ def fit(
     if json:
         setup.out.json(suitability_json(found, facts))
         return
-    width = setup.terminal.width if setup.terminal.stdout else None
+    width = setup.out.width
     for line in _lines(found):
         setup.out.line(line if width is None else wrap(line, width, "    "))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import lint
 from nemocli.eval.selfcheck import SelfCheck, checks
@@ -71,9 +70,7 @@ def selfcheck(setup: Setup, *, bfcl: bool, tau2: bool, as_json: bool) -> int:
             )
             for c in found
         ]
-        width = setup.terminal.width if setup.terminal.stdout else None
-        for line in table(("", "CHECK", "SHOULD BE", "IS", "SOURCE"), cells, width):
-            setup.out.line(line)
+        setup.out.table(("", "CHECK", "SHOULD BE", "IS", "SOURCE"), cells)
     return ExitCode.OK if good else ExitCode.UNEXPECTED
 
 

@@ -14,7 +14,6 @@ from nemocli.cli.eval.options import ArmCell, EvalOptions
 from nemocli.cli.eval.run import run_attempts
 from nemocli.cli.eval.suites import suite_at
 from nemocli.cli.request_options import settle_options
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode, NemoError, config_error, usage_error
 from nemocli.eval.metrics import summary_of
 from nemocli.eval.stages import (
@@ -279,11 +278,9 @@ def _score(results: Results) -> str:
 def _print(
     setup: Setup, title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> None:
-    width = setup.terminal.width if setup.terminal.stdout else None
     setup.out.line()
     setup.out.line(title)
-    for line in table(head, rows, width):
-        setup.out.line(line)
+    setup.out.table(head, rows)
 
 
 def tell_gate(setup: Setup, gate: Gate) -> int:

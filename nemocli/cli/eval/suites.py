@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import ExitCode
 from nemocli.eval.lint import Lint, lint
 from nemocli.io.eval.machine import machines
@@ -64,6 +63,4 @@ def _show(setup: Setup, found: list[Lint]) -> None:
         )
         for each in found
     ]
-    width = setup.terminal.width if setup.terminal.stdout else None
-    for line in table(("TASK", "LINT", "MUTANTS", "WHAT"), cells, width):
-        setup.out.line(line)
+    setup.out.table(("TASK", "LINT", "MUTANTS", "WHAT"), cells)

@@ -20,7 +20,6 @@ from nemocli.cli.eval.stages import (
 )
 from nemocli.cli.nim.bench import Bench, BenchOptions, swept
 from nemocli.cli.nim.workload import BenchRequest, Workload, from_run
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import pico_from_usd, usd_text
 from nemocli.eval.metrics import summary_of
@@ -179,7 +178,6 @@ def _serving_json(serving: ServedTasks) -> dict[str, Any]:
 
 
 def _show_load(setup: Setup, load: dict[str, Any], serving: ServedTasks | None) -> None:
-    width = setup.terminal.width if setup.terminal.stdout else None
     heads = ("AT ONCE", "REQUESTS", "FAILED", "TTFT p50", "E2E p50", "TOKENS/S", "GOOD")
     rows = [
         (
@@ -195,8 +193,7 @@ def _show_load(setup: Setup, load: dict[str, Any], serving: ServedTasks | None) 
     ]
     setup.out.line()
     setup.out.line(f"under load: {load['workload']}")
-    for line in table(heads, rows, width):
-        setup.out.line(line)
+    setup.out.table(heads, rows)
     if serving is None:
         return
     usd = serving.usd_per_completed

@@ -215,8 +215,7 @@ def _shown(
             }
         )
     elif points:
-        for line in _told(setup, wish, found, limits, f"{name}: {workload.what}"):
-            setup.out.line(line)
+        setup.out.lines(_told(setup, wish, found, limits, f"{name}: {workload.what}"))
     if found.stopped is not None:
         raise NemoError(found.stopped)
     return _verdict(setup, points)
@@ -240,7 +239,7 @@ def _told(
     yield ""
     heads = ["AT ONCE", "REQUESTS", "TTFT p50", "p99", "ITL p50", "E2E p50", "p99", "TOKENS/S"]
     heads += ["PER USER"] + (["PER GPU"] if wish.gpus else []) + (["GOOD"] if limits else [])
-    width = setup.terminal.width if setup.terminal.stdout else None
+    width = setup.out.width
     yield from table(heads, [_row(p, wish.gpus, slo=bool(limits)) for p in points], width)
     yield ""
     yield from bars(points)

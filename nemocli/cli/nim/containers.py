@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.nim.plan import NimOptions, command_line, make_plan
-from nemocli.cli.terminal.tables import facts, table
+from nemocli.cli.terminal.tables import facts
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
@@ -162,18 +162,16 @@ def _state_json(state: State) -> JsonObject:
 
 def _show_state(setup: Setup, port: int, state: State) -> None:
     cells = [(c.name, c.model, c.state, c.status, c.ports) for c in state.containers]
-    width = setup.terminal.width if setup.terminal.stdout else None
-    for line in table(("NAME", "MODEL", "STATE", "SINCE", "PORTS"), cells, width) if cells else ():
-        setup.out.line(line)
-    if not cells:
+    if cells:
+        setup.out.table(("NAME", "MODEL", "STATE", "SINCE", "PORTS"), cells)
+    else:
         setup.err.dim("no container of ours is here: `nemocli nim up MODEL` starts one")
     setup.out.line(f"server at port {port}: {state.health}")
     if state.metrics is not None:
         rows = _metrics_rows(state.metrics)
         if state.tokens_per_s is not None:
             rows.append(("writing", f"{state.tokens_per_s:,.0f} tokens/s"))
-        for line in facts(rows):
-            setup.out.line(line)
+        setup.out.lines(facts(rows))
 
 
 def _metrics_json(m: ServerMetrics) -> JsonObject:

@@ -163,8 +163,7 @@ def show_plan(setup: Setup, wish: NimOptions, *, as_json: bool) -> None:
         ("profile", plan.profile or "chosen by the container"),
         *(("source", source) for source in plan.sources),
     ]
-    for line in facts([(name or "why", value) for name, value in rows]):
-        setup.out.line(line)
+    setup.out.lines(facts([(name or "why", value) for name, value in rows]))
     setup.err.dim(f"`nemocli nim up {plan.model} --dry-run` prints the command")
 
 

@@ -215,12 +215,8 @@ def status(ctx: typer.Context, provider: MaybeName = None, json: options.Json = 
     if json:
         setup.out.json(list(rows))
     else:
-        from nemocli.cli.terminal.tables import table
-
         shown = [[str(row["provider"]), *_told(row)] for row in rows]
-        width = setup.terminal.width if setup.terminal.stdout else None
-        for text in table(("PROVIDER", "KEY FROM", "ENDS IN", "ONLY FOR"), shown, width):
-            setup.out.line(text)
+        setup.out.table(("PROVIDER", "KEY FROM", "ENDS IN", "ONLY FOR"), shown)
     if provider and not rows[0]["key"] and (rows[0]["required"] or rows[0]["problem"]):
         raise NemoError(_no_key(named[0], rows[0]["problem"]))
 

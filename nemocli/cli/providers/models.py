@@ -46,7 +46,7 @@ def ls(
     setup: Setup = ctx.obj
     if all_ and provider is not None:
         raise usage_error("`--all` is every provider: leave `-p` out")
-    width = setup.terminal.width if setup.terminal.stdout else None
+    width = setup.out.width
     if all_ or provider is not None:
         from nemocli.cli.providers import listings
 
@@ -77,8 +77,7 @@ def _show(
     if as_json:
         setup.out.json(rows)
         return
-    for line in names if setup.globals.quiet else table():
-        setup.out.line(line)
+    setup.out.lines(names if setup.globals.quiet else table())
 
 
 @app.command(epilog=examples("nemocli models info nemotron-3-ultra"))
@@ -101,8 +100,7 @@ def info(
     if json:
         setup.out.json(said)
         return
-    for line in card_lines(card, said):
-        setup.out.line(line)
+    setup.out.lines(card_lines(card, said))
 
 
 @app.command(

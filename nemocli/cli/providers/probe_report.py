@@ -56,8 +56,7 @@ def show(setup: Setup, probes: list[PathProbe], *, deep: bool) -> int:
         headers = ["PROVIDER", "MODEL", "ANSWERS", "FIRST TOKEN", "COST"]
         headers += [c.replace("_", " ").upper() for c in CHECKS] if deep else ["SERVED"]
         rows = [_row(p, deep=deep) for p in probes]
-        for line in table(headers, rows, None):
-            setup.out.line(line)
+        setup.out.lines(table(headers, rows, None))
     failed = [p.failure for p in probes if p.failure is not None]
     worst = max(failed, key=lambda fault: fault.exit_code, default=None)
     for fault in failed:

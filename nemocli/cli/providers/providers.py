@@ -48,8 +48,7 @@ def ls(ctx: typer.Context, json: options.Json = False) -> None:
         for row in rows:
             setup.out.line(str(row["name"]))
         return
-    for line in ready_rows(rows, setup.terminal.width if setup.terminal.stdout else None):
-        setup.out.line(line)
+    setup.out.lines(ready_rows(rows, setup.out.width))
 
 
 @app.command(epilog=examples("nemocli providers info openrouter"))
@@ -62,8 +61,7 @@ def info(ctx: typer.Context, name: Name, json: options.Json = False) -> None:
     if json:
         setup.out.json(said)
         return
-    for line in provider_lines(said):
-        setup.out.line(line)
+    setup.out.lines(provider_lines(said))
 
 
 @app.command(
@@ -105,8 +103,7 @@ def order(
     if json:
         setup.out.json({"order": list(given), "origin": setup.settings.origin("provider")})
         return
-    for name in given:
-        setup.out.line(name)
+    setup.out.lines(given)
     if not given:
         setup.err.dim("none set: the first with a key or a live local server is asked")
 

@@ -62,12 +62,16 @@ def _turns(clock: SystemClock, exchange: RecordedExchange) -> Iterator[Turn]:
     for message in exchange.messages:
         if message.role != "system":
             yield Turn(clock.new_id(), message.role, message.text, at)
+    yield _reply_turn(clock.new_id(), at, exchange)
+
+
+def _reply_turn(turn_id: str, at: datetime, exchange: RecordedExchange) -> Turn:
     reply, fold = exchange.reply, Fold()
     for _, event in exchange.events():
         fold.add(event)
     usage = reply.get("usage")
-    yield Turn(
-        clock.new_id(),
+    return Turn(
+        turn_id,
         "assistant",
         fold.text,
         at,

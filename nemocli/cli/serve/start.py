@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.serve.run import ServeOptions, Serving, load_agents, serving
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.programs import find_program, without_keys
@@ -39,9 +38,7 @@ def show_agents(setup: Setup, *, as_json: bool) -> None:
             (a.name, a.title, "installed" if found[a.name] else a.install)
             for a in sorted(agents.known.values(), key=lambda a: a.name)
         ]
-        width = setup.terminal.width if setup.terminal.stdout else None
-        for line in table(("AGENT", "", "INSTALLED, OR HOW"), lines, width):
-            setup.out.line(line)
+        setup.out.table(("AGENT", "", "INSTALLED, OR HOW"), lines)
         setup.err.dim("`nemocli launch AGENT`; any other program: `nemocli launch -- COMMAND`")
     for fault in agents.broken.values():
         setup.err.warn(fault.message)

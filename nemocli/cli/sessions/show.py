@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.chat.transcript import LISTING, markdown, session_json, session_row
-from nemocli.cli.terminal.tables import table
 from nemocli.core.faults import usage_error
 from nemocli.core.money import usd_short
 from nemocli.core.text import one_line
 from nemocli.io.sessions.store import SqliteSessions
 
 if TYPE_CHECKING:
+    from nemocli.chat.ports import FoundTurn
     from nemocli.chat.session import Session, Turn
     from nemocli.cli.context import Setup
+    from nemocli.core.values import Json
 
 FORMS = ("markdown", "json")
 _WHO = {"user": "you", "assistant": "model", "system": "system", "tool": "tool"}
@@ -50,8 +51,7 @@ def show_list(setup: Setup, limit: int, tag: str | None, *, as_json: bool) -> No
         for session in found
     ]
     heads = ("ID", "NAME", "LAST (UTC)", "TURNS", "STATUS", "MODEL", "USD", "BEGINS WITH")
-    for line in table(heads, cells, setup.terminal.width if setup.terminal.stdout else None):
-        setup.out.line(line)
+    setup.out.table(heads, cells)
 
 
 def first_words(session: Session) -> str:
@@ -85,21 +85,22 @@ def head_of(turn: Turn) -> str:
     return " · ".join(parts)
 
 
+def _found_json(found: FoundTurn) -> dict[str, Json]:
+    return {
+        "session": found.session_id,
+        "name": found.name,
+        "turn": found.turn_id,
+        "role": found.role,
+        "at": found.at.isoformat(),
+        "excerpt": found.excerpt,
+    }
+
+
 def show_found(setup: Setup, words: str, limit: int, *, as_json: bool) -> None:
     """Where the words stand."""
     found = store_of(setup).search(words, limit)
     if as_json:
-        rows = [
-            {
-                "session": f.session_id,
-                "name": f.name,
-                "turn": f.turn_id,
-                "role": f.role,
-                "at": f.at.isoformat(),
-                "excerpt": f.excerpt,
-            }
-            for f in found
-        ]
+        rows = [_found_json(f) for f in found]
         setup.out.json({"schema": "nemocli.sessions_search/1", "found": rows})
         return
     if not found:

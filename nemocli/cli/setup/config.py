@@ -40,8 +40,7 @@ def path(ctx: typer.Context, json: options.Json = False) -> None:
         return
     from nemocli.cli.terminal.tables import facts
 
-    for line in facts([(name, place or "") for name, place in places.items()]):
-        setup.out.line(line)
+    setup.out.lines(facts([(name, place or "") for name, place in places.items()]))
 
 
 @app.command(epilog=examples("nemocli config show", "nemocli config show --origin --json"))
@@ -59,12 +58,10 @@ def show(
     if json:
         setup.out.json([dict(row) for row in rows])
         return
-    from nemocli.cli.terminal.tables import table
 
     shown = [[str(r["name"]), _text(r["value"]), *([str(r["origin"])] * origin)] for r in rows]
     headers = ("SETTING", "VALUE", *(["FROM"] * origin))
-    for line in table(headers, shown, setup.terminal.width if setup.terminal.stdout else None):
-        setup.out.line(line)
+    setup.out.table(headers, shown)
 
 
 @app.command(epilog=examples("nemocli config get color"))

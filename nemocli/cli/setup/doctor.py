@@ -9,6 +9,7 @@ import typer
 from nemocli.cli import options
 from nemocli.cli.context import Setup
 from nemocli.cli.help.text import examples
+from nemocli.cli.setup.check import Check
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,10 +34,14 @@ def doctor(
         setup.out.json({"schema": "nemocli.doctor/1", "checks": [dict(row) for row in rows]})
     else:
         for check in found:
-            code = _COLOURS[check.state] if setup.terminal.colour_out else ""
-            setup.out.mark(f"{check.state:<4}", code, f"  {check.name}: {check.said}")
-            if check.hint and check.state != "ok":
-                setup.out.line(f"      {check.hint}")
+            _show(setup, check)
     failed = [check.exit_code for check in found if check.state == "fail"]
     if failed:
         raise typer.Exit(failed[0])
+
+
+def _show(setup: Setup, check: Check) -> None:
+    code = _COLOURS[check.state] if setup.terminal.colour_out else ""
+    setup.out.mark(f"{check.state:<4}", code, f"  {check.name}: {check.said}")
+    if check.hint and check.state != "ok":
+        setup.out.line(f"      {check.hint}")

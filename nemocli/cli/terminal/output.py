@@ -11,6 +11,8 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.text import neutral
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from nemocli.core.values import Json
 
 STDOUT = 1
@@ -38,7 +40,9 @@ class Output:
     Unwritable, which are not NemoErrors: no call to a provider failed.
     """
 
-    def __init__(self, stream: IO[str] | None, tty: bool) -> None:
+    def __init__(self, stream: IO[str] | None, tty: bool, width: int | None = None) -> None:
+        """`width`: columns of the terminal; None where there is none."""
+        self.width = width
         self._bytes: IO[bytes] | None = getattr(stream, "buffer", None)
         self._tty = tty
         self._last = "\n"
@@ -84,6 +88,17 @@ class Output:
     def line(self, text: str = "") -> None:
         """One line."""
         self.text(text + "\n")
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """A line each, as they come."""
+        for text in lines:
+            self.text(text + "\n")
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows under their heads, as wide as the terminal is."""
+        from nemocli.cli.terminal.tables import table
+
+        self.lines(table(heads, rows, self.width))
 
     def mark(self, mark: str, code: str, text: str) -> None:
         """A line that begins with a coloured mark; `code` is the SGR code, empty for none."""
@@ -145,6 +160,6 @@ def _let_go() -> None:
     os.close(nowhere)
 
 
-def stdout(tty: bool) -> Output:
+def stdout(tty: bool, width: int | None = None) -> Output:
     """The process's own."""
-    return Output(sys.stdout, tty)
+    return Output(sys.stdout, tty, width)

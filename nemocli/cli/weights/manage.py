@@ -40,8 +40,7 @@ def run_status(setup: Setup, target: str | None, local_dir: str | None, *, json:
             return
         found = [one]
     for status in found:
-        for line in status_lines(status):
-            setup.out.line(line)
+        setup.out.lines(status_lines(status))
 
 
 def _store(desk: Desk, target: str | None, local_dir: str | None) -> CacheStore | FolderStore:

@@ -68,8 +68,7 @@ def run_plan(
     if json:
         setup.out.json(plan_json(plan))
         return
-    for line in plan_lines(plan):
-        setup.out.line(line)
+    setup.out.lines(plan_lines(plan))
 
 
 def _say_verdict(
@@ -80,8 +79,7 @@ def _say_verdict(
     if json:
         setup.out.json(verdict_json(card.name, machine, verdicts))
         return
-    for line in verdict_lines(card.name, machine, verdicts):
-        setup.out.line(line)
+    setup.out.lines(verdict_lines(card.name, machine, verdicts))
 
 
 async def _planned(

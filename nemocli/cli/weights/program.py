@@ -64,8 +64,7 @@ def run_program_plan(setup: Setup, held: HeldModel, local_dir: str | None, *, js
     if json:
         setup.out.json(plan_json(plan))
         return
-    for line in plan_lines(plan):
-        setup.out.line(line)
+    setup.out.lines(plan_lines(plan))
 
 
 def run_program_pull(setup: Setup, held: HeldModel, local_dir: str | None, *, json: bool) -> None:

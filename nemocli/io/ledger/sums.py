@@ -201,14 +201,9 @@ def _key(name: Dimension, zone: tzinfo) -> str:
     return name
 
 
-def _offset(zone: tzinfo) -> str:
-    """Seconds east of UTC as an expression over `start`, exact across changes of the clock."""
-    if zone is UTC:
-        return "0"
-    at, end = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=400)
-    offset = _east(at, zone)
-    changes: list[tuple[int, int]] = []
-    first = offset
+def _changes(at: datetime, zone: tzinfo) -> Iterator[tuple[int, int]]:
+    """The changes of a clock, from a moment to a year from now: when, and seconds east after it."""
+    end, offset = datetime.now(UTC) + timedelta(days=400), _east(at, zone)
     while at < end:
         step = at + timedelta(days=7)
         after = _east(step, zone)
@@ -218,9 +213,17 @@ def _offset(zone: tzinfo) -> str:
                 middle = (low + high) // 2
                 same = _east(datetime.fromtimestamp(middle, UTC), zone) == offset
                 low, high = (middle, high) if same else (low, middle)
-            changes.append((high, after))
+            yield high, after
             offset = after
         at = step
+
+
+def _offset(zone: tzinfo) -> str:
+    """Seconds east of UTC as an expression over `start`, exact across changes of the clock."""
+    if zone is UTC:
+        return "0"
+    at = datetime(2020, 1, 1, tzinfo=UTC)
+    first, changes = _east(at, zone), list(_changes(at, zone))
     if not changes:
         return str(first)
     cases = " ".join(f"WHEN start >= {edge} THEN {east}" for edge, east in reversed(changes))
