@@ -100,7 +100,7 @@ class Speller:
                 own |= response_format(target, request)
             limit = _LIMIT.get(dialect, "max_tokens")
             call = call_for(target, request, door.base_url, own, path=dialect, limit=limit)
-        return replace(authorise(call, target.provider, door.key), timeouts=self._timeouts)
+        return authorise(call, target.provider, door.key, self._timeouts)
 
 
 def _request(row: Row, spec: Spec) -> Request:

@@ -18,7 +18,7 @@ from nemocli.core.records import Record
 from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort, answers_in
 from nemocli.core.text import one_line
 from nemocli.core.values import Json, value_class
-from nemocli.wire.bulk import dumps, loads
+from nemocli.wire.bulk import dumps, loads_exactly
 
 Kind = Literal["chat", "responses"]
 URLS: Mapping[str, Kind] = {
@@ -122,7 +122,7 @@ def row_of(record: Record, spec: Spec, jinja: Renderer | None = None) -> Row | B
 
 def _parsed(line: bytes) -> Mapping[str, Json]:
     try:
-        value = loads(line)
+        value = loads_exactly(line)
     except UnicodeDecodeError as error:
         raise _Unfit("not_utf8", f"not UTF-8 (byte {error.start + 1})") from error
     except RecursionError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -259,6 +260,7 @@ PATHS: Mapping[str, str] = {
 _PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(256)
 def origin_of(url: str) -> str:
     """`https://host:port` in lower case with the port always said; empty for no URL."""
     parts = urlsplit(url)
@@ -269,6 +271,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
+@lru_cache(256)
 def loopback(url: str) -> bool:
     """Whether the address never leaves this machine: localhost, 127.0.0.0/8 or ::1."""
     host = (urlsplit(url).hostname or "").lower()

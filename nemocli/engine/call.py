@@ -97,9 +97,8 @@ async def _exchange(
     times = provider.timeouts.within(timeout_s)
     if not request.stream:  # the first byte comes when the last is known
         times = replace(times, first_byte_s=times.total_s)
-    wire = replace(wire, timeouts=times)
-    asked = authorise(wire, provider, door.key)
-    ends = world.clock.monotonic() + wire.timeouts.total_s
+    asked = authorise(wire, provider, door.key, times)
+    ends = world.clock.monotonic() + times.total_s
     while True:
         async with world.transport.send(asked) as reply:
             later = queue_call(asked, reply, provider)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call, Key, Reply
-from nemocli.core.provider import Provider, loopback
+from nemocli.core.provider import Provider, Timeouts, loopback
 
 MOST_BYTES = 256 * 1024
 """Of a body that is read whole before it is understood."""
@@ -28,16 +28,21 @@ class Door:
     key: Key | None
 
 
-def authorise(call: Call, provider: Provider, key: Key | None) -> Call:
-    """The call with the provider's query and certificates, and with the key in the header it wants
-    it in."""
-    if provider.query or provider.ca:
-        call = replace(call, url=provider.url_with_query(call.url), ca=provider.ca)
-    if key is None:
-        return call
-    value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value
-    headers = {**call.headers, provider.auth.header.lower(): value}
-    return replace(call, headers=headers, secrets=(*call.secrets, key.value))
+def authorise(
+    call: Call, provider: Provider, key: Key | None, timeouts: Timeouts | None = None
+) -> Call:
+    """The call with the provider's query and certificates, with the key in the header it wants it
+    in, and with its times where some are given."""
+    url, headers, secrets = call.url, call.headers, call.secrets
+    if provider.query:
+        url = provider.url_with_query(url)
+    if key is not None:
+        value = f"{provider.auth.scheme} {key.value}" if provider.auth.scheme else key.value
+        headers = {**headers, provider.auth.header.lower(): value}
+        secrets = (*secrets, key.value)
+    times = timeouts or call.timeouts
+    ca = provider.ca or call.ca
+    return Call(call.method, url, headers, call.body, times, secrets, ca, call.timed)
 
 
 def key_refusal(fault: Fault, key: Key | None) -> Fault:

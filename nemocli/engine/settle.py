@@ -51,7 +51,7 @@ async def _asked(reply_id: str, provider: Provider, world: World) -> FinalCost |
     call = settlement_call(provider, reply_id, provider.base_url)
     key = world.secrets.key_for(provider)
     check_key(provider, provider.base_url, key)
-    call = replace(authorise(call, provider, key), timeouts=TIMEOUTS)
+    call = authorise(call, provider, key, TIMEOUTS)
     async with world.transport.send(call) as reply:
         if reply.status == 404:
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,23 +55,46 @@ class ToolName:
     custom: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """One wish of a client. `same` is for targets that speak the client's `dialect`, `other` for
-    the rest (None where that cannot be said, for the reason in `refused`). `dropped` are fields
-    that `other` leaves out and that change no answer, `same_dropped` those that `same` does.
-    `tools` are the client's names of tools by those the model sees."""
+    the rest: translated when it is first asked for. `dropped` are fields that `other` leaves out
+    and that change no answer, `same_dropped` those that `same` does. `tools` are the client's names
+    of tools by those the model sees, `turns` how many messages there are at the most; `pictures`
+    is false where there are none."""
 
     model: str
     stream: bool
     include_usage: bool
     same: Request | None
-    other: Request | None
-    refused: str | None
+    translate: Callable[[], Request]
+    turns: int
+    pictures: bool = True
     dropped: tuple[str, ...] = ()
     dialect: str = "chat"
     same_dropped: tuple[str, ...] = ()
     tools: Mapping[str, ToolName] = field(default_factory=dict)
+    _other: Request | NemoError | None = None
+
+    @property
+    def other(self) -> Request | None:
+        """For targets of other dialects; None where that cannot be said."""
+        found = self._said()
+        return found if isinstance(found, Request) else None
+
+    @property
+    def refused(self) -> str | None:
+        """Why there is no `other`."""
+        found = self._said()
+        return found.fault.message if isinstance(found, NemoError) else None
+
+    def _said(self) -> Request | NemoError:
+        if self._other is None:
+            try:
+                self._other = self.translate()
+            except NemoError as error:
+                self._other = error
+        return self._other
 
 
 def refusal(message: str, field: str | None = None) -> NemoError:
@@ -88,15 +111,12 @@ def incoming(body: bytes) -> Incoming:
     extra = data.get("stream_options")
     usage = isinstance(extra, dict) and extra.get("include_usage") is True
     options = {k: v for k, v in data.items() if k not in _OURS}
-    try:
-        other, why = _translated(model, data), None
-    except NemoError as error:
-        other, why = None, error.fault.message
-    outline = body
-    if b"data:image/" in body:
-        outline = _DATA.sub(b" " * IMAGE_CHARS, body)
-    same = Request(model, (Message("user", outline.decode("utf-8", "replace")),), options=options)
-    return Incoming(model, stream, usage, same, other, why)
+    pictures = b"image" in body or b"\\u" in body
+    outline = _DATA.sub(b" " * IMAGE_CHARS, body) if pictures else body
+    turns = (Message("user", outline.decode("utf-8", "replace")),)
+    same = Request(model, turns, options=options, stream=stream)
+    count = len(data["messages"])
+    return Incoming(model, stream, usage, same, lambda: _translated(model, data), count, pictures)
 
 
 def open_body(body: bytes) -> tuple[dict[str, Any], str, bool]:

@@ -94,8 +94,16 @@ def messages_incoming(body: bytes) -> Incoming:
     )
     if not request.tools and request.tool_choice is not None:
         raise refusal("there are no tools", "tool_choice")
+    left_out = tuple(sorted(dropped))
     return Incoming(
-        model, stream, True, None, request, None, tuple(sorted(dropped)), dialect="messages"
+        model,
+        stream,
+        True,
+        None,
+        lambda: request,
+        len(messages),
+        dropped=left_out,
+        dialect="messages",
     )
 
 

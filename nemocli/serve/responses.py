@@ -99,9 +99,9 @@ def responses_incoming(body: bytes) -> Incoming:
         stream,
         True,
         _same(data, request, known),
-        request,
-        None,
-        tuple(sorted(dropped)),
+        lambda: request,
+        len(request.messages),
+        dropped=tuple(sorted(dropped)),
         dialect="responses",
         same_dropped=tuple(sorted((_DROPPED - QUIET) & data.keys())),
         tools=known,
@@ -118,7 +118,10 @@ def _same(
     ours = {"model", "stream", "reasoning", "text", "max_output_tokens"}
     options = {k: v for k, v in data.items() if k not in _DROPPED | ours}
     outline = tuple(Message("user", m.text) for m in request.messages)
-    return replace(request, messages=outline, options=options, tools=(), tool_choice=None)
+    stream = data.get("stream") is True
+    return replace(
+        request, messages=outline, options=options, tools=(), tool_choice=None, stream=stream
+    )
 
 
 def seal(text: str, details: Sequence[JsonObject]) -> str:

@@ -11,6 +11,10 @@ import orjson
 
 from nemocli.core.values import Json
 
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 19
+"""As many digits as the largest integer of 64 bits has: orjson makes a fraction of a larger one."""
+
 
 def loads(data: bytes) -> Json:
     """The value of a JSON text. Raises ValueError with the standard library's words and place."""
@@ -18,6 +22,13 @@ def loads(data: bytes) -> Json:
         return cast(Json, orjson.loads(data))
     except orjson.JSONDecodeError:
         return cast(Json, json.loads(data.decode("utf-8")))
+
+
+def loads_exactly(data: bytes) -> Json:
+    """The same of what is sent on: an integer above 64 bits stays one."""
+    if _LONG in data.translate(_DIGITS):
+        return cast(Json, json.loads(data.decode("utf-8")))
+    return loads(data)
 
 
 def dumps(value: object, *, ordered: bool = False) -> bytes:

@@ -138,11 +138,14 @@ def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
 def encode(body: JsonObject) -> bytes:
     """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
     try:
-        value = plain(body)
-        if _large(body) and _finite(value):
+        if _large(body):
             from nemocli.wire.bulk import dumps
 
-            return dumps(value)
+            # It writes a number that JSON cannot say as `null`, of which there may be none at all.
+            data = dumps(body)
+            if b"null" not in data or _finite(plain(body)):
+                return data
+        value = plain(body)
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise usage_error(f"an option cannot be written as JSON: {error}") from error

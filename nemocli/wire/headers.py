@@ -110,6 +110,8 @@ def deprecation_of(headers: Mapping[str, str]) -> str | None:
     flag, `Sunset` (RFC 8594) has the date.
     """
     value = headers.get("deprecation", "").strip()
+    if not value:
+        return None
     if value.lower() in ("false", "?0"):
         return None
     if value.lower() in ("true", "?1"):

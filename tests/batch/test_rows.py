@@ -49,6 +49,12 @@ def test_a_line_of_an_openai_batch_is_taken_as_it_is() -> None:
     assert (found.body, found.model) == (CHAT, "x/any")
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 2**64, -(2**63) - 1, 10**40])
+def test_an_integer_stays_one_however_long_it_is(number: int) -> None:
+    body = {**CHAT, "metadata": {"n": number}}
+    assert good({**ITEM, "body": body}).body["metadata"] == {"n": number}
+
+
 def test_a_plain_object_is_a_prompt_with_its_overrides() -> None:
     found = good({"prompt": "hi", "temperature": 0.5, "system": "Be brief.", "reasoning": "off"})
     assert found.body == {

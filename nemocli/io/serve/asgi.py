@@ -25,14 +25,24 @@ class CutError(Exception):
 
 async def whole_body(receive: Receive) -> bytes:
     """The whole body. Raises NemoError for one that is too long, or comes too slowly."""
-    parts, size = [], 0
+    try:
+        async with asyncio.timeout(SLOWEST_S) as limit:
+            return await _pieces(receive, limit)
+    except TimeoutError:
+        fault = Fault(FaultKind.REQUEST, "the request did not arrive", status=408, sent=False)
+        raise NemoError(fault) from None
+
+
+async def _pieces(receive: Receive, limit: asyncio.Timeout) -> bytes:
+    """All of them. What is left of `limit` is renewed with every second in which one comes."""
+    parts, size = list[bytes](), 0
+    now = asyncio.get_running_loop().time
+    until = now() + SLOWEST_S
     while True:
-        try:
-            async with asyncio.timeout(SLOWEST_S):
-                message = await receive()
-        except TimeoutError:
-            fault = Fault(FaultKind.REQUEST, "the request did not arrive", status=408, sent=False)
-            raise NemoError(fault) from None
+        message = await receive()
+        if (at := now() + SLOWEST_S) - until > 1:
+            limit.reschedule(at)
+            until = at
         if message["type"] == "http.disconnect":
             raise CutError
         parts.append(message.get("body", b""))

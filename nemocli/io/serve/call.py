@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event, Finished, Fold, Reasoning, Text, ToolCallPart
@@ -27,10 +28,6 @@ from nemocli.serve.outgoing import KEEP_ALIVE, ClientReply, error_headers, statu
 
 SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
-_SILENCE = b""
-"""Stands among what is handed on for a time in which nothing came."""
-MOST_WAITING = 256 << 10
-"""Bytes or characters that wait for a slow reader before no more are read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +64,16 @@ class GatewayCall:
     alike: bool
     send: Send
     tell: Callable[[Event], None] = field(default=lambda event: None)
-    events: asyncio.Queue[Event | bytes | None] = field(default_factory=asyncio.Queue)
-    waiting: int = 0
-    taken: asyncio.Event = field(default_factory=asyncio.Event)
     begun: bool = False
+    over_with: bool = False
+    left: bool = False
     reply: ClientReply | None = None
     raw: Frames | None = None
     pending: list[bytes] = field(default_factory=list)
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
     sent_at: float = field(default_factory=time.monotonic)
     timer: asyncio.TimerHandle | None = None
+    alive: asyncio.Task[None] | None = None
     answer: Answer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,24 +81,36 @@ class GatewayCall:
 
     async def carry_out(self, request: Request, receive: Receive) -> None:
         """Ask, and hand on what comes as it comes; whoever leaves cancels."""
-        plan = replace(self.plan, keep=not self.wish.stream)
-        tap = Tap(self.world.transport, self._opened, self._took, self._room)
+        tap = Tap(self.world.transport, self._opened, self._took, self._flush)
         seen = self.wish.stream or self.alike
         world = replace(self.world, transport=tap) if seen else self.world
-        asking = asyncio.create_task(
-            run(plan, request, world, self._sink, budget=self.budget, answer=self.answer)
-        )
-        asking.add_done_callback(lambda _: self.events.put_nowait(None))
-        watching = asyncio.create_task(_gone(receive, asking))
+        task = cast(asyncio.Task[None], asyncio.current_task())
+        watching = asyncio.create_task(self._watch(receive, task))
+        if self.wish.stream:
+            self._listen()
+        fault = None
         try:
-            await self._hand_on()
-            await self._end(asking)
+            await run(self.plan, request, world, self._sink, budget=self.budget, answer=self.answer)
+        except asyncio.CancelledError:
+            if not self.left:
+                raise
+            task.uncancel()
+        except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
+            fault = getattr(error, "fault", None) or Fault(FaultKind.INTERNAL, "a fault of ours")
         finally:
-            if self.timer is not None:
-                self.timer.cancel()
-            watching.cancel()
+            self.over_with = True
+            for waiting in (self.timer, watching, self.alive):
+                if waiting is not None:
+                    waiting.cancel()
+        await self._end(fault)
+
+    async def _watch(self, receive: Receive, asking: asyncio.Task[None]) -> None:
+        """Until the client leaves: then nobody wants the answer."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not self.over_with:
+            self.left = True
             asking.cancel()
-            await asyncio.gather(asking, watching, return_exceptions=True)
 
     def _opened(self, headers: Mapping[str, str]) -> None:
         """A reply begins; nothing of one before it was shown."""
@@ -113,63 +123,32 @@ class GatewayCall:
             self.pending.append(chunk)
         elif self.raw is not None:
             self.pending += self.raw.feed(chunk)
-            if self.answer.fold.shown:
-                self._flush()
 
     def _sink(self, event: Event) -> None:
         self.tell(event)
-        if not self.wish.stream:
+        if not self.wish.stream or self.raw is not None:
             return
-        if self.raw is None:
-            self._queue(event, _size(event))
-        elif isinstance(event, Text | Reasoning | ToolCallPart | Finished):
-            self._flush()
+        shown = isinstance(event, Text | Reasoning | ToolCallPart)
+        if shown and (data := self._made().chunk(event)):
+            self.pending.append(data)
 
-    def _flush(self) -> None:
-        if self.pending:
-            frames = b"".join(self.pending)
-            self._queue(frames, len(frames))
+    async def _flush(self) -> None:
+        """Hand on what has come, once any of it is part of an answer. Where the client is slow,
+        nothing more is read from the model's server meanwhile."""
+        fold = self.answer.fold
+        if not (self.wish.stream and self.pending):
+            return
+        if self.raw is None or fold.shown or isinstance(fold.end, Finished):
+            await self._piece(b"".join(self.pending))
             self.pending.clear()
 
-    def _queue(self, item: Event | bytes, size: int) -> None:
-        self.waiting += size
-        self.events.put_nowait(item)
-
-    async def _room(self) -> None:
-        """Until the client has taken most of what came: it is the model's server that waits."""
-        while self.waiting > MOST_WAITING:
-            self.taken.clear()
-            await self.taken.wait()
-
     def _listen(self) -> None:
-        """Wake who hands on where nothing was sent for too long: one timer for a whole stream."""
-        silent_s = time.monotonic() - self.sent_at
+        """Say something where nothing was sent for too long: one timer for a whole stream."""
+        loop, silent_s = asyncio.get_running_loop(), time.monotonic() - self.sent_at
         if silent_s >= SILENCE_S:
-            self.events.put_nowait(_SILENCE)
+            self.alive = loop.create_task(self._keep_alive())
             silent_s = 0.0
-        loop = asyncio.get_running_loop()
         self.timer = loop.call_later(SILENCE_S - silent_s, self._listen)
-
-    async def _hand_on(self) -> None:
-        if self.wish.stream:
-            self._listen()
-        while True:
-            item = await self.events.get()
-            if item is None:
-                return
-            if isinstance(item, bytes):
-                if item is _SILENCE:
-                    await self._keep_alive()
-                    continue
-                await self._piece(item)
-            elif isinstance(item, Text | Reasoning | ToolCallPart):
-                if data := self._made().chunk(item):
-                    await self._piece(data)
-                elif time.monotonic() - self.sent_at > SILENCE_S:
-                    await self._keep_alive()
-            self.waiting -= len(item) if isinstance(item, bytes) else _size(item)
-            if self.waiting <= MOST_WAITING:
-                self.taken.set()
 
     async def _keep_alive(self) -> None:
         """A sign of life: a comment where the server's own bytes follow, which have ids of their
@@ -184,17 +163,15 @@ class GatewayCall:
             self.reply = self.dialect.reply(name, model, int(time.time()), self.wish)
         return self.reply
 
-    async def _end(self, asking: asyncio.Task[Answer]) -> None:
+    async def _end(self, fault: Fault | None) -> None:
         answer = self.answer
-        if asking.cancelled():
+        if self.left:
             self.over("left", answer, None)
-            return  # the client is gone
-        fault = None
-        if (error := asking.exception()) is not None:
-            fault = getattr(error, "fault", None) or Fault(FaultKind.INTERNAL, "a fault of ours")
-        elif not isinstance(answer.fold.end, Finished):
+            return
+        if fault is None and not isinstance(answer.fold.end, Finished):
             fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
         self.over("failed" if fault else "answered", answer, fault)
+        await self._flush()
         if fault is None and self.wish.stream:
             ended = self.raw.end() if self.raw is not None else self._made().end(answer.fold)
             await self._piece(ended or self._made().last, more=False)
@@ -227,20 +204,9 @@ class GatewayCall:
         return tuple(found)
 
     async def _piece(self, data: bytes, *, more: bool = True) -> None:
-        if not self.begun:
-            self.begun = True
-            await start(self.send, 200, "text/event-stream", self._headers())
-        await self.send({"type": "http.response.body", "body": data, "more_body": more})
-        self.sent_at = time.monotonic()
-
-
-def _size(event: Event) -> int:
-    """About how many characters an event holds in memory."""
-    return len(event.text) if isinstance(event, Text | Reasoning) else 64
-
-
-async def _gone(receive: Receive, asking: asyncio.Task[Answer]) -> None:
-    """Until the client leaves: then nobody wants the answer."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    asking.cancel()
+        async with self.sending:
+            if not self.begun:
+                self.begun = True
+                await start(self.send, 200, "text/event-stream", self._headers())
+            await self.send({"type": "http.response.body", "body": data, "more_body": more})
+            self.sent_at = time.monotonic()

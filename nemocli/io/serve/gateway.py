@@ -166,7 +166,7 @@ class Gateway:
             self.tally.session(caller.session)
         self.tally.leave_out(dropped)
         tags = tuple(dict.fromkeys((*plan.tags, *caller.tags)))
-        plan = replace(plan, session=caller.session, tags=tags)
+        plan = replace(plan, session=caller.session, tags=tags, keep=not wish.stream)
         clock = self.world.clock
         began, replying = clock.monotonic(), None
         if self.recorder is not None:
@@ -201,8 +201,11 @@ class Gateway:
         """Refuse the call of an agent that has lost its way. Raises NemoError (loop)."""
         if not self.loops:
             return
-        if (failed := self.failures.of(key, self.world.clock.monotonic())) >= self.loops:
+        now = self.world.clock.monotonic()
+        if (failed := self.failures.of(key, now)) >= self.loops:
             raise _loop(f"this very call has failed {failed} times in a row")
+        if wish.turns < self.loops:
+            return
         turns = wish.other.messages if wish.other is not None else ()
         if (count := count_repeats(turns)) >= self.loops:
             raise _loop(f"the same tools were called in the same way {count} times in a row")
@@ -247,7 +250,7 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool
     alike = all(target.provider.dialect == wish.dialect for target in plan.targets)
     alike = alike and wish.same is not None
     if alike and wish.same is not None:
-        request, dropped = replace(wish.same, stream=wish.stream), wish.same_dropped
+        request, dropped = wish.same, wish.same_dropped
     elif wish.other is not None:
         request, dropped = wish.other, wish.dropped
     else:
@@ -262,7 +265,11 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool
 def _seeing(plan: Plan, wish: Incoming) -> Plan:
     """The plan without targets that take no pictures, where some are in the wish. Raises NemoError
     (request) where none is left."""
-    if wish.other is None or not any(turn.images for turn in wish.other.messages):
+    if (
+        not wish.pictures
+        or wish.other is None
+        or not any(turn.images for turn in wish.other.messages)
+    ):
         return plan
     return replace(plan, targets=taking_images(plan.targets))
 
