@@ -395,6 +395,7 @@ serve/ The gateway: every path at one address, in the dialect that agents speak.
   serve/messages               The Messages dialect at the gateway
   serve/outgoing               What a client gets
   serve/recording              Recorded exchanges of an agent
+  serve/repeats                Texts told by what they have in common with earlier ones
   serve/responses              The Responses dialect at the gateway
   serve/responses_reply        The Responses dialect at the gateway
   serve/tally                  What went through a gateway

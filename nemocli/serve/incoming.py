@@ -111,12 +111,18 @@ def incoming(body: bytes) -> Incoming:
     extra = data.get("stream_options")
     usage = isinstance(extra, dict) and extra.get("include_usage") is True
     options = {k: v for k, v in data.items() if k not in _OURS}
-    pictures = b"image" in body or b"\\u" in body
+    pictures = any(_beside_text(turn.get("content")) for turn in data["messages"])
     outline = _DATA.sub(b" " * IMAGE_CHARS, body) if pictures else body
     turns = (Message("user", outline.decode("utf-8", "replace")),)
     same = Request(model, turns, options=options, stream=stream)
     count = len(data["messages"])
     return Incoming(model, stream, usage, same, lambda: _translated(model, data), count, pictures)
+
+
+def _beside_text(content: object) -> bool:
+    """Whether a content has parts that are no text."""
+    parts = content if isinstance(content, list) else ()
+    return any(kind_of(part) not in _TEXTS for part in parts)
 
 
 def open_body(body: bytes) -> tuple[dict[str, Any], str, bool]:

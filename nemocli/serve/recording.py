@@ -1,15 +1,18 @@
 """Recorded exchanges of an agent: what was asked, what came, when; found again by what is asked.
 
 A file is lines of JSON that only grow, two for each exchange: the request when it was read, the
-reply when it was over. Known secrets are taken out before a line is written.
+reply when it was over. Of a request only what no earlier one has said is in its line. Known secrets
+are taken out before a line is written.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -25,11 +28,16 @@ from nemocli.core.events import (
     Text,
     ToolCallPart,
 )
-from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.request import Message
 from nemocli.core.usage import Usage
+from nemocli.core.values import JsonObject
+from nemocli.serve.incoming import Incoming, incoming
+from nemocli.serve.messages import messages_incoming
+from nemocli.serve.repeats import Earlier, Said
+from nemocli.serve.responses import responses_incoming
 
-SCHEMA = "nemocli.recording/1"
+SCHEMA = "nemocli.recording/2"
 TOGETHER_MS = 50
 """Pieces of one kind that came so soon after one another are kept as one."""
 _VOLATILE = frozenset(
@@ -170,13 +178,51 @@ def _event(kind: str, value: Any) -> Event | None:  # noqa: ANN401 - JSON
             return None
 
 
+READERS: Mapping[str, Callable[[bytes], Incoming]] = {
+    "/chat/completions": incoming,
+    "/messages": messages_incoming,
+    "/responses": responses_incoming,
+}
+"""What reads a body, by the path it was sent to."""
+
+
+def request_line(name: str, text: str, earlier: Earlier, about: Mapping[str, Any]) -> JsonObject:
+    """The line of a request whose body is `text`; `about` says what else is known of it."""
+    said = earlier.say(name, text)
+    line = {"type": "request", "id": name, **about}
+    if said.like is not None:
+        line |= {"like": said.like, "alike": [said.start, said.end]}
+    return {**line, "text": said.new}
+
+
+def _request_of(line: Mapping[str, Any], earlier: Earlier) -> Mapping[str, Any]:
+    """The request in a line, with its body and its messages. Raises ValueError."""
+    if "text" not in line:
+        return line  # of the first version, which said everything each time
+    start, end = line.get("alike") or (0, 0)
+    said = Said(str(line["text"]), line.get("like"), int(start), int(end))
+    text = earlier.restore(str(line.get("id")), said)
+    data, other = text.encode("utf-8", "surrogatepass"), None
+    with suppress(NemoError, KeyError):
+        other = READERS[str(line.get("path"))](data).other
+    turns: Sequence[Message] = () if other is None else other.messages
+    return {
+        **line,
+        "key": request_key(data),
+        "messages": [{"role": turn.role, "text": turn.text} for turn in turns],
+        "body": json.loads(text),
+    }
+
+
 def exchanges(lines: Iterable[Mapping[str, Any]]) -> list[RecordedExchange]:
-    """The exchanges in the lines of a recording, in the order they were asked."""
+    """The exchanges in the lines of a recording, in the order they were asked. Raises ValueError
+    for one that repeats what is not there."""
     asked: dict[str, Mapping[str, Any]] = {}
     replied: dict[str, Mapping[str, Any]] = {}
+    earlier = Earlier(sys.maxsize, sys.maxsize)  # several may have written at a time
     for line in lines:
         if line.get("type") == "request":
-            asked[str(line.get("id"))] = line
+            asked[str(line.get("id"))] = _request_of(line, earlier)
         elif line.get("type") == "reply":
             replied[str(line.get("id"))] = line
     return [RecordedExchange(request, replied.get(name, {})) for name, request in asked.items()]

@@ -3,7 +3,8 @@
     python -m tests.bench.serve [--calls 400] [--litellm PATH/TO/litellm]
 
 One run, in turns: what a call through each takes more than a direct one (one client, a body of
-40 kB), calls a second at 16 clients, memory, and the time to start. Nothing fails here.
+40 kB), calls a second at 16 clients, memory, and the time to start; and the gateway once more while
+it records every call. Nothing fails here.
 """
 
 from __future__ import annotations
@@ -78,12 +79,12 @@ def resident_mb(pid: int) -> float:
 
 
 @contextmanager
-def gateway(upstream: str, folder: Path) -> Iterator[tuple[str, str, int, float]]:
+def gateway(upstream: str, folder: Path, *more: str) -> Iterator[tuple[str, str, int, float]]:
     """Ours: its address, token, process and seconds to start."""
     home = Home(folder / "user")
     home.provider("quick", upstream, default_model=MODEL)
     began = time.perf_counter()
-    with spawn("serve", "--json", "-p", "quick", home=home) as running:
+    with spawn("serve", "--json", "-p", "quick", *more, home=home) as running:
         told = json.loads(running.until("}"))
         yield told["base_url"], told["token"], running.process.pid, time.perf_counter() - began
         running.process.terminate()
@@ -128,6 +129,8 @@ def main() -> None:
         server = stack.enter_context(Quick())
         ways = {"direct": (server.url, "k", 0, 0.0)}
         ways["nemocli"] = stack.enter_context(gateway(server.url, folder))
+        recorded = gateway(server.url, folder / "recorded", "--record", "bench")
+        ways["nemocli, recording"] = stack.enter_context(recorded)
         if wish.litellm:
             ways["litellm"] = stack.enter_context(litellm(wish.litellm, server.url, folder))
         calls = {name: request(url, token) for name, (url, token, *_) in ways.items()}

@@ -180,6 +180,48 @@ def beginnings(folder: Path, calls: int) -> None:
             print(f"first piece, {name}: {took:.2f} ms, {took / medians['relay']:.1f}x the relay")
 
 
+def gaps(stack: ExitStack, folder: Path) -> None:
+    """The time between two events of 16 streams of 50 a second: from the server, and through the
+    gateway, in turns."""
+    line = [sys.executable, "-c", SERVER, "50", "4"]
+    server = stack.enter_context(subprocess.Popen(line, stdout=subprocess.PIPE, text=True))
+    stack.callback(server.kill)
+    assert server.stdout is not None
+    upstream = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+    url, token, _, _ = stack.enter_context(gateway(upstream, folder / "gaps"))
+    found: dict[str, list[float]] = {}
+    for _ in range(3):
+        for name, where in (("direct", upstream), ("nemocli", url)):
+            asked = _asked(where, token, "chat/completions")
+            each = asyncio.run(between(*asked))
+            found.setdefault(name, []).append(statistics.quantiles(each, n=100)[98])
+    direct, ours = (statistics.median(found[name]) for name in ("direct", "nemocli"))
+    print(f"gap p99 at 16 streams: {direct:.1f} ms direct, {ours:.1f} ms through nemocli,"
+          f" {ours / direct:.2f}x")  # fmt: skip
+
+
+async def between(host: str, port: int, data: bytes) -> list[float]:
+    """Milliseconds between two events, of 16 streams at once."""
+    found = list[float]()
+
+    async def stream() -> None:
+        reader, writer = await asyncio.open_connection(host, port, limit=1 << 20)
+        writer.write(data)
+        last = None
+        while not (line := await reader.readline()).startswith(b"data: [DONE]"):
+            if not line:
+                raise SystemExit("a stream was cut")
+            if b'"content":"' in line:
+                now = time.perf_counter()
+                if last is not None:
+                    found.append(1000 * (now - last))
+                last = now
+        writer.close()
+
+    await asyncio.gather(*(stream() for _ in range(16)))
+    return found
+
+
 def _asked(where: str, token: str, path: str) -> tuple[str, int, bytes]:
     """Host, port and the bytes of one streamed call."""
     body = json.dumps(
@@ -211,6 +253,7 @@ def main() -> None:
         assert server.stdout is not None
         upstream = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
         url, token, pid, _ = stack.enter_context(gateway(upstream, folder))
+        gaps(stack, folder)
         for name, where in (("direct", upstream), ("nemocli", url)):
             asked = _asked(where, token, "chat/completions")
             late, count = asyncio.run(all_of(*asked, wish.streams))

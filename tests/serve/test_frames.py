@@ -10,7 +10,8 @@ from nemocli.serve.frames import Frames
 DONE = b"data: [DONE]\n\n"
 COUNTS = b'data: {"choices": [], "usage": {"prompt_tokens": 1}}\n\n'
 BLANK = st.sampled_from([b"\n\n", b"\r\n\r\n"])
-LINE = st.text(max_size=20).map(lambda t: t.replace("\n", "").replace("\r", "").encode())
+WORDS = st.text(max_size=20).filter(lambda text: "[DONE]" not in text)
+LINE = WORDS.map(lambda text: text.replace("\n", "").replace("\r", "").encode())
 FRAME = st.tuples(st.sampled_from([b"data: ", b": ", b"event: x\ndata: "]), LINE, BLANK).map(
     b"".join
 )

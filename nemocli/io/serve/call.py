@@ -170,6 +170,7 @@ class GatewayCall:
             return
         if fault is None and not isinstance(answer.fold.end, Finished):
             fault = answer.fault or Fault(FaultKind.CUT, "the reply broke off")
+        # What is kept of it is kept before the client knows that it is over.
         self.over("failed" if fault else "answered", answer, fault)
         await self._flush()
         if fault is None and self.wish.stream:

@@ -5,6 +5,7 @@ Each may stand under `/v1` or not, and under `/a/ATTEMPT`, which tags its calls 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -175,7 +176,9 @@ class Gateway:
                 "session": caller.session,
                 "attempt": caller.attempt,
             }
-            replying = self.recorder.begin(clock.new_id(), clock.now(), body, wish, about)
+            replying = self.recorder.begin(clock.new_id(), clock.now(), body, wish.model, about)
+            # The call goes out first: the loop comes to this when it waits for the answer.
+            asyncio.get_running_loop().call_soon(replying.write_request)
         del body
 
         def tell(event: Event) -> None:

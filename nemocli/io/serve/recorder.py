@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,11 +16,13 @@ from nemocli.core.events import Event, Finished
 from nemocli.core.faults import Fault, config_error
 from nemocli.engine.run import Answer
 from nemocli.io.files import file_error, private_folder
-from nemocli.serve.incoming import Incoming
-from nemocli.serve.recording import SCHEMA, RecordedExchange, Taken, exchanges, request_key
+from nemocli.serve.recording import SCHEMA, RecordedExchange, Taken, exchanges, request_line
+from nemocli.serve.repeats import Earlier
 
 FILE = "exchanges.jsonl"
 MARK = "***"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, which a file can only hold escaped."""
 LEAST = 8
 """Characters of a secret that is looked for: shorter ones are ordinary words."""
 
@@ -45,6 +48,7 @@ class Recorder:
             raise file_error("cannot write", file, error) from error
         if torn:
             self._put(b"\n")
+        self._earlier = Earlier()
         self._line({"type": "begin", "schema": SCHEMA})
 
     def begin(
@@ -52,27 +56,26 @@ class Recorder:
         name: str,
         at: datetime,
         body: bytes,
-        wish: Incoming,
+        model: str,
         about: Mapping[str, Any],
     ) -> Replying:
         """A request was read; `about` says where it came from. What comes of it is told to what
-        this returns."""
+        this returns, which writes the request when it is told to, or at the end."""
         self.names.add(name)
-        clean = self.clean(body.decode("utf-8", "replace"))
-        turns = wish.other.messages if wish.other is not None else ()
-        self._line(
-            {
-                "type": "request",
-                "id": name,
-                "at": at.isoformat(),
-                **about,
-                "model": wish.model,
-                "key": request_key(clean.encode()),
-                "messages": [{"role": m.role, "text": self.clean(m.text)} for m in turns],
-                "body": json.loads(clean),
-            }
-        )
-        return Replying(self, name)
+        more = {"at": at.isoformat(), **about, "model": model}
+        return Replying(self, name, lambda: self._request(name, body, more))
+
+    def _request(self, name: str, body: bytes, more: Mapping[str, Any]) -> None:
+        self._line(request_line(name, self._clean_body(body), self._earlier, more))
+
+    def _clean_body(self, body: bytes) -> str:
+        text = body.decode("utf-8", "replace")
+        if "\\" in text and ("\\u" in text or "\\/" in text):  # a secret may be spelt otherwise
+            value = json.loads(text)
+            text = json.dumps(value, ensure_ascii=False)
+            if not text.isascii() and _SURROGATE.search(text):
+                text = json.dumps(value)
+        return self.clean(text)
 
     def clean(self, text: str) -> str:
         """A text without the secrets that are known here."""
@@ -109,17 +112,25 @@ class Recorder:
 class Replying:
     """One reply while it comes."""
 
-    def __init__(self, recorder: Recorder, name: str) -> None:
+    def __init__(self, recorder: Recorder, name: str, request: Callable[[], None]) -> None:
         self._recorder = recorder
         self._name = name
+        self._request: Callable[[], None] | None = request
         self._taken = Taken()
 
     def event(self, seconds: float, event: Event) -> None:
         """A piece of it."""
         self._taken.add(round(seconds * 1000), event)
 
+    def write_request(self) -> None:
+        """Write what was asked, unless that was done: best while the answer is waited for."""
+        request, self._request = self._request, None
+        if request is not None:
+            request()
+
     def over(self, how: str, answer: Answer, fault: Fault | None, seconds: float) -> None:
         """It is over: how, and what is known of it."""
+        self.write_request()
         last = answer.last
         metered = answer.fold.metered
         end = answer.fold.end
@@ -181,4 +192,7 @@ def read_recording(folder: Path) -> list[RecordedExchange]:
             raise config_error(f"{file}:{number}: {error}", "the recording is damaged") from None
         if isinstance(row, dict):
             rows.append(row)
-    return exchanges(rows)
+    try:
+        return exchanges(rows)
+    except ValueError as error:
+        raise config_error(f"{file}: {error}", "the recording is damaged") from error
