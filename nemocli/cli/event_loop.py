@@ -21,11 +21,11 @@ def run_async(
     interrupt: Callable[[], None] | None = None,
     finishes: bool = False,
 ) -> T:
-    """Run to the end. The first Ctrl-C (or SIGTERM, or the terminal's end) cancels the task, which
-    may still book and show what it has; a second one raises KeyboardInterrupt at once. `many` calls
-    at once are worth a faster loop, where one is installed. With `interrupt`, that is called for a
-    Ctrl-C instead, however often. Where the task `finishes` something after it was stopped, the
-    second Ctrl-C cancels that too, and the third is at once."""
+    """Run to the end. The first Ctrl-C (or SIGTERM, or the terminal's end) cancels the task, by the
+    signal's name: it may still book and show what it has; a second one raises KeyboardInterrupt at
+    once. `many` calls at once are worth a faster loop, where one is installed. With `interrupt`,
+    that is called for a Ctrl-C instead, however often. Where the task `finishes` something after
+    it was stopped, the second Ctrl-C cancels that too, and the third is at once."""
     factory = None
     if many:
         import gc
@@ -63,7 +63,7 @@ async def _listening(
             raise KeyboardInterrupt
         asked += 1
         if task is not None:
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(task.cancel, signal.Signals(number).name)
 
     before: dict[int, Any] = {}
     for name in _STOP:

@@ -32,6 +32,7 @@ _STATUS = {
     FaultKind.CUT: 502,
     FaultKind.TIMEOUT: 504,
     FaultKind.OFFLINE: 503,
+    FaultKind.INTERRUPTED: 503,
 }
 _OWN = frozenset({FaultKind.REQUEST, FaultKind.UNAVAILABLE, FaultKind.SERVER})
 """Kinds for which the seller's own status says more."""

@@ -77,7 +77,7 @@ def serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
     """Until it is told to stop."""
     if wish.keys is not None and wish.open_:
         raise usage_error("--keys and --no-token are one too many", "leave out one of them")
-    run_async(lambda: _serve(setup, wish, as_json=as_json), many=True)
+    run_async(lambda: _serve(setup, wish, as_json=as_json), many=True, finishes=True)
 
 
 async def _serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
@@ -94,8 +94,10 @@ async def _serve(setup: Setup, wish: ServeOptions, *, as_json: bool) -> None:
         setup.err.dim(_announced(found))
         try:
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stop:
             acknowledge_stop()
+            if stop.args == ("SIGINT",):  # whoever typed it waits
+                found.gateway.cut()
 
 
 def _announced(found: Serving) -> str:

@@ -92,9 +92,9 @@ class GatewayCall:
         try:
             await run(self.plan, request, world, self._sink, budget=self.budget, answer=self.answer)
         except asyncio.CancelledError:
-            if not self.left:
-                raise
             task.uncancel()
+            if not self.left:
+                fault = Fault(FaultKind.INTERRUPTED, "the gateway was stopped")
         except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
             fault = getattr(error, "fault", None) or Fault(FaultKind.INTERNAL, "a fault of ours")
         finally:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Event
@@ -99,6 +100,12 @@ class Gateway:
     script: Script | None = None
     tally: GatewayTally = field(default_factory=GatewayTally)
     failures: Failures = field(default_factory=Failures)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """End the calls under way now: each is booked, and its client is told."""
+        for task in list(self.under_way):
+            task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -129,7 +136,12 @@ class Gateway:
     ) -> None:
         dialect = DIALECTS.get(path) if method == "POST" else None
         if dialect is not None:
-            await self._answer(dialect, caller, receive, send)
+            task = cast(asyncio.Task[None], asyncio.current_task())
+            self.under_way.add(task)
+            try:
+                await self._answer(dialect, caller, receive, send)
+            finally:
+                self.under_way.discard(task)
         elif (method, path) == ("POST", "/messages/count_tokens"):
             await _count(receive, send)
         elif (method, path) == ("GET", "/models"):

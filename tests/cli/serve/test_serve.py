@@ -370,6 +370,37 @@ def test_told_to_end_it_lets_a_call_finish(home: Home) -> None:
     assert [row["status"] for row in home.attempts()] == ["ok"]
 
 
+def test_ctrl_c_cuts_what_is_under_way_at_once(home: Home) -> None:
+    with Stub(Answer("word " * 300, gap_s=0.1)) as stub:
+        home.provider("stub", stub.url, default_model="m")
+        running, client = started(home, "-p", "stub")
+        with running:
+            paths = ["/v1/chat/completions", "/v1/messages"] * 4
+            wish = {"messages": HI, "stream": True, "max_tokens": 9}
+            connections = [client.open(path, wish) for path in paths]
+            replies = [connection.getresponse() for connection in connections]
+            begun = [reply.readline() for reply in replies]
+            asked = time.monotonic()
+            running.process.send_signal(signal.SIGINT)
+            done = running.finish(30)
+            took = time.monotonic() - asked
+            rest = []
+            for reply in replies:
+                with pytest.raises(http.client.IncompleteRead) as cut:
+                    reply.read()
+                rest.append(cut.value.partial)
+            for open_ in (*replies, *connections):
+                open_.close()
+    assert all(begun)
+    assert took < 5
+    assert (done.code, len(stub.asked())) == (0, 8), done.err
+    for path, body in zip(paths, rest, strict=True):
+        assert b"the gateway was stopped" in body, path
+        assert b"[DONE]" not in body
+        assert b"message_stop" not in body
+    assert [row["status"] for row in home.attempts()] == ["aborted"] * 8
+
+
 def test_a_port_that_is_taken_is_one_clear_line(home: Home) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
