@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, Protocol
 
@@ -238,15 +238,7 @@ def verification_json(checked: Checked, where: str, repaired: Sequence[str]) -> 
         "bytes_read": checked.read,
         "seconds": round(checked.seconds, 3),
         "sampled": checked.sampled,
-        "findings": [
-            {
-                "path": f.path,
-                "problem": f.problem,
-                "said": f.said,
-                "segment": f.segment,
-            }
-            for f in checked.findings
-        ],
+        "findings": [asdict(finding) for finding in checked.findings],
         "repaired": list(repaired),
     }
 

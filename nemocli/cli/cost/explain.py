@@ -37,9 +37,8 @@ def explain(setup: Setup, call: str, *, every: bool, json: bool) -> None:
         rows = prices_of(setup, row.entry.model, row.entry.provider)
         found.append(told(row, rows, prices_on(rows, row.entry.at.date())))
     if json:
-        setup.out.json(
-            {"schema": "nemocli.explain/1", "calls": [explanation_json(f) for f in found]}
-        )
+        calls = [explanation_json(f) for f in found]
+        setup.out.json({"schema": "nemocli.explain/1", "calls": calls})
         return
     for number, one in enumerate(found):
         if number:

@@ -41,16 +41,10 @@ def examine(setup: Setup, engine: str, port: int, cache: str | None, *, as_json:
     found = list(_checks(setup, engine, port, Path(cache or "~/.cache/nim").expanduser()))
     bad = any(check.ok is False for check in found)
     if as_json:
-        setup.out.json(
-            {
-                "schema": "nemocli.nim_doctor/1",
-                "ok": not bad,
-                "checks": [
-                    {"name": c.name, "ok": c.ok, "said": c.said, "remedy": c.remedy or None}
-                    for c in found
-                ],
-            }
-        )
+        rows = [
+            {"name": c.name, "ok": c.ok, "said": c.said, "remedy": c.remedy or None} for c in found
+        ]
+        setup.out.json({"schema": "nemocli.nim_doctor/1", "ok": not bad, "checks": rows})
     else:
         for check in found:
             mark = {True: "ok", False: "FAILS", None: "?"}[check.ok]

@@ -39,16 +39,19 @@ class Index:
         if len(head) < _HEAD.size:
             self.write_head(0, 0)
         else:
-            magic, self.fingerprint, self.out_size, self.err_size = _HEAD.unpack(head)
-            if magic != MAGIC:
-                self.close()
-                raise config_error(
-                    f"{path} was written by another version of nemocli",
-                    "finish the job with that one, or start over with `--restart`",
-                )
+            self._read_head(head)
         self._first = -_CHUNK
         self._slots = b""
         self._length = max(0, os.fstat(self._file).st_size - _AT) // _SLOT.size
+
+    def _read_head(self, head: bytes) -> None:
+        magic, self.fingerprint, self.out_size, self.err_size = _HEAD.unpack(head)
+        if magic != MAGIC:
+            self.close()
+            raise config_error(
+                f"{self.path} was written by another version of nemocli",
+                "finish the job with that one, or start over with `--restart`",
+            )
 
     def slot(self, ordinal: int) -> tuple[bytes, bytes, int]:
         """Record, question, state (0: not over)."""
