@@ -7,7 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-from nemocli.batch.lines import answer_line, attempt_line, failure_line, on_one_line
+from nemocli.batch.lines import (
+    answer_line,
+    attempt_line,
+    failure_line,
+    on_one_line,
+    pack_answer,
+)
 from nemocli.batch.options import JobTerms, Question, RowWork
 from nemocli.batch.ports import Results
 from nemocli.batch.progress import Tally
@@ -29,6 +35,7 @@ from nemocli.engine.door import Door
 from nemocli.engine.pool.pacing import BUSY, Word
 from nemocli.engine.pool.ports import Admitted, CallGate, CallOutcome, Halt, Over, Step
 from nemocli.engine.structured import complaint, json_in
+from nemocli.wire.bulk import dumps
 
 _NO_COST: JsonObject = {"usd": "0", "source": "free", "price_id": None}
 
@@ -60,6 +67,7 @@ class Asker:
         self._doors: dict[tuple[int, str | None], tuple[Door, Speller]] = {}
         self._opening = asyncio.Lock()
         told = terms.told
+        self._told = dumps(told.about())
         self._plan = Plan(
             terms.targets,
             timeout_s=terms.timeout_s,
@@ -235,8 +243,11 @@ class Asker:
         body = reply.body
         if body is None or row.kind != target.provider.dialect:
             body = completion_of(reply.fold, target.model)
-        status = "truncated" if cut else "ok"
-        self._results.answer(answer_line(row, body, entries, told, status=status))
+        if cut or len(entries) > 1:
+            status = "truncated" if cut else "ok"
+            self._results.answer(answer_line(row, body, entries, told, status=status))
+        else:
+            self._results.quick_answer(pack_answer(row, body, entries[0], self._told))
         self._tally.count_answer(cut=cut)
         self._release(work, None if cut or work.repairs else body)
         return Over()

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from nemocli.batch.rows import Bad, Row
 from nemocli.core.faults import Fault
-from nemocli.core.money import total_of, usd_text
+from nemocli.core.money import Cost, total_of, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.records import BAD, DONE, FAILED, SettledRecord, attempt_json, entry_from
+from nemocli.core.usage import Usage
 from nemocli.core.values import Json, JsonObject
 from nemocli.wire.bulk import dumps, loads
 
 SCHEMA = "nemocli.batch/1"
 _ANSWERED = b',"error":null,"x_nemocli":'
+_PACKED = struct.Struct("<II")
 _CONTROL = bytes(range(32))
 
 
@@ -71,6 +76,102 @@ def answer_line(
             b"}\n",
         )
     )
+
+
+def pack_answer(row: Row, body: bytes, entry: Entry, told: bytes) -> bytes:
+    """What `answer_line` says of a row that was answered at the first attempt, in a form that is
+    made in a quarter of the time: whoever writes it to the disk makes the line of it. `told` are
+    the `dumps` of what a run's lines have in common."""
+    usage, cost = entry.usage, entry.cost
+    head = dumps(
+        (
+            row.ordinal,
+            row.where,
+            row.custom_id,
+            row.raw.hex(),
+            row.key.hex(),
+            entry.attempt_id,
+            entry.attempt,
+            entry.at,
+            entry.provider,
+            entry.model,
+            entry.requested_model,
+            (
+                usage.input_tokens,
+                usage.cached_input_tokens,
+                usage.cache_write_tokens,
+                usage.output_tokens,
+                usage.reasoning_tokens,
+                usage.source,
+            ),
+            (
+                cost.pico,
+                cost.source,
+                cost.price_id,
+                cost.list_pico,
+                cost.list_price_id,
+                cost.flags,
+            ),
+            entry.served_model,
+            entry.upstream,
+            entry.reply_id,
+            entry.finish_reason,
+            entry.http_status,
+            None if entry.ttft_s is None else round(entry.ttft_s, 4),
+            None if entry.total_s is None else round(entry.total_s, 4),
+            entry.request_id,
+        )
+    )
+    return b"".join((_PACKED.pack(len(head), len(told)), head, told, body))
+
+
+def unpack_answer(packed: bytes) -> tuple[bytes, SettledRecord]:
+    """The line, and what it settles. Raises ValueError for what `pack_answer` did not make."""
+    try:
+        size, more = _PACKED.unpack_from(packed)
+        at = _PACKED.size + size
+        said = cast(Any, loads(packed[_PACKED.size : at]))
+        told = _told_of(packed[at : at + more])
+        ordinal, where, custom_id, raw, key, attempt_id, number, began, provider, model = said[:10]
+        (requested, usage, cost, served, upstream, reply_id, reason, status, ttft, total,
+         request_id) = said[10:]  # fmt: skip
+        pico, source, price_id, list_pico, list_price, flags = cost
+        entry = Entry(
+            attempt_id=attempt_id,
+            run_id=told.run_id,
+            attempt=number,
+            at=datetime.fromisoformat(began),
+            command=told.command,
+            provider=provider,
+            model=model,
+            requested_model=requested,
+            status="ok",
+            usage=Usage(*usage),
+            cost=Cost(pico, source, price_id, list_pico, list_price, tuple(flags)),
+            served_model=served,
+            upstream=upstream,
+            reply_id=reply_id,
+            finish_reason=reason,
+            fault=None,
+            http_status=status,
+            ttft_s=ttft,
+            total_s=total,
+            tags=told.tags,
+            project=told.project,
+            request_id=request_id,
+        )
+        row = Row(ordinal, where, custom_id, True, "chat", {}, bytes.fromhex(raw),
+                  bytes.fromhex(key), 0)  # fmt: skip
+    except (TypeError, KeyError, struct.error) as why:
+        raise ValueError(f"no answer of a batch: {why}") from why
+    line = answer_line(row, packed[at + more :], (entry,), told, status="ok")
+    return line, SettledRecord(ordinal, row.raw, row.key, DONE, (entry,))
+
+
+@lru_cache(maxsize=8)
+def _told_of(data: bytes) -> Told:
+    said = cast(Any, loads(data))
+    return Told(said["run"], said["command"], said["project"], tuple(said["tags"]))
 
 
 def failure_line(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from nemocli.batch.estimate import SeenAnswers
-from nemocli.batch.lines import attempt_of, settlement_of
+from nemocli.batch.lines import attempt_of, settlement_of, unpack_answer
 from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Row
 from nemocli.core.money import Pico
@@ -63,6 +63,10 @@ class SampledResults:
             if row.state == DONE:
                 paid = entry.cost.pico if entry.cost.source == "reported" else None
                 self.seen.add(self._chars[row.ordinal], entry.usage, entry.total_s, paid)
+
+    def quick_answer(self, pack: bytes) -> None:
+        """The same."""
+        self.answer(unpack_answer(pack)[0])
 
     def fail(self, line: bytes) -> None:
         """Book it."""

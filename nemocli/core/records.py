@@ -77,7 +77,7 @@ class WrittenLines:
     """What is written at once: lines of answers and of failures, attempts of rows that go on, and
     attempts about to be made. `order`: rows as they were taken up, each with whether it is over
     already; only where the output keeps the order of the input. `dropped`: attempts that were
-    never made."""
+    never made. `packed`: answers whose lines are still to be made, before those of `done`."""
 
     done: tuple[bytes, ...] = ()
     failed: tuple[bytes, ...] = ()
@@ -85,6 +85,7 @@ class WrittenLines:
     begun: tuple[Begun, ...] = ()
     order: tuple[tuple[int, bool], ...] = ()
     dropped: tuple[str, ...] = ()
+    packed: tuple[bytes, ...] = ()
 
 
 Reader = Callable[[bytes], SettledRecord]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,9 @@ from nemocli.batch.lines import (
     attempt_of,
     failure_line,
     on_one_line,
+    pack_answer,
     settlement_of,
+    unpack_answer,
 )
 from nemocli.batch.report import COLUMNS, result_of
 from nemocli.batch.rows import Bad, Row
@@ -26,6 +29,7 @@ from nemocli.core.money import Cost, Pico
 from nemocli.core.ports import Entry
 from nemocli.core.records import BAD, DONE, FAILED
 from nemocli.core.usage import Usage
+from nemocli.wire.bulk import dumps
 
 TOLD = Told("run1", "batch", "/src/x", ("a", "b"))
 texts = st.text(max_size=20)
@@ -86,6 +90,20 @@ def test_an_answer_is_read_back_as_it_was_booked(
     said = json.loads(line)
     assert (said["custom_id"], said["response"]["body"], said["error"]) == (name, body, None)
     assert set(COLUMNS) == {f for f in dir(result_of(line)) if not f.startswith("_")}
+
+
+@given(st.integers(0, 10**9), texts, bodies, entries())
+def test_an_answer_that_was_packed_is_the_same_line(
+    ordinal: int, name: str, body: dict[str, Any], made: Entry
+) -> None:
+    made = replace(made, fault=None, status="ok")
+    data, asked = json.dumps(body).encode(), row(ordinal, name)
+    line, settled = unpack_answer(pack_answer(asked, data, made, dumps(TOLD.about())))
+    assert line == answer_line(asked, data, (made,), TOLD, status="ok")
+    assert settled == settlement_of(line)
+    for broken in (b"", b"short", b"\0" * 8, b"\2\0\0\0\2\0\0\0[]{}", line):
+        with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
+            unpack_answer(broken)
 
 
 @given(texts, st.lists(entries(), max_size=3))

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.batch.lines import attempt_of, settlement_of
+from nemocli.batch.lines import attempt_of, settlement_of, unpack_answer
 from nemocli.batch.progress import Tally
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, part_of, plan_of, price_of
 from nemocli.cli.batch.progress import ShownBatch
@@ -137,7 +137,7 @@ def _collect(setup: Setup, plan: BatchPlan, job: BatchJob) -> None:
     for part in parts:
         recover(keeper_maker(setup, replace(plan, out=part), BatchJob(part)))
     told = plan.terms.told
-    words = Words(settlement_of, attempt_of, price_of(setup, plan.terms))
+    words = Words(settlement_of, attempt_of, unpack_answer, price_of(setup, plan.terms))
     about = About(told.run_id, told.command, told.project, told.tags)
     merge_outputs(job, parts, setup.paths.ledger, about, words)
     for part in parts:

@@ -11,7 +11,14 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nemocli.batch.lines import Told, attempt_line, attempt_of, failure_line, settlement_of
+from nemocli.batch.lines import (
+    Told,
+    attempt_line,
+    attempt_of,
+    failure_line,
+    settlement_of,
+    unpack_answer,
+)
 from nemocli.batch.progress import Tally
 from nemocli.batch.remote import Remote
 from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, handover_from, results_from
@@ -342,5 +349,5 @@ def _asked(job: BatchJob, mark: str) -> dict[str, HandedOver]:
 
 def _keeper(setup: Setup, job: BatchJob, fingerprint: bytes, told: Told) -> Keeper:
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settlement_of, attempt_of, lambda entry: UNKNOWN)
+    words = Words(settlement_of, attempt_of, unpack_answer, lambda entry: UNKNOWN)
     return job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=False)

@@ -62,12 +62,12 @@ def retry(setup: Setup, job: BatchJob, *, bad: bool, progress: str, as_json: boo
 
 def merge(setup: Setup, out: Path, parts: list[Path], *, ordered: bool) -> None:
     """Join outputs of shares into one, and book what this machine's ledger does not have."""
-    from nemocli.batch.lines import attempt_of
+    from nemocli.batch.lines import attempt_of, unpack_answer
     from nemocli.core.money import UNKNOWN
     from nemocli.io.batch.writer import About, Words
 
     job = BatchJob(out)
-    words = Words(settlement_of, attempt_of, lambda entry: UNKNOWN)
+    words = Words(settlement_of, attempt_of, unpack_answer, lambda entry: UNKNOWN)
     with job.hold():
         found = merge_outputs(job, parts, setup.paths.ledger, About("", "batch merge"), words)
         if ordered:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.batch.attempt import Asker
-from nemocli.batch.lines import attempt_of, settlement_of
+from nemocli.batch.lines import attempt_of, settlement_of, unpack_answer
 from nemocli.batch.progress import Tally, tally_json
 from nemocli.batch.reuse import Recall
 from nemocli.batch.shard import Shard
@@ -46,7 +46,7 @@ def keeper_maker(setup: Setup, plan: BatchPlan, job: BatchJob) -> Callable[[], K
     """What opens the files of a job."""
     told = plan.terms.told
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settlement_of, attempt_of, price_of(setup, plan.terms))
+    words = Words(settlement_of, attempt_of, unpack_answer, price_of(setup, plan.terms))
     fingerprint = plan.terms.spec.fingerprint
     return lambda: job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=plan.ordered)
 

@@ -14,7 +14,7 @@ from nemocli.core.faults import NemoError, config_error
 from nemocli.core.records import BAD, FAILED, Reader
 from nemocli.io.batch.files import errors_of, folder_of
 from nemocli.io.batch.index import Index
-from nemocli.io.batch.spool import NAMES as ARRIVED
+from nemocli.io.batch.spool import BEFORE, NAMES
 from nemocli.io.files import (
     PRIVATE_FILE,
     HeldError,
@@ -113,10 +113,9 @@ class BatchJob:
             self.folder.rmdir()
 
     def _own(self) -> list[Path]:
-        names = ("index", "job.json", "held.jsonl", "under-way", "retried.jsonl", "answers.db")
-        return [
-            self.folder / name for name in (*names, *ARRIVED, "remote.json", "remote-items.jsonl")
-        ]
+        kept = ("index", "job.json", "held.jsonl", "under-way", "retried.jsonl", "answers.db")
+        names = (*kept, *NAMES, *BEFORE, "remote.json", "remote-items.jsonl")
+        return [self.folder / name for name in names]
 
     @property
     def running(self) -> bool:

@@ -37,6 +37,7 @@ class GroupedResults:
         self._under_way = under_way
         self._ended: list[str] = []
         self._answered: list[bytes] = []
+        self._packed: list[bytes] = []
         self._failed: list[bytes] = []
         self._attempts: list[bytes] = []
         self._order: list[tuple[int, bool]] = []
@@ -75,6 +76,12 @@ class GroupedResults:
         """A row's answer."""
         self._arrived.add(line)
         self._answered.append(line)
+        self._write_on()
+
+    def quick_answer(self, pack: bytes) -> None:
+        """A row's answer, of which whoever writes it makes the line."""
+        self._arrived.add(pack, packed=True)
+        self._packed.append(pack)
         self._write_on()
 
     def fail(self, line: bytes) -> None:
@@ -123,7 +130,7 @@ class GroupedResults:
             self._writing = None
 
     def _any(self) -> bool:
-        lines = self._answered or self._failed or self._attempts
+        lines = self._answered or self._packed or self._failed or self._attempts
         return bool(lines or self._begun or self._order or self._dropped)
 
     async def _group(self) -> None:
@@ -135,9 +142,10 @@ class GroupedResults:
             tuple(each for each, _ in begun),
             tuple(self._order),
             tuple(self._dropped),
+            tuple(self._packed),
         )
         ended, self._ended = [*self._ended, *self._dropped], []
-        self._answered, self._failed, self._attempts = [], [], []
+        self._answered, self._packed, self._failed, self._attempts = [], [], [], []
         self._order, self._dropped = [], []
         self._arrived.turn()
         try:

@@ -12,8 +12,12 @@ from pathlib import Path
 
 from nemocli.io.files import file_error, map_file
 
-NAMES = ("arrived.0", "arrived.1")
+NAMES = ("came.0", "came.1")
+BEFORE = ("arrived.0", "arrived.1")
+"""Names of the first version, which held lines alone."""
 _SIZE = struct.Struct("<Q")
+_FRAME = struct.Struct("<I?")
+"""Before each: its length, and whether it is packed."""
 _FIRST = 1 << 20
 
 
@@ -30,13 +34,13 @@ class Arrived:
         self._ends = [_SIZE.size, _SIZE.size]
         self._now = 0
 
-    def add(self, line: bytes) -> None:
-        """A line that is not in the output yet."""
+    def add(self, data: bytes, *, packed: bool = False) -> None:
+        """A line that is not in the output yet, or an answer of which it will be made."""
         now = self._now
         held, begin = self._maps[now], self._ends[now]
-        end = begin + len(line)
+        end = begin + _FRAME.size + len(data)
         if end <= _FIRST:
-            held[begin:end] = line
+            held[begin:end] = _FRAME.pack(len(data), packed) + data
             _SIZE.pack_into(held, 0, end)
             self._ends[now] = end
 
@@ -58,20 +62,29 @@ class Arrived:
                 path.unlink(missing_ok=True)
 
 
-def arrivals(folder: Path) -> Iterator[bytes]:
-    """Lines that an earlier process left."""
+def arrivals(folder: Path) -> Iterator[tuple[bool, bytes]]:
+    """Lines that an earlier process left, and packed answers: whether it is one, and its bytes."""
     for name in NAMES:
-        try:
-            data = (folder / name).read_bytes()
-        except OSError:
-            continue
-        if len(data) >= _SIZE.size:
-            end = _SIZE.unpack_from(data)[0]
-            lines = data[_SIZE.size : end].splitlines(keepends=True)
-            yield from (line for line in lines if line.endswith(b"\n"))
+        data, at = _held(folder / name), 0
+        while at < len(data):
+            size, packed = _FRAME.unpack_from(data, at)
+            at += _FRAME.size + size
+            yield packed, data[at - size : at]
+    for name in BEFORE:
+        lines = _held(folder / name).splitlines(keepends=True)
+        yield from ((False, line) for line in lines if line.endswith(b"\n"))
+
+
+def _held(path: Path) -> bytes:
+    """What is in one of the files."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return b""
+    return data[_SIZE.size : _SIZE.unpack_from(data)[0]] if len(data) >= _SIZE.size else b""
 
 
 def forget(folder: Path) -> None:
     """They are in the output."""
-    for name in NAMES:
+    for name in (*NAMES, *BEFORE):
         (folder / name).unlink(missing_ok=True)

@@ -37,11 +37,13 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What lines mean: an output line, the line of one attempt (both raise ValueError), and what an
-    attempt of estimated tokens is thought to have cost."""
+    """What lines mean: an output line, the line of one attempt, an answer that is packed (its line,
+    and what that means; all three raise ValueError), and what an attempt of estimated tokens is
+    thought to have cost."""
 
     line: Reader
     attempt: Callable[[bytes], Entry]
+    unpack: Callable[[bytes], tuple[bytes, SettledRecord]]
     price: Callable[[Entry], Cost]
 
 
@@ -173,7 +175,10 @@ class Keeper:
     def commit(self, lines: WrittenLines) -> list[tuple[str, ...] | Fault]:
         """Write a group; for each attempt about to be made its warnings, or a budget's refusal.
         Raises NemoError where the disk does not take it."""
-        settled = [self._read(line) for line in (*lines.done, *lines.failed)]
+        made = [self._words.unpack(answer) for answer in lines.packed]
+        settled = [row for _, row in made]
+        settled += [self._read(line) for line in (*lines.done, *lines.failed)]
+        lines = replace(lines, done=(*(line for line, _ in made), *lines.done))
         # Attempts before a row's last came by themselves.
         entries = [entry for row in settled for entry in row.entries[-1:]]
         entries += [self._words.attempt(line) for line in lines.attempts]
@@ -221,7 +226,15 @@ class Keeper:
     def _take_back(self) -> int:
         """What had arrived at a kill, and what had to be put elsewhere, goes where it belongs; how
         many lines."""
-        taken, _ = self.adopt(list(arrivals(self.folder)))
+        try:
+            lines = [
+                self._words.unpack(data)[0] if packed else data
+                for packed, data in arrivals(self.folder)
+            ]
+        except ValueError as error:
+            message = f"{self.folder}: what had arrived at a kill cannot be read: {error}"
+            raise config_error(message, "start over with `--restart`") from error
+        taken, _ = self.adopt(lines)
         forget(self.folder)
         if self._rescue is not None and self._rescue.exists():
             taken += self.adopt(whole_lines(self._rescue))[0]
