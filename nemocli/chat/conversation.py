@@ -89,13 +89,8 @@ class Conversation:
         """Ask for an answer to the conversation as it stands."""
         how, clock = self.asking_how, self._world.clock
         provider = how.plan.targets[0].provider.name
-        request = Request(
-            how.model,
-            messages_of(self.session.turns, self.session.system, provider),
-            how.reasoning,
-            how.max_tokens,
-            how.options,
-        )
+        turns = messages_of(self.session.turns, self.session.system, provider)
+        request = Request(how.model, turns, how.reasoning, how.max_tokens, how.options)
         plan = replace(how.plan, run_id=clock.new_id(), session=self.session.session_id, keep=True)
         return await converse(
             plan,

@@ -89,20 +89,17 @@ def _session(setup: Setup, wish: ChatOptions, store: SqliteSessions | None) -> t
         found = _found(store, wish.session)
         if found is not None:
             return store.load(found), True
-    clock = setup.clock
-    now = clock.now()
-    return (
-        Session(
-            clock.new_id(),
-            now,
-            now,
-            name=wish.session,
-            system=setup.settings.text("system"),
-            project=setup.project,
-            tags=wish.tags,
-        ),
-        False,
+    now = setup.clock.now()
+    fresh = Session(
+        setup.clock.new_id(),
+        now,
+        now,
+        name=wish.session,
+        system=setup.settings.text("system"),
+        project=setup.project,
+        tags=wish.tags,
     )
+    return fresh, False
 
 
 def _found(store: SqliteSessions, name: str | None) -> str | None:

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cached_property
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.policy import Again
@@ -56,7 +56,8 @@ class Pool(Generic[W]):
         self._serial = 0
         self._changed = asyncio.Event()
         self._queues = Queues(gate, targets, self._changed.set)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._begun = 0
         self._on_the_way = [0] * targets
         self._fault: Fault | None = None
         self._empty = False
@@ -68,7 +69,7 @@ class Pool(Generic[W]):
             await self._feed()
         except asyncio.CancelledError:
             self._fault = Fault(FaultKind.INTERRUPTED, "interrupted", self._resume, sent=False)
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
             acknowledge_stop()
         except NemoError as error:
@@ -76,7 +77,7 @@ class Pool(Generic[W]):
         if self._coming is not None:
             self._coming.cancel()
         self._queues.send_away()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         return self._fault
 
     def stop(self, fault: Fault) -> None:
@@ -117,9 +118,11 @@ class Pool(Generic[W]):
     def _prepare(self, work: W) -> None:
         index = self._gate.choose(work.targets, self._on_the_way)
         self._on_the_way[index] += 1
-        self._tasks.add(self._loop.create_task(self._whole(work, index)))
+        self._begun += 1
+        whole = self._whole(work, index, self._begun)
+        self._tasks[self._begun] = self._loop.create_task(whole)
 
-    async def _whole(self, work: W, index: int) -> None:
+    async def _whole(self, work: W, index: int, number: int) -> None:
         """One piece of work; what goes wrong with it stops the pool."""
         try:
             await self._make(work, index)
@@ -131,7 +134,7 @@ class Pool(Generic[W]):
                 self.stop(Fault(FaultKind.INTERNAL, what))
             self._changed.set()
             raise
-        self._tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
+        del self._tasks[number]
         self._changed.set()
 
     async def _make(self, work: W, index: int) -> None:
