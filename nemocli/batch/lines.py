@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any, cast
 
 from nemocli.batch.rows import Bad, Row
-from nemocli.core.faults import Fault
 from nemocli.core.money import Cost, total_of, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.records import BAD, DONE, FAILED, SettledRecord, attempt_json, entry_from
@@ -261,11 +260,6 @@ def _about(row: Row | Bad, entries: Sequence[Entry], told: Told, status: str) ->
         said["timing"] = {"total_s": attempts[-1]["total_s"]}
     said["attempts"] = attempts
     return said
-
-
-def error_of(fault: Fault) -> tuple[str, str]:
-    """The stable code and the line of a fault."""
-    return str(fault.kind), fault.message
 
 
 def on_one_line(body: bytes) -> bytes:

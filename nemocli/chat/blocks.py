@@ -51,11 +51,6 @@ class Blocks:
         """What is not finished yet, as it came."""
         return "".join([*(line + "\n" for line in self._lines), *self._rest])
 
-    @property
-    def in_code(self) -> bool:
-        """Whether what grows is code."""
-        return self._kind == "code"
-
     def feed(self, text: str) -> list[Block]:
         """The blocks that this text finishes."""
         if "\n" not in text:

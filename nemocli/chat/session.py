@@ -7,7 +7,7 @@ was stopped keeps what had arrived, and the model is shown it as its own words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -138,8 +138,3 @@ def context_tokens(turns: Sequence[Turn], system: str | None) -> tuple[int, bool
             whole = (usage.input_tokens or 0) + (usage.output_tokens or 0)
             return whole + tokens_in(after), bool(after) or usage.source == "estimated"
     return tokens_in(sum(turn.chars for turn in turns) + len(system or "")), True
-
-
-def interruption_of(turn: Turn) -> Turn:
-    """A turn whose process is gone."""
-    return replace(turn, status="interrupted") if turn.status == "running" else turn

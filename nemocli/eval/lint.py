@@ -173,8 +173,3 @@ def _made(world: TaskWorld, call: GoldCall) -> list[Event]:
 
 def _reply(text: str, calls: list[list[str]]) -> dict[str, Any]:
     return {"type": "model", "text": text, "calls": calls, "cost_pico": 0, "fault": None}
-
-
-def state_after_gold(task: Task) -> dict[str, Any]:
-    """The end state of the gold path, for people."""
-    return gold_world(task).state

@@ -160,17 +160,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def holm(values: Mapping[str, float]) -> dict[str, float]:
-    """Adjusted p-values of several tests (Holm 1979)."""
-    found: dict[str, float] = {}
-    before = 0.0
-    ordered = sorted(values.items(), key=lambda pair: pair[1])
-    for rank, (name, p) in enumerate(ordered):
-        before = max(before, min(1.0, p * (len(ordered) - rank)))
-        found[name] = before
-    return found
-
-
 OBRIEN_FLEMING: Mapping[int, tuple[float, ...]] = {
     1: (1.959964,),
     2: (2.7965, 1.9774),

@@ -139,10 +139,6 @@ class _Store:
                 "choose a place that tells upper from lower case, or --exclude one of them",
             )
 
-    def forget_state(self) -> None:
-        """Remove what a pull remembers, unfinished parts included."""
-        shutil.rmtree(self.state.path, ignore_errors=True)
-
     def _prune(self, whole: Listing) -> None:
         """Parts of contents that the revision does not have any more."""
         known = {file.etag for file in whole.files}

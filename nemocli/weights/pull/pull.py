@@ -29,7 +29,6 @@ from nemocli.weights.survey import Survey, survey
 T = TypeVar("T")
 
 TICK_S = 0.2
-SYNC_S = 5.0
 STATUS_S = 1.0
 STATUS = "status.json"
 
@@ -83,7 +82,6 @@ class Pull:
         self._in_bulk: InBulk | None = None
         self._stop = StopFlag()
         self._next_status = 0.0
-        self._next_sync = world.clock.monotonic() + SYNC_S
 
     async def run(self) -> Report:
         """Do it. The lock is held by the caller. Raises NemoError; what was fetched is kept."""
