@@ -78,25 +78,11 @@ def cost(
         show_summary(ctx.obj, asked, csv=csv, json=json)
 
 
-@app.command(epilog=examples("nemocli cost summary --since 2026-11-01"))
-def summary(
-    ctx: typer.Context,
-    since: Since = None,
-    until: Until = None,
-    by: By = None,
-    provider: One = None,
-    model: Model = None,
-    project: Project = None,
-    tag: Tag = None,
-    tz: Zone = None,
-    csv: Csv = False,
-    json: options.Json = False,
-) -> None:
-    """Totals by provider and model (what `nemocli cost` alone shows)."""
-    from nemocli.cli.cost.summary import SummaryOptions, show_summary
-
-    asked = options.options_from(SummaryOptions, ctx.params, zone=tz)
-    show_summary(ctx.obj, asked, csv=csv, json=json)
+app.command(
+    "summary",
+    epilog=examples("nemocli cost summary --since 2026-11-01"),
+    help="Totals by provider and model (what `nemocli cost` alone shows).",
+)(cost)
 
 
 @app.command(epilog=examples("nemocli cost explain last"))
