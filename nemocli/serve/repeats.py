@@ -14,7 +14,7 @@ MOST_KEPT = 8
 MOST_CHARS = 8 << 20
 """Characters of them all."""
 ENOUGH = 10
-"""What part of a text may be new for no other one to be looked at: the last is likely the one."""
+"""Of so many characters one may be new, and no other text is looked at: the last is likely it."""
 WORTH = 64
 """Characters that a reference to another text must save."""
 
