@@ -176,11 +176,13 @@ class Room:
 class Ledger(Protocol):
     """The ledger. `enter` is durable when it returns; a second entry of one attempt is refused.
 
-    `room` is None where no hard budget covers the call. `reserve` checks and holds in one step: it
-    raises NemoError (budget) when a hard budget does not allow the call, and returns the warnings
-    of budgets that are nearly used up.
+    `note` is `reserve` where there is no budget at all; it is False, and does nothing, where there
+    is one. `room` is None where no hard budget covers the call. `reserve` checks and holds in one
+    step: it raises NemoError (budget) when a hard budget does not allow the call, and returns the
+    warnings of budgets that are nearly used up.
     """
 
+    def note(self, reservation: Reservation) -> bool: ...
     def room(self, reservation: Reservation) -> Room | None: ...
     def reserve(self, reservation: Reservation) -> tuple[str, ...]: ...
     def enter(self, entry: Entry) -> None: ...

@@ -138,8 +138,11 @@ class _Job:
         try:
             door = await open_door(target, self.world)
             answer.target = door.target
-            request, row = self._promise(door.target, attempt)
-            unreserved = self._reserve(row)
+            row = self._row(door.target, attempt)
+            noted, unreserved = self._note(row)
+            if not noted:
+                request, row = self._promise(door.target, row)
+                unreserved = unreserved or self._reserve(row)
             if self.budget is not None:
                 promised = row.pico or 0
                 self.budget.reserve(promised)
@@ -157,9 +160,8 @@ class _Job:
             self._book(entry, promised, unreserved)
         return fold
 
-    def _promise(self, target: Target, attempt: AttemptId) -> tuple[Request, Reservation]:
-        """The request with an output bound that fits every cap, and the worst case held for it."""
-        row = Reservation(
+    def _row(self, target: Target, attempt: AttemptId) -> Reservation:
+        return Reservation(
             attempt.id,
             attempt.at,
             target.provider.name,
@@ -170,11 +172,24 @@ class _Job:
             self.plan.project,
             self.plan.tags,
         )
+
+    def _note(self, row: Reservation) -> tuple[bool, Fault | None]:
+        """Note the attempt at once where there is no cap of any kind: whether that is all there is
+        to do, and what kept it from being noted."""
+        if self.budget is not None:
+            return False, None
+        try:
+            return self.world.ledger.note(row), None
+        except NemoError as error:
+            return False, error.fault
+
+    def _promise(self, target: Target, row: Reservation) -> tuple[Request, Reservation]:
+        """The request with an output bound that fits every cap, and the worst case held for it."""
         caps = [] if target.free else self._caps(row)
         if not caps:
             return self.request, row
         left, name = min(caps)
-        price = target.price(attempt.at.date())
+        price = target.price(row.at.date())
         size = _worst_input(self.request)
         asked = self.request.most_output
         most, answers = target.output_limit, self.request.answers

@@ -219,6 +219,14 @@ class Book:
     refuses: FaultKind | None = None
     rooms: Callable[[Reservation], Room | None] = lambda _: None
 
+    def note(self, reservation: Reservation) -> bool:
+        self._check("reserve")
+        capped = self.warnings or self.refuses is not None or self.rooms(reservation) is not None
+        if capped or "room" in self.broken:
+            return False
+        self.reserve(reservation)
+        return True
+
     def room(self, reservation: Reservation) -> Room | None:
         self._check("room")
         return self.rooms(reservation)

@@ -60,6 +60,16 @@ class SqliteLedger:
         tightest = min(uses, key=lambda use: use.left, default=None)
         return None if tightest is None else Room(tightest.left, tightest.budget.name)
 
+    def note(self, reservation: Reservation) -> bool:
+        """`reserve` where there is no budget at all; False, and nothing is noted, where there is
+        one."""
+        attempt_id = reservation.attempt_id
+        with self._writing("not reserved", f"attempt {attempt_id} has a reservation") as book:
+            if book.execute("SELECT EXISTS (SELECT 1 FROM budgets)").fetchone()[0]:
+                return False
+            book.execute(*sql.insert_reservation(reservation, os.getpid(), self._birth))
+            return True
+
     def reserve(self, reservation: Reservation) -> tuple[str, ...]:
         """Note an attempt about to be made, so that a kill of this process does not hide it, and
         hold its worst case in every budget over it: checked and held in one step, so that no other

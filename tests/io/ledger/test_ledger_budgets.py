@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,24 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(ledger: SqliteLedger) -
     assert spent(ledger) == {"day": (0, 60)}
     ledger.enter(entry("a2", 0))
     ledger.reserve(ask("a3", 40))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_an_attempt_is_noted_at_once_only_where_no_budget_is(
+    ledger: SqliteLedger, *, hard: bool
+) -> None:
+    assert ledger.note(ask("a1", None))
+    with closing(sqlite3.connect(ledger.path)) as book:
+        held = "SELECT attempt_id FROM reservations"
+        assert book.execute(held).fetchall() == [("a1",)]
+        with pytest.raises(NemoError, match="a1 has a reservation"):
+            ledger.note(ask("a1", None))
+        ledger.enter(entry("a1", 25))
+        assert book.execute(held).fetchall() == []
+        ledger.set_budget(replace(DAY, hard=hard), AT)
+        assert not ledger.note(ask("a2", 10))
+        assert book.execute(held).fetchall() == []
+    assert spent(ledger) == {"day": (25, 0)}
 
 
 def test_an_unknown_price_under_a_hard_budget_is_an_error(ledger: SqliteLedger) -> None:
