@@ -45,7 +45,10 @@ TAKEN: list[tuple[Callable[..., object], type, str]] = [
 """A command, what becomes of its options, and those that it looks at itself."""
 
 
-@pytest.mark.parametrize(("command", "kind", "own"), TAKEN, ids=lambda each: str(each)[:40])
+NAMES = [f"{command.__name__}-{kind.__name__}" for command, kind, _ in TAKEN]
+
+
+@pytest.mark.parametrize(("command", "kind", "own"), TAKEN, ids=NAMES)
 def test_every_option_has_a_place(command: Callable[..., object], kind: type, own: str) -> None:
     names = set(inspect.signature(command).parameters) - {"ctx"}
     places = {field.name for field in fields(kind)}
