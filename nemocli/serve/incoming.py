@@ -120,8 +120,10 @@ def incoming(body: bytes) -> Incoming:
 
 
 def _beside_text(content: object) -> bool:
-    """Whether a content has parts that are no text."""
-    parts = content if isinstance(content, list) else ()
+    """Whether a content has parts that are no text, or is such a part itself."""
+    if content is None or isinstance(content, str):
+        return False
+    parts = content if isinstance(content, list) else [content]
     return any(kind_of(part) not in _TEXTS for part in parts)
 
 

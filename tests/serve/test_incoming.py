@@ -40,6 +40,19 @@ def test_unknown_fields_go_on_as_they_are() -> None:
     assert "new_field" in wish.refused
 
 
+def test_a_wish_knows_whether_pictures_are_in_it() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}
+    text = {"type": "text", "text": "a"}
+    for content, there in (
+        ("a", False), (None, False), (text, False), ([text, text], False),
+        (picture, True), ([picture], True), ([text, picture], True),
+    ):  # fmt: skip
+        wish = read(messages=[{"role": "user", "content": content}])
+        assert wish.pictures is there
+        assert wish.other is not None
+        assert any(turn.images for turn in wish.other.messages) is there
+
+
 def test_pictures_are_translated() -> None:
     part = {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "high"}}
     wish = read(messages=[{"role": "user", "content": [{"type": "text", "text": "a"}, part]}])
