@@ -10,7 +10,7 @@ from nemocli.batch.options import JobTerms
 from nemocli.batch.rows import Row
 from nemocli.core.money import Pico
 from nemocli.core.ports import Ledger, Reservation
-from nemocli.core.records import DONE, Begun
+from nemocli.core.records import DONE, Begun, SettledRecord
 
 
 class SampledResults:
@@ -56,17 +56,19 @@ class SampledResults:
 
     def answer(self, line: bytes) -> None:
         """Book it, and measure it."""
-        row = settlement_of(line)
+        self._take(settlement_of(line))
+
+    def quick_answer(self, pack: bytes) -> None:
+        """The same."""
+        self._take(unpack_answer(pack)[1])
+
+    def _take(self, row: SettledRecord) -> None:
         for entry in row.entries[-1:]:
             self._ledger.enter(entry)
             self.pico += entry.cost.pico or 0
             if row.state == DONE:
                 paid = entry.cost.pico if entry.cost.source == "reported" else None
                 self.seen.add(self._chars[row.ordinal], entry.usage, entry.total_s, paid)
-
-    def quick_answer(self, pack: bytes) -> None:
-        """The same."""
-        self.answer(unpack_answer(pack)[0])
 
     def fail(self, line: bytes) -> None:
         """Book it."""

@@ -112,7 +112,7 @@ def incoming(body: bytes) -> Incoming:
     usage = isinstance(extra, dict) and extra.get("include_usage") is True
     options = {k: v for k, v in data.items() if k not in _OURS}
     pictures = any(_beside_text(turn.get("content")) for turn in data["messages"])
-    outline = _DATA.sub(b" " * IMAGE_CHARS, body) if pictures else body
+    outline = _DATA.sub(b" " * IMAGE_CHARS, body) if b"data:image/" in body else body
     turns = (Message("user", outline.decode("utf-8", "replace")),)
     same = Request(model, turns, options=options, stream=stream)
     count = len(data["messages"])

@@ -199,9 +199,13 @@ def _request_of(line: Mapping[str, Any], earlier: Earlier) -> Mapping[str, Any]:
     """The request in a line, with its body and its messages. Raises ValueError."""
     if "text" not in line:
         return line  # of the first version, which said everything each time
-    start, end = line.get("alike") or (0, 0)
-    said = Said(str(line["text"]), line.get("like"), int(start), int(end))
-    text = earlier.restore(str(line.get("id")), said)
+    name = str(line.get("id"))
+    try:
+        start, end = line.get("alike") or (0, 0)
+        said = Said(str(line["text"]), line.get("like"), int(start), int(end))
+        text = earlier.restore(name, said)
+    except (TypeError, ValueError) as why:
+        raise ValueError(f"request {name}: {why}") from why
     data, other = text.encode("utf-8", "surrogatepass"), None
     with suppress(NemoError, KeyError):
         other = READERS[str(line.get("path"))](data).other

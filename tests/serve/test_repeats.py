@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemocli.core.faults import FaultKind, NemoError
 from nemocli.io.clock import SystemClock
 from nemocli.io.serve.recorder import FILE, Recorder, read_recording
 from nemocli.serve.repeats import MOST_KEPT, Earlier, Said, common_end, common_start
@@ -101,6 +102,17 @@ def test_a_recording_of_the_first_version_is_read_as_before(tmp_path: Path) -> N
     (tmp_path / FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
     [found] = read_recording(tmp_path)
     assert (found.key, found.messages[0].text, found.request["body"]) == ("k", "hi", {"tools": []})
+
+
+@pytest.mark.parametrize(
+    "damage", [{"like": "gone", "alike": [1, 1]}, {"like": "a", "alike": 5}, {"alike": ["x", 1]}]
+)
+def test_a_damaged_request_is_named(tmp_path: Path, damage: dict[str, Any]) -> None:
+    line = {"type": "request", "id": "b", "path": "/chat/completions", "text": "{}", **damage}
+    (tmp_path / FILE).write_text(json.dumps(line) + "\n")
+    with pytest.raises(NemoError, match="request b: ") as damaged:
+        read_recording(tmp_path)
+    assert damaged.value.fault.kind is FaultKind.CONFIG
 
 
 def test_half_a_character_is_kept_escaped(tmp_path: Path) -> None:

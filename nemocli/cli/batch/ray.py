@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nemocli.batch.lines import attempt_of, settlement_of, unpack_answer
+from nemocli.batch.lines import settlement_of
 from nemocli.batch.progress import Tally
 from nemocli.cli.batch.plan import BatchPlan, lanes_of, part_of, plan_of, price_of
 from nemocli.cli.batch.progress import ShownBatch
 from nemocli.cli.batch.wish import BatchOptions
-from nemocli.cli.batch.work import finish, keeper_maker, run_local, spend_so_far
+from nemocli.cli.batch.work import finish, keeper_maker, run_local, spend_so_far, words_of
 from nemocli.cli.context import Globals, Setup
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
@@ -22,7 +22,7 @@ from nemocli.engine.pool.gate import LocalGate, Spread, TargetLane
 from nemocli.engine.pool.ports import CallOutcome
 from nemocli.io.batch.job import BatchJob, recover
 from nemocli.io.batch.join import in_order, merge_outputs
-from nemocli.io.batch.writer import About, Words
+from nemocli.io.batch.writer import About
 from nemocli.io.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _collect(setup: Setup, plan: BatchPlan, job: BatchJob) -> None:
     for part in parts:
         recover(keeper_maker(setup, replace(plan, out=part), BatchJob(part)))
     told = plan.terms.told
-    words = Words(settlement_of, attempt_of, unpack_answer, price_of(setup, plan.terms))
+    words = words_of(price_of(setup, plan.terms))
     about = About(told.run_id, told.command, told.project, told.tags)
     merge_outputs(job, parts, setup.paths.ledger, about, words)
     for part in parts:

@@ -11,14 +11,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nemocli.batch.lines import (
-    Told,
-    attempt_line,
-    attempt_of,
-    failure_line,
-    settlement_of,
-    unpack_answer,
-)
+from nemocli.batch.lines import Told, attempt_line, attempt_of, failure_line
 from nemocli.batch.progress import Tally
 from nemocli.batch.remote import Remote
 from nemocli.batch.remote_lines import Fetched, HandedOver, Whose, handover_from, results_from
@@ -28,6 +21,7 @@ from nemocli.batch.shard import MOST_TOLD
 from nemocli.batch.source import Feed
 from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.wish import BatchOptions
+from nemocli.cli.batch.work import words_of
 from nemocli.cli.event_loop import run_async
 from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_error
 from nemocli.core.money import UNKNOWN, usd_text
@@ -37,7 +31,7 @@ from nemocli.engine.call import open_door
 from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
 from nemocli.io.batch.lines import lines_in
-from nemocli.io.batch.writer import About, Keeper, Words
+from nemocli.io.batch.writer import About, Keeper
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -349,5 +343,5 @@ def _asked(job: BatchJob, mark: str) -> dict[str, HandedOver]:
 
 def _keeper(setup: Setup, job: BatchJob, fingerprint: bytes, told: Told) -> Keeper:
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settlement_of, attempt_of, unpack_answer, lambda entry: UNKNOWN)
+    words = words_of(lambda entry: UNKNOWN)
     return job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=False)

@@ -11,7 +11,7 @@ from nemocli.cli.batch.plan import BatchPlan
 from nemocli.cli.batch.run import run_batch
 from nemocli.cli.batch.table import table_form
 from nemocli.cli.batch.wish import BatchOptions
-from nemocli.cli.batch.work import keeper_maker
+from nemocli.cli.batch.work import keeper_maker, words_of
 from nemocli.core.faults import config_error
 from nemocli.core.quantities import count_of
 from nemocli.io.batch.job import BatchJob, recover
@@ -62,12 +62,11 @@ def retry(setup: Setup, job: BatchJob, *, bad: bool, progress: str, as_json: boo
 
 def merge(setup: Setup, out: Path, parts: list[Path], *, ordered: bool) -> None:
     """Join outputs of shares into one, and book what this machine's ledger does not have."""
-    from nemocli.batch.lines import attempt_of, unpack_answer
     from nemocli.core.money import UNKNOWN
-    from nemocli.io.batch.writer import About, Words
+    from nemocli.io.batch.writer import About
 
     job = BatchJob(out)
-    words = Words(settlement_of, attempt_of, unpack_answer, lambda entry: UNKNOWN)
+    words = words_of(lambda entry: UNKNOWN)
     with job.hold():
         found = merge_outputs(job, parts, setup.paths.ledger, About("", "batch merge"), words)
         if ordered:

@@ -38,15 +38,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nemocli.cli.batch.progress import Watched
+    from nemocli.core.money import Cost
+    from nemocli.core.ports import Entry
     from nemocli.core.records import Record
     from nemocli.engine.pool.ports import CallGate
+
+
+def words_of(price: Callable[[Entry], Cost]) -> Words:
+    """What the lines of a job mean; `price`: what an attempt of estimated tokens cost."""
+    return Words(settlement_of, attempt_of, unpack_answer, price)
 
 
 def keeper_maker(setup: Setup, plan: BatchPlan, job: BatchJob) -> Callable[[], Keeper]:
     """What opens the files of a job."""
     told = plan.terms.told
     about = About(told.run_id, told.command, told.project, told.tags)
-    words = Words(settlement_of, attempt_of, unpack_answer, price_of(setup, plan.terms))
+    words = words_of(price_of(setup, plan.terms))
     fingerprint = plan.terms.spec.fingerprint
     return lambda: job.keeper(setup.paths.ledger, about, words, fingerprint, ordered=plan.ordered)
 

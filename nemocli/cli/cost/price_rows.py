@@ -55,7 +55,6 @@ def show_prices(
 
 def _print_prices(setup: Setup, shown: Sequence[Price], holds: Mapping[int, str] | None) -> None:
     """A line each; `holds`, where rows that do not are shown, says when each does."""
-
     heads = ["seller", "input", "cached", "output", "since", "origin", "source"]
     lines = [
         [
@@ -73,7 +72,7 @@ def _print_prices(setup: Setup, shown: Sequence[Price], holds: Mapping[int, str]
         heads.insert(5, "")
         for line, price in zip(lines, shown, strict=True):
             line.insert(5, holds[id(price)])
-    setup.out.table(tuple(heads), [tuple(line) for line in lines])
+    setup.out.table(heads, lines)
 
 
 def update_prices(setup: Setup, names: tuple[str, ...], *, dry_run: bool, json: bool) -> None:

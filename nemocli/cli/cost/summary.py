@@ -40,8 +40,7 @@ def show_summary(setup: Setup, asked: SummaryOptions, *, csv: bool, json: bool) 
     elif csv:
         setup.out.text(summary_csv(found))
     else:
-        width = setup.terminal.width if setup.terminal.stdout else 200
-        setup.out.lines(summary_lines(found, width))
+        setup.out.lines(summary_lines(found, setup.out.width or 200))
         if found.lines and not asked.by:
             setup.out.lines(_spark(setup, asked, found))
 

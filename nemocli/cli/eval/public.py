@@ -224,13 +224,14 @@ class _Work:
         if self.run is None:
             return
         finished = self.run.results()
+        tasks = {category: set(names) for category, names in self.tasks.items()}
         rows = [
             _row_of(arm["name"], category, [
                 f.measures for f in finished
-                if f.slot.arm == arm["name"] and f.slot.task in set(names)
+                if f.slot.arm == arm["name"] and f.slot.task in wanted
             ])
             for arm in self.run.manifest["arms"]
-            for category, names in self.tasks.items()
+            for category, wanted in tasks.items()
         ]  # fmt: skip
         if as_json:
             self.setup.out.json({"schema": "nemocli.eval_suite/1", "suite": self.wish.name,

@@ -126,16 +126,14 @@ class Pool(Generic[W]):
         """One piece of work; what goes wrong with it stops the pool."""
         try:
             await self._make(work, index)
-        except BaseException as error:
-            if isinstance(error, NemoError):
-                self.stop(error.fault)
-            elif isinstance(error, Exception):
-                what = f"unexpected {type(error).__name__}: {error}"
-                self.stop(Fault(FaultKind.INTERNAL, what))
-            self._changed.set()
+        except NemoError as error:
+            self.stop(error.fault)
+        except Exception as error:
+            self.stop(Fault(FaultKind.INTERNAL, f"unexpected {type(error).__name__}: {error}"))
             raise
+        finally:
+            self._changed.set()
         del self._tasks[number]
-        self._changed.set()
 
     async def _make(self, work: W, index: int) -> None:
         admitted = False

@@ -53,6 +53,11 @@ def all_budgets(book: Connection) -> list[tuple[int, Budget]]:
     return found
 
 
+def any_budget(book: Connection) -> bool:
+    """Whether there is one."""
+    return bool(book.execute("SELECT EXISTS (SELECT 1 FROM budgets)").fetchone()[0])
+
+
 def use_of(book: Connection, number: int, budget: Budget, period: str) -> Use:
     """How far it is used up in a period."""
     row = book.execute(

@@ -20,6 +20,7 @@ from nemocli.io.ledger import sums
 from nemocli.io.ledger.budgets import (
     Covering,
     all_budgets,
+    any_budget,
     release,
     remove_budget,
     set_budget,
@@ -65,7 +66,7 @@ class SqliteLedger:
         one."""
         attempt_id = reservation.attempt_id
         with self._writing("not reserved", f"attempt {attempt_id} has a reservation") as book:
-            if book.execute("SELECT EXISTS (SELECT 1 FROM budgets)").fetchone()[0]:
+            if any_budget(book):
                 return False
             book.execute(*sql.insert_reservation(reservation, os.getpid(), self._birth))
             return True
@@ -107,7 +108,6 @@ class SqliteLedger:
         reservation the warnings of budgets, or why a hard budget refuses it. `dropped` are
         reservations of attempts that were never made."""
         with self._writing("the answers were not booked", "one of them is booked") as book:
-            plain = book.execute("SELECT NOT EXISTS (SELECT 1 FROM budgets)").fetchone()[0]
             _insert_all(book, [sql.insert_attempt(entry) for entry in entries])
             if entries:
                 gone = [(entry.attempt_id,) for entry in entries]
@@ -115,7 +115,7 @@ class SqliteLedger:
             for attempt_id in dropped:
                 release(book, attempt_id, 0)
                 book.execute("DELETE FROM reservations WHERE attempt_id = ?", (attempt_id,))
-            if plain:
+            if not any_budget(book):
                 pid, birth = os.getpid(), self._birth
                 _insert_all(book, [sql.insert_reservation(r, pid, birth) for r in reservations])
                 return [()] * len(reservations)

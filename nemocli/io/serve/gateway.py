@@ -26,12 +26,11 @@ from nemocli.io.serve.recorder import Recorder
 from nemocli.io.serve.replay import play
 from nemocli.serve.agents import SessionHeader
 from nemocli.serve.guard import Guard, Holder
-from nemocli.serve.incoming import Incoming, incoming, refusal
+from nemocli.serve.incoming import Incoming, refusal
 from nemocli.serve.loops import Failures, count_repeats, digest
-from nemocli.serve.messages import MessagesReply, messages_error, messages_incoming, refusal_json
+from nemocli.serve.messages import MessagesReply, messages_error, refusal_json
 from nemocli.serve.outgoing import ChatReply, error_json
-from nemocli.serve.recording import Script
-from nemocli.serve.responses import responses_incoming
+from nemocli.serve.recording import READERS, Script
 from nemocli.serve.responses_reply import ResponsesReply
 from nemocli.serve.tally import GatewayTally
 
@@ -50,17 +49,17 @@ class ModelPaths:
 
 
 CHAT = ClientDialect(
-    incoming,
+    READERS["/chat/completions"],
     lambda name, model, at, wish: ChatReply(name, model, at, include_usage=wish.include_usage),
     error_json,
 )
 MESSAGES = ClientDialect(
-    messages_incoming,
+    READERS["/messages"],
     lambda name, model, at, wish: MessagesReply(name, model),
     messages_error,
 )
 RESPONSES = ClientDialect(
-    responses_incoming,
+    READERS["/responses"],
     lambda name, model, at, wish: ResponsesReply(name, model, at, wish.tools),
     error_json,
 )
@@ -280,11 +279,8 @@ def _request(wish: Incoming, plan: Plan) -> tuple[Request, tuple[str, ...], bool
 def _seeing(plan: Plan, wish: Incoming) -> Plan:
     """The plan without targets that take no pictures, where some are in the wish. Raises NemoError
     (request) where none is left."""
-    if (
-        not wish.pictures
-        or wish.other is None
-        or not any(turn.images for turn in wish.other.messages)
-    ):
+    turns = wish.other.messages if wish.pictures and wish.other is not None else ()
+    if not any(turn.images for turn in turns):
         return plan
     return replace(plan, targets=taking_images(plan.targets))
 
@@ -300,7 +296,7 @@ def _has_effort(target: Target, effort: Effort) -> bool:
 async def _count(receive: Receive, send: Send) -> None:
     """About how many tokens a request would be: an estimate, and its header says so."""
     try:
-        wish = messages_incoming(await whole_body(receive))
+        wish = MESSAGES.read(await whole_body(receive))
     except NemoError as error:
         await fail(send, MESSAGES, error.fault)
         return
