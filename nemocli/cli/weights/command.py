@@ -90,9 +90,11 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """What a pull would fetch, whether it fits the disk and the GPUs, and how long it takes."""
-    from nemocli.cli.weights.program import find_in_program, run_program_plan
+    from nemocli.cli.weights.held import find_in_program
 
     if (held := find_in_program(ctx.obj, repo)) is not None:
+        from nemocli.cli.weights.program import run_program_plan
+
         run_program_plan(ctx.obj, held, local_dir, json=json)
         return
     from nemocli.cli.weights.plan import run_plan
@@ -139,9 +141,11 @@ def pull(
 ) -> None:
     """Fetch what is missing, verify all of it, and put it where everybody looks. The same line
     again goes on after any interruption."""
-    from nemocli.cli.weights.program import find_in_program, run_program_pull
+    from nemocli.cli.weights.held import find_in_program
 
     if (held := find_in_program(ctx.obj, repo)) is not None:
+        from nemocli.cli.weights.program import run_program_pull
+
         run_program_pull(ctx.obj, held, local_dir, json=json)
         return
     from nemocli.cli.weights.pull import PullOptions, run_pull

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.cli.downloads import notices
 from nemocli.cli.event_loop import run_async
-from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
+from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.io.servers.command import CommandRuntime, HeldFile
 from nemocli.io.weights.find import size_and_sum
 from nemocli.io.weights.store import FolderStore
-from nemocli.weights.names import repository_name
 from nemocli.weights.program import (
     ProgramPlan,
     ProgramReport,
@@ -26,35 +24,7 @@ from nemocli.weights.space import check_room
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
-    from nemocli.core.provider import Provider
-
-
-@dataclass(frozen=True, slots=True)
-class HeldModel:
-    """A model of a provider whose program fetches weights."""
-
-    provider: Provider
-    model: str
-
-    @property
-    def name(self) -> str:
-        """As it was typed."""
-        return f"{self.provider.name}:{self.model}"
-
-
-def find_in_program(setup: Setup, name: str) -> HeldModel | None:
-    """The model that PROVIDER:MODEL/QUANT means; None for the name of a repository or card."""
-    provider_name, colon, model = repository_name(name).partition(":")
-    if not colon:
-        return None
-    provider = setup.catalogue.provider(provider_name)
-    if provider.runtime is None or provider.runtime.kind != "command":
-        raise usage_error(
-            f"{provider.name} fetches no weights", "write ORG/NAME, or a model card's name"
-        )
-    if not model or not model.partition("/")[2]:
-        raise usage_error(f"{name!r} names no file", f"write {provider.name}:MODEL/QUANT")
-    return HeldModel(provider, model)
+    from nemocli.cli.weights.held import HeldModel
 
 
 def run_program_plan(setup: Setup, held: HeldModel, local_dir: str | None, *, json: bool) -> None:
