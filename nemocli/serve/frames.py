@@ -34,10 +34,12 @@ class Frames:
         """The events that these bytes complete, and that may be shown."""
         data = self._rest + chunk if self._rest else chunk
         start = 0
-        for found in _BLANK.finditer(data, max(0, len(self._rest) - 3)):
-            frame = data[start : found.end()]
-            start = found.end()
-            yield from self._shown(frame)
+        for end in _ends(data, max(0, len(self._rest) - 3)):
+            frame, start = data[start:end], end
+            if self.held or _ended(frame):
+                self.held += frame
+            elif self._counts or not _only_counts(frame):
+                yield frame
         self._rest = data[start:]
         if len(self._rest) > 2 * LONGEST:
             self._rest = b""  # the decoder of the copy has refused it by now
@@ -48,11 +50,23 @@ class Frames:
         out = self.held + rest
         return out if out and not out.isspace() else b""
 
-    def _shown(self, frame: bytes) -> Iterator[bytes]:
-        if self.held or _DONE.search(frame) or _TERMINAL.search(frame):
-            self.held += frame
-        elif self._counts or not _only_counts(frame):
-            yield frame
+
+def _ends(data: bytes, start: int) -> Iterator[int]:
+    """Where events end: behind each blank line."""
+    if b"\r" in data:
+        for found in _BLANK.finditer(data, start):
+            yield found.end()
+        return
+    while (at := data.find(b"\n\n", start)) >= 0:
+        start = at + 2
+        yield start
+
+
+def _ended(frame: bytes) -> bool:
+    """Whether an event says that the reply is whole."""
+    if b"[DONE]" in frame and _DONE.search(frame):
+        return True
+    return b'"type"' in frame and _TERMINAL.search(frame) is not None
 
 
 def _only_counts(frame: bytes) -> bool:

@@ -65,11 +65,9 @@ class SqliteLedger:
         """`reserve` where there is no budget at all; False, and nothing is noted, where there is
         one."""
         attempt_id = reservation.attempt_id
-        with self._writing("not reserved", f"attempt {attempt_id} has a reservation") as book:
-            if any_budget(book):
-                return False
-            book.execute(*sql.insert_reservation(reservation, os.getpid(), self._birth))
-            return True
+        with self._changing("not reserved", f"attempt {attempt_id} has a reservation") as book:
+            noted = sql.insert_unbudgeted(reservation, os.getpid(), self._birth)
+            return book.execute(*noted).rowcount == 1
 
     def reserve(self, reservation: Reservation) -> tuple[str, ...]:
         """Note an attempt about to be made, so that a kill of this process does not hide it, and
@@ -292,13 +290,18 @@ class SqliteLedger:
 
     @contextmanager
     def _writing(self, undone: str, refused: str) -> Iterator[Connection]:
-        """One transaction. `refused` is what a constraint of the schema means here."""
+        """One transaction."""
+        with self._changing(undone, refused) as book, writing(book):
+            yield book
+
+    @contextmanager
+    def _changing(self, undone: str, refused: str) -> Iterator[Connection]:
+        """Failures in words: `refused` is what a constraint of the schema means here."""
         try:
             with sqlite_errors(self.path):
                 book = self._book()
                 try:
-                    with writing(book):
-                        yield book
+                    yield book
                 except Refused as error:
                     raise NemoError(_ours(refused)) from error
                 except OverflowError as error:

@@ -91,6 +91,18 @@ def insert_reservation(reservation: Reservation, pid: int, birth: str | None) ->
     return _insert("reservations", values)
 
 
+def insert_unbudgeted(reservation: Reservation, pid: int, birth: str | None) -> Statement:
+    """The same where there is no budget, in one step; where there is one, no row is put in."""
+    text, values = insert_reservation(reservation, pid, birth)
+    return _without_budgets(text), values
+
+
+@lru_cache(maxsize=64)
+def _without_budgets(insertion: str) -> str:
+    where, marks = insertion.split(" VALUES ")
+    return f"{where} SELECT {marks.strip('()')} WHERE NOT EXISTS (SELECT 1 FROM budgets)"  # noqa: S608
+
+
 def select_rows(since: datetime | None, until: datetime | None, where: Where) -> Statement:
     """The records of `row_from`, oldest first."""
     condition, values = _condition(since, until, where)
