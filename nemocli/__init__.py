@@ -140,6 +140,7 @@ cli/terminal/ The terminal: the only writers to stdout and stderr, and plain tab
 
 cli/weights/ `nemocli weights`: plan, pull, verify, move and remove repositories of weights.
   cli/weights/command          `nemocli weights`: repositories of weights, planned, pulled
+  cli/weights/held             The names of models whose weights another program keeps
   cli/weights/manage           `nemocli weights status`, `ls` and `rm`: what is here, and what is to
   cli/weights/pinned           Pinned weights, brought by the same engine as whole repositories
   cli/weights/plan             `nemocli weights plan`: two requests, a look at the disk
@@ -478,5 +479,6 @@ core/ PURE, standard library only: the values that flow and the decisions about 
   core/settings                Every setting there is, and which of its sources wins
   core/text                    Text from elsewhere, made harmless for a terminal
   core/usage                   Token counts. Totals include their parts: cached inside input
-  core/values                  JSON as a type, and the few questions asked of a JSON tree
+  core/value_class             Classes of values: shown, compared and hashed by their fields
+  core/values                  JSON as a type, and the few questions asked of it
 """

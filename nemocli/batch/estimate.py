@@ -17,6 +17,7 @@ from typing import Literal
 from nemocli.batch.rows import Row
 from nemocli.core.money import Price, table_cost
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 
 CHARS_PER_TOKEN = 4.0
 ASSUMED_OUTPUT = 1024
@@ -99,7 +100,7 @@ class Sizes:
         self.counts[key] = self.counts.get(key, 0) + 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Estimate:
     """Tokens, pico-USD (None: no price is known) and seconds (None: no limit is known)."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -15,6 +14,7 @@ from nemocli.core.money import Cost, total_of, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.records import BAD, DONE, FAILED, SettledRecord, attempt_json, entry_from
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.wire.bulk import dumps, loads
 
@@ -24,7 +24,7 @@ _PACKED = struct.Struct("<II")
 _CONTROL = bytes(range(32))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Told:
     """What the lines of one run have in common, besides its attempts."""
 

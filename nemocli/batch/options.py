@@ -10,10 +10,10 @@ from nemocli.batch.rows import Row
 from nemocli.batch.spec import Spec
 from nemocli.core.plan import Target
 from nemocli.core.ports import Entry
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class JobTerms:
     """How a job is done.
 

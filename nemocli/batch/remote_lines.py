@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from nemocli.core.events import Finished, Fold, Metered, Started
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry
 from nemocli.core.request import Request, answers_in
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.wire.batches import Handed, Item
@@ -22,7 +23,7 @@ from nemocli.wire.dialect import dialect_named
 from nemocli.wire.meter import UsageMeter
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HandedOver:
     """What is kept of a row that was handed over, to know its answer again."""
 
@@ -63,7 +64,7 @@ def handover_from(said: Mapping[str, Any]) -> HandedOver:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Whose:
     """A batch: its provider's object, who asked for it in which run, when, and under what mark."""
 
@@ -86,7 +87,7 @@ class Whose:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fetched:
     """Lines of a batch that is over: of answers and of failures; and the attempts they cost that
     are in no line."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, cast
 
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, dig
 from nemocli.wire.bulk import loads
 from nemocli.wire.jsontext import string
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Result:
     """One row of a job. `usd` is a decimal string, None where it is unknown; tokens are those of
     all attempts together."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
 from typing import Any, Literal, cast
@@ -17,7 +16,8 @@ from nemocli.core.plan import Target
 from nemocli.core.records import Record
 from nemocli.core.request import EFFORTS, LIMIT_FIELDS, Effort, answers_in
 from nemocli.core.text import one_line
-from nemocli.core.values import Json, value_class
+from nemocli.core.value_class import value_class
+from nemocli.core.values import Json
 from nemocli.wire.bulk import dumps, loads_exactly
 
 Kind = Literal["chat", "responses"]
@@ -68,7 +68,7 @@ class Row:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Bad:
     """A record that is no question: a stable code, and one line for people."""
 

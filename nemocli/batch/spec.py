@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 
 from nemocli.core.provider import plain
 from nemocli.core.request import Effort
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Spec:
     """How rows become questions. Two jobs of equal `fingerprint` ask the same of the same row.
 

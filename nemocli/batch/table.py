@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from nemocli.batch.report import Result
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 
 Kind = Literal["text", "count", "number", "flag", "usd"]
@@ -28,7 +28,7 @@ DEEPEST = 4
 """Levels of nested fields that become columns; what is below stands as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Field:
     """One column of an answer: its name, the way to it, what is in it."""
 
@@ -37,7 +37,7 @@ class Field:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TableShape:
     """The columns of a table: of the input, of the answer, and the facts under their own names."""
 

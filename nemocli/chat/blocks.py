@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nemocli.core.value_class import value_class
+
 CODE_LINES = 24
 """Lines of code that are shown at once while a code block goes on."""
 
@@ -19,7 +21,7 @@ _HEADING = re.compile(r"^ {0,3}#{1,6}(\s|$)")
 _RULE = re.compile(r"^ {0,3}([-*_])( *\1){2,} *$")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Block:
     """Finished text. `gap`: a blank line stands before it. Of code, `language` is its fence's word,
     `begins` and `ends` say which end of the block this part is."""

@@ -7,19 +7,20 @@ was stopped keeps what had arrived, and the model is shown it as its own words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
 from nemocli.core.money import total_of
 from nemocli.core.request import Message, Role, ToolCall
 from nemocli.core.usage import Usage, tokens_in
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 
 Status = Literal["running", "complete", "truncated", "interrupted", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Turn:
     """One message of a conversation and how it came to be.
 
@@ -50,7 +51,7 @@ class Turn:
         return len(self.text) + sum(len(c.name) + len(c.arguments) for c in self.tool_calls)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Session:
     """A conversation. `turns` are those in force, oldest first; `provider` and `model` what it was
     last asked of."""

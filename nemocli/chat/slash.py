@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SlashCommand:
     """One command: its name, what may follow it, and what it does."""
 
@@ -43,7 +43,7 @@ _ALSO = {"exit": "quit", "q": "quit", "?": "help", "new": "clear", "m": "model",
 NAMES = tuple(command.name for command in COMMANDS)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Slash:
     """A command that was typed, and what followed it."""
 

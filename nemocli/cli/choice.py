@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import DEFAULT_MODEL, Target
 from nemocli.core.provider import Provider, loopback
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
@@ -21,7 +21,7 @@ LISTENING_S = 0.15
 """For a server of this machine to accept a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Choice:
     """The targets in order, and a line that says why when nobody asked for them."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from nemocli.cli.terminal.diagnostics import Diagnostics, stderr
 from nemocli.cli.terminal.output import Output, stdout
 from nemocli.cli.terminal.streams import Colour, Terminal, terminal_from
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.core.plan import Catalogue
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nemocli.io.settings import LoadedSettings
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Globals:
     """The options of every command, as typed."""
 

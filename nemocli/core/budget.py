@@ -12,6 +12,7 @@ from typing import Literal
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Pico, Price, table_cost, usd_text
 from nemocli.core.usage import MOST_TOKENS, Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 LEAST_OUTPUT = 16
@@ -44,7 +45,7 @@ class RunBudget:
         self.spent += reserved if actual is None else actual
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Bound:
     """A call that fits: its worst case in pico-USD and the output tokens it may use."""
 
@@ -125,7 +126,7 @@ Per = Literal["run", "day", "week", "month", "total"]
 PERIODS: tuple[Per, ...] = ("run", "day", "week", "month", "total")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Budget:
     """So much per run, day, week, month or in all, for the calls of a provider, project (a folder)
     or tag, or for every call. A hard one refuses what does not fit, the other only warns; both warn
@@ -173,7 +174,7 @@ class Budget:
         return f"{usd_text(self.pico)} USD{often}{over}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Use:
     """A budget in one of its periods: settled, and held by calls under way, in pico-USD."""
 

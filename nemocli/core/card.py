@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nemocli.core.money import Price
 from nemocli.core.provider import StructuredOutput
 from nemocli.core.request import Effort
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Offer:
     """The model at one provider, under that provider's `id`; None fields are unknown there.
 
@@ -33,7 +34,7 @@ class Offer:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Weights:
     """A repository of weights on the Hugging Face Hub. `size_bytes` None is unknown."""
 
@@ -45,7 +46,7 @@ class Weights:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class GpuRow:
     """One row of a published support matrix: so many GPUs of a kind run it at a precision."""
 
@@ -60,7 +61,7 @@ class GpuRow:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ModelCard:
     """One model. `aliases` are other names for it; `misnomers` are wrong names people were told,
     with what to say about them. `sampling` holds body fields, `sampling_off` those that replace

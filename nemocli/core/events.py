@@ -14,7 +14,8 @@ from typing import Literal, assert_never
 from nemocli.core.faults import Fault
 from nemocli.core.request import Message, ToolCall
 from nemocli.core.usage import Usage
-from nemocli.core.values import JsonObject, value_class
+from nemocli.core.value_class import value_class
+from nemocli.core.values import JsonObject
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -79,7 +80,7 @@ class Metered:
     reported_usd: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Warned:
     """A fault of the server that an answer survived: a stable code, and a line that says what to
     do. Codes: `leaked_tool_call`, `reasoning_as_answer`, `unknown_finish_reason`."""
@@ -105,7 +106,7 @@ class Failed:
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Retrying:
     """An attempt failed before anything was seen; the engine waits, then asks `provider`."""
 

@@ -6,10 +6,11 @@ added but never renumbered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum, StrEnum
 
 from nemocli.core.quantities import time_text
+from nemocli.core.value_class import value_class
 
 
 class ExitCode(IntEnum):
@@ -110,7 +111,7 @@ HINTS: dict[FaultKind, str] = {
 """What to do about a kind of failure when nobody closer to it knows better."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fault:
     """One failure: what happened, to whom, and what to type next.
 

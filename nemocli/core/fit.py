@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from nemocli.core.card import GpuRow, ModelCard, Weights
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 Verdict = Literal["fits", "listed, tight", "does not fit", "unknown"]
@@ -55,7 +55,7 @@ MEMORY_MIB = {
 listings; a detected GPU is taken at its own word."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ModelShape:
     """What of a model's shape decides its memory beside the weights."""
 
@@ -93,7 +93,7 @@ SHAPES = {
 """By model card. Without one, the weights alone are counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Gpus:
     """So many of a kind, with the memory of each as its driver reports it."""
 
@@ -103,7 +103,7 @@ class Gpus:
     detected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fit:
     """The verdict for one precision on some GPUs, and everything it rests on. Bytes are per GPU;
     `context` is the longest sequence by arithmetic, None where the shape is unknown."""

@@ -7,13 +7,13 @@ a whole number here, and a 64-bit integer holds nine million dollars.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NewType
 
 from nemocli.core.usage import Usage, superset
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 Pico = NewType("Pico", int)
 """10^-12 US dollars."""
@@ -28,7 +28,7 @@ CostFlag = Literal["cached_rate_missing", "differs_from_table"]
 PriceOrigin = Literal["bundled", "override", "catalogue"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Tier:
     """Other rates for a whole call whose input has more than `above` tokens."""
 
@@ -38,7 +38,7 @@ class Tier:
     cached_input: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Price:
     """One dated price row: US dollars per million tokens, `per_request` in US dollars.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
 from nemocli.core.card import ModelCard, Offer
@@ -12,10 +12,11 @@ from nemocli.core.money import Pico, Price, price_on
 from nemocli.core.policy import Policy
 from nemocli.core.provider import Provider, StructuredOutput
 from nemocli.core.request import Effort
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject, merge
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Target:
     """One provider and the id it is asked for. An empty `model` is found out from the server."""
 
@@ -127,7 +128,7 @@ def taking_images(targets: tuple[Target, ...]) -> tuple[Target, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Plan:
     """Targets in the order they are tried, and the bounds on trying.
 
@@ -147,7 +148,7 @@ class Plan:
     keep: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Catalogue:
     """Every provider and card this user has, by name."""
 

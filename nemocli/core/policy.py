@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nemocli.core.backoff import ELSEWHERE, backoff_s
 from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.value_class import value_class
 
 AT_ONCE = frozenset({FaultKind.RATE, FaultKind.QUOTA})
 """Kinds for which waiting is worse than asking someone else."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FailedAttempt:
     """A failed attempt: which target (index), what went wrong, and whether the user saw any of
     the reply."""
@@ -21,19 +20,19 @@ class FailedAttempt:
     shown: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Again:
     """Ask the same target once more after so many seconds."""
 
     after_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Next:
     """Ask the next target."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Stop:
     """Give up; the last fault is the answer."""
 
@@ -41,7 +40,7 @@ class Stop:
 Step = Again | Next | Stop
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Policy:
     """`tries` per target, `budget` retries over the whole request; waits in seconds double from
     `base_s`, jittered; a server's own Retry-After is obeyed up to `longest_s`."""

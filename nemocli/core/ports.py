@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -13,12 +13,12 @@ from nemocli.core.money import Cost, CostSource, Pico
 from nemocli.core.plan import Target
 from nemocli.core.provider import Provider, Timeouts
 from nemocli.core.usage import Usage
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 EntryStatus = Literal["ok", "error", "cut", "truncated", "aborted"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Key:
     """A credential and where it came from; its value never shows in a repr."""
 
@@ -88,7 +88,7 @@ class Secrets(Protocol):
     def key_for(self, provider: Provider) -> Key | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Endpoint:
     """Where a started or found server listens; `model` when it serves just one."""
 
@@ -136,7 +136,7 @@ class Entry:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Settled:
     """What became known afterwards about one attempt; recorded beside its row, not over it.
     `source` says of whom: its seller, or the lease of the GPUs it ran on."""
@@ -165,7 +165,7 @@ class Reservation:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Room:
     """What the tightest hard budget over a call still allows, in pico-USD, and its name."""
 
@@ -193,7 +193,7 @@ Validator = Callable[[str], list[str]]
 """An answer's text to what is wrong with it; empty when nothing is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class World:
     """The outside, put together once and handed down."""
 

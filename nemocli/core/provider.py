@@ -6,7 +6,7 @@ Built from `profiles/providers/*.yaml`; no field names a provider, so no code ha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import Price
 from nemocli.core.request import Effort
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 
 Layer = Literal["bundled", "user", "project"]
@@ -22,7 +23,7 @@ StructuredOutput = Literal["json_schema", "json_object", "none"]
 ReasoningReturn = Literal["reasoning_content", "reasoning", "reasoning_details", "none"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Auth:
     """How the key travels and where it is looked for.
 
@@ -42,7 +43,7 @@ class Auth:
     allow_http: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Timeouts:
     """Seconds. `first_byte_s` runs from the request to the first byte of the reply's body,
     `idle_s` between bytes (keep-alive comments count), `total_s` over the whole attempt."""
@@ -64,7 +65,7 @@ class Timeouts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProviderLimits:
     """What the provider allows, as far as anyone knows: starting points for flow control."""
 
@@ -73,7 +74,7 @@ class ProviderLimits:
     concurrency: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ErrorRule:
     """A reply that means something particular here. All given conditions must hold.
 
@@ -89,7 +90,7 @@ class ErrorRule:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ReasoningWire:
     """How reasoning is spelt: `request` a body patch per effort, `fields` where its text arrives,
     `details` the provider's own list of items, `returns` the field in which earlier reasoning is
@@ -102,7 +103,7 @@ class ReasoningWire:
     tags: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class UsageWire:
     """Where token counts and money are in a reply, as dotted paths.
 
@@ -121,7 +122,7 @@ class UsageWire:
     byok: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Settlement:
     """Where the final cost of one reply can be asked for afterwards.
 
@@ -135,7 +136,7 @@ class Settlement:
     tries: int = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Activity:
     """Where sums by day can be asked for, with a key of their own (`env`). `rows` is the dotted
     path of a list, `fields` maps `day`, `usd`, `upstream_usd` and `calls` into its items."""
@@ -146,7 +147,7 @@ class Activity:
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Batches:
     """The provider's own batches: many calls handed over at once, answered within a day, for less.
 
@@ -163,7 +164,7 @@ class Batches:
     most_bytes: int = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Runtime:
     """A server that has to be started (`kind` names the mechanism) before it can be asked."""
 
@@ -171,7 +172,7 @@ class Runtime:
     settings: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Provider:
     """One access path. `base_url` has no trailing slash and may be empty when `runtime` finds it.
 

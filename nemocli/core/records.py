@@ -7,7 +7,6 @@ after a kill: what is booked in the first place is read from the same words.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -15,7 +14,8 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.money import Cost, Pico, pico_from_usd, usd_text
 from nemocli.core.ports import Entry
 from nemocli.core.usage import Usage
-from nemocli.core.values import Json, amount, value_class
+from nemocli.core.value_class import value_class
+from nemocli.core.values import Json, amount
 
 DONE, FAILED, BAD = 1, 2, 3
 """How a record ended: answered, given up, or never a question."""
@@ -72,7 +72,7 @@ class Begun:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WrittenLines:
     """What is written at once: lines of answers and of failures, attempts of rows that go on, and
     attempts about to be made. `order`: rows as they were taken up, each with whether it is over

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, count
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -14,7 +15,7 @@ Effort = Literal["off", "low", "medium", "high"]
 EFFORTS: tuple[Effort, ...] = ("off", "low", "medium", "high")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolSpec:
     """A function the model may call; `parameters` is a JSON Schema object."""
 
@@ -23,7 +24,7 @@ class ToolSpec:
     parameters: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolCall:
     """A call the model asked for. `arguments` is the text as it came, broken JSON included."""
 
@@ -47,7 +48,7 @@ IMAGE_CHARS = 6_000
 one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Image:
     """A picture in a message. `url` is an address, or `data:` with the bytes in base64; `detail` is
     how closely it is looked at, in the words of the chat dialect."""
@@ -56,7 +57,7 @@ class Image:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Message:
     """One turn. Reasoning travels beside the text, never in it.
 
@@ -99,7 +100,7 @@ def answers_in(options: Mapping[str, Json]) -> int:
     return max(1, count(options.get("n")) or 1, count(options.get("best_of")) or 1)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Request:
     """A wish. `model` is what the user typed: a card name, an alias or a provider's own id.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias
 
 from nemocli.core.faults import NemoError, config_error
 from nemocli.core.request import EFFORTS
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 
 Value: TypeAlias = "str | bool | int | Decimal | tuple[str, ...]"
@@ -16,7 +16,7 @@ Kind = Literal["text", "words", "argv", "count", "seconds", "usd", "flag"]
 Reach = Literal["free", "tighten", "trusted"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Setting:
     """One setting. `*` in a name stands for a provider's name.
 
@@ -73,7 +73,7 @@ _REFUSED = frozenset(
 """What a project file might try; elsewhere these are unknown settings like any other."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Layer:
     """Settings from one source; `origins` says for each exactly where it was set."""
 
@@ -81,7 +81,7 @@ class Layer:
     origins: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Settings:
     """Layers, strongest first, over the built-in defaults."""
 

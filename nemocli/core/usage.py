@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 UsageSource = Literal["reported", "estimated"]
 

@@ -1,12 +1,11 @@
-"""Values: JSON as a type, the few questions asked of it, and classes that are made by the
-hundred thousand."""
+"""JSON as a type, and the few questions asked of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 __all__ = [
     "Json",
@@ -16,26 +15,10 @@ __all__ = [
     "dig",
     "mappings",
     "merge",
-    "value_class",
 ]
 
 Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
-
-
-# Values that are made by the hundred thousand are frozen to the type checker alone. A frozen
-# dataclass sets each field through `object.__setattr__`, which costs three times an ordinary one,
-# and a row of a batch makes twenty values with 130 fields. At run time they are equal, hashed and
-# copied as frozen ones are.
-if TYPE_CHECKING:
-    from dataclasses import dataclass as value_class
-else:
-    from dataclasses import dataclass
-
-    def value_class(*, frozen: bool, slots: bool) -> Any:  # noqa: ANN401 - a class decorator
-        """`dataclass(frozen=True, slots=True)`, and frozen to the type checker alone."""
-        assert frozen
-        return dataclass(unsafe_hash=True, slots=slots)
 
 
 @lru_cache(maxsize=1024)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:  # sums are read at every `cost`, and need none of these
     from datetime import datetime
@@ -44,7 +45,7 @@ BUCKETS: tuple[Dimension, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Where:
     """Which calls are meant; None leaves a field open."""
 
@@ -60,7 +61,7 @@ class Where:
 EVERYTHING = Where()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CallRow:
     """One attempt. `entry` has the settlement applied, `booked` is the cost it was entered at,
     `settled_at` (UTC) when its seller confirmed it, None while nobody has."""
@@ -70,7 +71,7 @@ class CallRow:
     settled_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Total:
     """Sums over the attempts of one model at one provider, or over those with the same `key`: a
     value for each dimension that was asked for, `""` where a call has none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from nemocli.core.moments import utc_text
@@ -11,11 +10,12 @@ from nemocli.core.money import Price, differs, table_cost, usd_text
 from nemocli.core.records import cost_json, usage_json
 from nemocli.core.text import one_line
 from nemocli.core.usage import Usage, superset
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.cost.calls import CallRow
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Term:
     """Tokens of a class at a rate (USD per million), in pico-USD; `note`: what was assumed."""
 
@@ -26,7 +26,7 @@ class Term:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Other:
     """The same tokens at another seller."""
 
@@ -35,7 +35,7 @@ class Other:
     pico: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Explained:
     """A call, the row it was or would be priced by, its sum, and what others would have taken."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from nemocli.core.moments import utc_text
 from nemocli.core.money import usd_text
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 INPUT_WEIGHT, OUTPUT_WEIGHT = 1, 4
@@ -18,7 +18,7 @@ INPUT_WEIGHT, OUTPUT_WEIGHT = 1, 4
 HOUR_US = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class GpuPrice:
     """USD per GPU and hour, on demand: a default of a day, between `least` and `most`."""
 
@@ -50,7 +50,7 @@ def market_price(gpu: str) -> GpuPrice | None:
     return next((row for row in MARKET if row.gpu in bare), None)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Lease:
     """So many GPUs of a kind from `start` to `stop` (None: still running), for the calls that a
     provider answered meanwhile. Rates in pico-USD per GPU and hour. `pico` is what it costs up to
@@ -75,7 +75,7 @@ class Lease:
         return (2 * self.gpus * self.pico_per_hour * elapsed + HOUR_US) // (2 * HOUR_US)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LeasedCall:
     """One call on leased GPUs: when it began, how long it took in seconds, its tokens."""
 
@@ -85,7 +85,7 @@ class LeasedCall:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Shares:
     """A lease among its calls. `busy` is each call's part of the time in which any was under way,
     `full` its part of the whole lease; `sum(busy) + idle = sum(full) = pico`, where there is any

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from nemocli.core.money import Price, Tier, price_on
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, mappings
 
 RATES = ("input", "cached_input", "cache_write", "output", "reasoning", "per_request")
@@ -20,7 +20,7 @@ DEAREST = Decimal(1000)
 Verdict = Literal["new", "unchanged", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class JudgedPrice:
     """A row that was found, what becomes of it, and why."""
 

@@ -9,6 +9,7 @@ from datetime import date
 from nemocli.core.faults import Fault
 from nemocli.core.money import usd_short, usd_text
 from nemocli.core.ports import Entry
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.cost.calls import CallRow
 
@@ -129,7 +130,7 @@ def days_json(days: DaySums) -> dict[str, Json]:
     return {"schema": "nemocli.activity/1", "days": rows}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Valued:
     """Sums per provider and model: calls, booked and revalued pico-USD, calls left out of each."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from nemocli.core.value_class import value_class
 from nemocli.cost.calls import CallRow, Dimension, Total
 
 if TYPE_CHECKING:
     from nemocli.cost.leases import Lease
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SummaryLine:
     """Sums of one model at one provider, of one `key`, or of all of them; `""` where they differ.
 
@@ -47,7 +48,7 @@ class SummaryLine:
         return self.calls - self.ok
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Summary:
     """Lines, dearest first, and their total, from `since` until before `until` (None is open).
 

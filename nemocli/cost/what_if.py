@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from nemocli.core.money import Price, table_cost, usd_short, usd_text
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.cost.calls import Total
 from nemocli.cost.leases import INPUT_WEIGHT, OUTPUT_WEIGHT
@@ -15,7 +15,7 @@ from nemocli.cost.summary import summarise
 from nemocli.cost.summary_lines import tokens_text
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Traffic:
     """What was asked of one model: calls with known counts, their tokens, what they cost (pico-USD,
     None: unknown), and the hours of the period. `uncounted` and `unpriced` calls are left out."""
@@ -35,7 +35,7 @@ class Traffic:
         return INPUT_WEIGHT * read + OUTPUT_WEIGHT * made
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Path:
     """The traffic at one seller's prices; `full`: cached tokens are billed at the full rate."""
 
@@ -45,7 +45,7 @@ class Path:
     full: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class OwnGpus:
     """GPUs of one's own: rate in pico-USD per GPU and hour, `speed` output tokens per second of all
     of them at full load (None: unknown; `measured` in the ledger), `percent` of it used."""
@@ -59,7 +59,7 @@ class OwnGpus:
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Own:
     """What they would take: GPU hours at full load times the unused part, in pico-USD; what
     standing ready for the whole period costs; from which per cent of use on they are cheaper than

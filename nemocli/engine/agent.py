@@ -18,6 +18,7 @@ from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World
 from nemocli.core.request import Message, Request, ToolCall, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.engine.call import Sink
 from nemocli.engine.run import Answer, run
 
@@ -27,7 +28,7 @@ MOST_RESULT = 256 * 1024
 """Characters of one result that a model is shown."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolResult:
     """What a tool gave back. `failed`: it says what went wrong."""
 
@@ -55,7 +56,7 @@ class Steps(Protocol):
     def result(self, call: ToolCall, result: ToolResult) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LoopLimits:
     """Bounds on one run of the loop: model calls, tool calls, equal calls, seconds."""
 

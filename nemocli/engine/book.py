@@ -12,7 +12,7 @@ from nemocli.core.outcome import shortfall
 from nemocli.core.plan import Plan, Target
 from nemocli.core.ports import Entry, EntryStatus
 from nemocli.core.usage import Usage, estimate
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 
 @value_class(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Target
 from nemocli.core.ports import Call, Key, Reply
 from nemocli.core.provider import Provider, Timeouts, loopback
+from nemocli.core.value_class import value_class
 
 MOST_BYTES = 256 * 1024
 """Of a body that is read whole before it is understood."""
@@ -19,7 +20,7 @@ REFUSAL_S = 5.0
 """How long the body of a refusal may take: its status is known, the rest is explanation."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Door:
     """Where one attempt goes: the target with its model found out, an address and a key."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from urllib.parse import quote
 
@@ -12,11 +11,12 @@ from nemocli.core.faults import Fault, NemoError
 from nemocli.core.money import Price
 from nemocli.core.ports import World
 from nemocli.core.provider import Provider
+from nemocli.core.value_class import value_class
 from nemocli.engine.discover import get, list_models
 from nemocli.wire.catalog import Listed, hosts
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ListedPrice:
     """A row that a seller lists, and whether it may cost nothing."""
 
@@ -24,7 +24,7 @@ class ListedPrice:
     may_be_free: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Unlisted:
     """Why there is no row for an offer: the seller's refusal, or that it names no price."""
 

@@ -22,6 +22,7 @@ from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Again, FailedAttempt, Next, decide
 from nemocli.core.ports import Clock, Entry, Reservation, World
 from nemocli.core.request import Request
+from nemocli.core.value_class import value_class
 from nemocli.engine.book import AttemptId, Times, entry_for
 from nemocli.engine.call import Sink, call, open_door
 
@@ -114,7 +115,7 @@ def _judged(answer: Answer) -> Fault | None:
     return Fault(FaultKind.BUDGET, message, f"raise {answer.cap}", name)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Job:
     """What every attempt of a run has in common."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nemocli.core.budget import RunBudget
 from nemocli.core.events import Fold
@@ -12,6 +12,7 @@ from nemocli.core.ports import Validator, World
 from nemocli.core.prompt import first_code_block
 from nemocli.core.request import Message, Request
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.engine.call import Sink
 from nemocli.engine.run import Answer, run
 
@@ -19,7 +20,7 @@ MOST_COMPLAINTS = 8
 """Told to the model: after that many it has lost the thread anyway."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SchemaCheck:
     """The schema's own judge, and how often a wrong answer is sent back."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import Any
 
 from nemocli.core.backoff import STOPPING
@@ -14,6 +14,7 @@ from nemocli.core.faults import Fault
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World as Outside
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.engine.agent import LoopLimits, LoopOutcome, ToolResult, converse
 from nemocli.engine.run import Answer
@@ -25,7 +26,7 @@ from nemocli.eval.world import TaskWorld
 Record = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Arm:
     """Who is tried: a name, a plan with one target, and what goes with every request."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.expr import ExprError, fill
 from nemocli.eval.machine import Machine
 from nemocli.eval.task import Probe, Task
@@ -29,7 +29,7 @@ LOST = frozenset(CLASSES) - SCORED
 """Classes that say nothing about an arm: such attempts are made once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Difference:
     """Paths by what became of them: changed in the gold state alone, changed to something else,
     changed though the gold path leaves them."""
@@ -44,7 +44,7 @@ class Difference:
         return not (self.missing or self.wrong or self.collateral)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProbeResult:
     """One probe: which turn asked, how far back its fact was given, and whether it was right."""
 

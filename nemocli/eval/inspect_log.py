@@ -8,9 +8,9 @@ another day: what it does not say (retries, probes, cost) stays unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.grade import SCORED
 from nemocli.eval.judge import Event, Measures
 
@@ -24,7 +24,7 @@ class LogError(ValueError):
     """What is wrong with a log."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Sample:
     """One attempt as it goes into a log."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from nemocli.core.faults import FaultKind
 from nemocli.core.money import total_of
+from nemocli.core.value_class import value_class
 from nemocli.eval.grade import (
     AttemptClass,
     Difference,
@@ -35,7 +36,7 @@ _LIMITS = frozenset({FaultKind.TRUNCATED, FaultKind.REQUEST})
 _OURS = frozenset({FaultKind.INTERNAL, FaultKind.CONFIG, FaultKind.USAGE})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Measures:
     """What an attempt came to. Money in pico-USD (None: of some call nobody knows), times in
     seconds, tokens as they were counted. `completed_at`: model turns until the end state was right

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.grade import gold_world, play, says
 from nemocli.eval.judge import Event, judge
 from nemocli.eval.machine import Machine, Machines
@@ -19,7 +19,7 @@ from nemocli.eval.task import GoldCall, Task, TaskError, instance
 from nemocli.eval.world import TaskWorld, canonical
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Lint:
     """What was found: errors block a run; `killed` of `mutants` were noticed."""
 

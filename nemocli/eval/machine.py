@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.eval.task import ToolDef
@@ -19,7 +20,7 @@ FILES = "files"
 what a writing tool leaves there is the state afterwards."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class MachineResult:
     """What came of a call: a value where it is `ok`, else why not. `files` is the folder
     afterwards, None where the tool has none; `state` takes the place of the whole state."""

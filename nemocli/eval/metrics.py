@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import fmean, median
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.grade import SCORED, AttemptClass
 from nemocli.eval.judge import Measures
 from nemocli.eval.retries import WASTED
@@ -16,7 +17,7 @@ Results = Mapping[str, Sequence[Measures]]
 """The attempts of one arm by task, in the order of their epochs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ArmSummary:
     """An arm in numbers. Money in pico-USD per completed task (None: no success, or a cost that
     nobody knows), times in seconds, shares between 0 and 1."""

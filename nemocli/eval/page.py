@@ -5,12 +5,12 @@ is fetched."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from nemocli.core.money import usd_short
 from nemocli.core.text import neutral
+from nemocli.core.value_class import value_class
 from nemocli.eval import plots
 from nemocli.eval.grade import LOST
 from nemocli.eval.judge import Measures
@@ -66,7 +66,7 @@ code{background:var(--card);padding:2px 6px;border-radius:4px;overflow-wrap:anyw
 """.replace("\n", "")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Story:
     """One attempt with everything that happened in it."""
 

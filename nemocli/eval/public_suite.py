@@ -4,13 +4,14 @@ on record as of any other attempt, so that arms compare alike."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import Fault
 from nemocli.core.ports import World
 from nemocli.core.request import Message, ToolCall, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.engine.agent import LoopLimits, ToolResult, converse
 from nemocli.engine.run import Answer
@@ -26,7 +27,7 @@ MORE_FUNCTIONS = "I have updated some more functions you can choose from. What a
 _TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PublicTask:
     """A task: the user's messages by turn, the functions, and those that come in a later turn."""
 

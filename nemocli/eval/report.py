@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nemocli.core.money import usd_short
+from nemocli.core.value_class import value_class
 from nemocli.eval.metrics import ArmSummary, Results
 from nemocli.eval.stats import Interval
 from nemocli.eval.verdict import Verdict, VerdictPolicy
@@ -23,7 +23,7 @@ RETRIES = {
 _NO_LONGER = "what it does not show"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RunFacts:
     """All that is known of a run: what was fixed, what came of it, what it means, and the command
     that shows it again."""

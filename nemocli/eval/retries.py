@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.task import Task
 from nemocli.eval.world import CallKind
 
@@ -20,7 +21,7 @@ Retry = Literal["R1", "R2", "R3", "R4", "R5", "R6"]
 WASTED: frozenset[Retry] = frozenset({"R1", "R3", "R4", "R5"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Made:
     """A tool call as it was made; `arguments` in one spelling, `version` the state's before."""
 

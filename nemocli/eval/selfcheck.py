@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.judge import Measures
 from nemocli.eval.stats import (
     OBRIEN_FLEMING,
@@ -25,7 +25,7 @@ from nemocli.eval.stats import (
 from nemocli.eval.verdict import VerdictPolicy, decide
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SelfCheck:
     """One check: its name, the figure it should come to, the one it came to, and whether it is
     near enough."""

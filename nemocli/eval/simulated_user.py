@@ -9,7 +9,7 @@ fails, the attempt says nothing about the arm (`user_sim`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from nemocli.core.budget import RunBudget
@@ -17,6 +17,7 @@ from nemocli.core.faults import Fault
 from nemocli.core.money import total_of
 from nemocli.core.ports import World
 from nemocli.core.request import Message, ToolCall, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 from nemocli.engine.agent import LoopLimits, ToolResult, converse
 from nemocli.engine.run import Answer
@@ -31,7 +32,7 @@ MOST_ERRORS = 10
 Side = Literal["assistant", "user"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ServiceTask:
     """What each side is told and may call, how the agent begins, and the words that end it."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
 from typing import Any
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.metrics import ArmSummary, Results, scores_of
 from nemocli.eval.stats import Interval, mean_interval
 from nemocli.eval.verdict import Verdict
@@ -16,7 +16,7 @@ CARD_SHARE = 33 / 36
 """Of the probes of the behaviour card that have to be right."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Gate:
     """Whether a stage is passed; why not, and what to do about it."""
 
@@ -102,7 +102,7 @@ def parity(before: Results, now: Results, alpha: float = 0.05) -> Interval:
     return mean_interval(differences, alpha)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ServedTasks:
     """What a server of one's own makes of the tasks at one load: tasks an hour, completed ones
     among them, their price in USD (None where the GPUs' is not known), and the share of the time

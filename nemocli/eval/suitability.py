@@ -8,8 +8,10 @@ one's own tasks: `consider` means "worth an evaluation", never "adopt".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from nemocli.core.value_class import value_class
 
 Answer = Literal["consider", "test first", "skip"]
 Kind = Literal["agent", "coding", "reasoning", "orchestration", "chat", "creative", "extraction"]
@@ -28,7 +30,7 @@ CALLS_FOR_HARDWARE = 100_000
 """Calls a day from which hardware of one's own may pay; below it hosted paths are cheaper."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TaskFacts:
     """What is known of a task; None is not known. `context` in tokens, `latency_ms` until the first
     token, `calls` of the model in a day."""
@@ -43,7 +45,7 @@ class TaskFacts:
     place: str = "anywhere"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reason:
     """One argument: `weight` above 0 speaks for the model, below 0 against it; `decides` alone."""
 
@@ -52,7 +54,7 @@ class Reason:
     decides: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Suitability:
     """The answer, why, the cheapest next step, and what of the guide's facts does not hold."""
 

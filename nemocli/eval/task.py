@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from typing import Any, Literal, cast
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.backends import BACKENDS, TRUSTED, wrong_settings
 from nemocli.eval.expr import ExprError, compile_expr, fill
 
@@ -26,7 +27,7 @@ class TaskError(ValueError):
     """What is wrong with a task, with its place in the file: `tools[0].effects[1]: ...`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FaultRule:
     """An error put in the way of some calls of a tool, counted from 1."""
 
@@ -35,7 +36,7 @@ class FaultRule:
     transient: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolDef:
     """One tool of a task. A `read` tool changes nothing; `effects` run on a copy of the state and
     count only when all of them hold."""
@@ -51,7 +52,7 @@ class ToolDef:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Probe:
     """A question about a fact inside a turn, judged by the words of the answer."""
 
@@ -61,7 +62,7 @@ class Probe:
     reject_any: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class UserTurn:
     """What the user says, what must hold afterwards, and what is said once where it does not."""
 
@@ -72,7 +73,7 @@ class UserTurn:
     nudge: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class GoldCall:
     """A call of the one path that is known to be right; `turn` from 1."""
 
@@ -82,7 +83,7 @@ class GoldCall:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TaskBudget:
     """The most that one attempt may take; None is no bound."""
 
@@ -93,7 +94,7 @@ class TaskBudget:
     output_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Task:
     """A task as its file says it, or one instance of it with its variables put in."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import fmean, pvariance, stdev
 from typing import Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.judge import Measures
 from nemocli.eval.metrics import Results, scores_of
 from nemocli.eval.stats import (
@@ -36,7 +37,7 @@ POPULATION_FROM = 20
 MOST_INFRA = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class VerdictPolicy:
     """What counts as better, fixed before the run. `margin` is the loss of success that may be
     borne, `gain` the share by which the primary metric must be lower, `alpha` one-sided."""
@@ -50,7 +51,7 @@ class VerdictPolicy:
     looks: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Verdict:
     """The decision, the sentences that caused it, and the numbers they rest on."""
 

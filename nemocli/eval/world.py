@@ -12,10 +12,11 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.eval.expr import ExprError, compile_expr, evaluate, fill
 from nemocli.eval.machine import FILES, Machine, MachineResult
 from nemocli.eval.task import Task, ToolDef
@@ -23,7 +24,7 @@ from nemocli.eval.task import Task, ToolDef
 CallKind = Literal["ok", "error", "transient", "invalid"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CallResult:
     """What came of a call. `invalid`: it never reached the tool; `transient`: a fault put in its
     way; `error`: the tool said no. `version` is the state's before the call; `outside` what a

@@ -13,13 +13,14 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from nemocli.core.faults import NemoError, config_error
 from nemocli.core.request import ToolCall, ToolSpec
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.engine.agent import ToolResult
 from nemocli.io.files import read_text
 from nemocli.io.programs import NEUTRAL_FOLDER, find_program
@@ -29,7 +30,7 @@ CALL_S = 300.0
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Server:
     """One entry of a file: a program with its arguments, or an address."""
 

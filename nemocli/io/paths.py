@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nemocli.core.faults import config_error
+from nemocli.core.value_class import value_class
 
 APP = "nemocli"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Paths:
     """Four folders and the files in them. Nothing is created by asking."""
 

@@ -8,9 +8,9 @@ import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO
 
+from nemocli.core.value_class import value_class
 from nemocli.io.programs import NEUTRAL_FOLDER
 
 MOST_OUTPUT = 8 * 1024 * 1024
@@ -19,7 +19,7 @@ MOST_OUTPUT = 8 * 1024 * 1024
 POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProgramEnd:
     """How a program ended. `code` None: it was stopped because its time was over."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nemocli.core.faults import NemoError, config_error
@@ -21,6 +20,7 @@ from nemocli.core.settings import (
     from_project,
     setting,
 )
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.io.files import lock, read_text, write_private
 from nemocli.io.paths import Paths
@@ -29,7 +29,7 @@ PROJECT_FILE = "nemocli.yaml"
 PROJECT_PROFILES = Path(".nemocli", "profiles")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Project:
     """A folder with a `nemocli.yaml`. Its profiles count only when the user trusts it."""
 
@@ -47,7 +47,7 @@ class Project:
         return self.folder / PROJECT_PROFILES if self.trusted else None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LoadedSettings:
     """What holds here and now. `warnings` are lines about what a project was refused."""
 

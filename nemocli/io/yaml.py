@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn
 
 from nemocli.core.faults import config_error
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Document:
     """The data, and the line (from 1) on which the value at each path begins; `()` is the whole."""
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 
 Limit = Literal["ttft", "ttfo", "itl", "e2e"]
@@ -29,7 +29,7 @@ WORDS = ("river", "stone", "cloud", "maple", "tower", "lantern", "copper", "mead
 """Of invented prompts: about one token each in most vocabularies."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Shot:
     """One request, times in seconds after it was sent; `fault` is its code where it failed,
     `reported` whether the tokens are the server's count."""
@@ -69,7 +69,7 @@ class Shot:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Point:
     """A number of requests at once. Times in milliseconds by quantile; `adjusted` counts failures
     as endless (None). Speeds in tokens a second; `cpu` is the share of a core the driver used."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from nemocli.core.value_class import value_class
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?\s+([-+]?(?:\d[\d.eE+-]*|NaN|[+-]?Inf))")
 _EDGE = re.compile(r'le="([^"]+)"')
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ServerMetrics:
     """Gauges and counters; times in seconds at p50 and p99, None where nothing was counted."""
 

@@ -7,11 +7,12 @@ disagree both are said. `unknown` is a verdict: a list that does not name a mach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from nemocli.core.card import ModelCard
 from nemocli.core.fit import NATIVE_FP4, Fit, Gpus, fits
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, count
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
@@ -21,7 +22,7 @@ SHM = "32g"
 CACHE = "/opt/nim/.cache"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ContainerImage:
     """A container of NIM: what is known of it, and from where. Bytes, None where nobody says."""
 
@@ -40,7 +41,7 @@ class ContainerImage:
         return f"{self.image}:{self.tag}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class NimPlan:
     """What would be started, whether it can, and why."""
 
@@ -59,7 +60,7 @@ class NimPlan:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Launch:
     """How a container is started. `keys` are names of variables, never their values."""
 

@@ -6,10 +6,11 @@ The words are those people search for: the daemon's own, from NVIDIA's pages and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nemocli.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Trouble:
     """A failure that is known: its words, its cause, its remedy."""
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from string import Template
 from typing import Any
+
+from nemocli.core.value_class import value_class
 
 SCHEMA = "nemocli.agent/1"
 CONTEXT_GUESS = 131_072
@@ -58,7 +60,7 @@ class AgentError(ValueError):
     """What is wrong with a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SessionHeader:
     """Where an agent says which of its sessions a call belongs to; `user_agent` is how its own name
     begins, where others use the header for something else."""
@@ -67,7 +69,7 @@ class SessionHeader:
     user_agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Agent:
     """One agent. `folder` is the variable that moves its settings to a folder of its own, `files`
     are written there for every start, `initial` only where there is none yet."""
@@ -86,7 +88,7 @@ class Agent:
     session: SessionHeader | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Start:
     """What a start of an agent takes, filled in."""
 
@@ -96,7 +98,7 @@ class Start:
     initial: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Address:
     """Where an agent is pointed: a gateway, a model, and what is known of it in tokens."""
 

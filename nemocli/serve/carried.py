@@ -7,13 +7,14 @@ the reply's header `x-nemocli-dropped` names it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from nemocli.core.value_class import value_class
 
 How = Literal["carried", "dropped", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CarriedRow:
     """A field of a request, or a kind of part or tool in it, and what becomes of it. `note` says
     how it is carried, or why it is not."""

@@ -36,7 +36,7 @@ class Frames:
         start = 0
         for end in _ends(data, max(0, len(self._rest) - 3)):
             frame, start = data[start:end], end
-            if self.held or _ended(frame):
+            if self.held or _is_last(frame):
                 self.held += frame
             elif self._counts or not _only_counts(frame):
                 yield frame
@@ -62,7 +62,7 @@ def _ends(data: bytes, start: int) -> Iterator[int]:
         yield start
 
 
-def _ended(frame: bytes) -> bool:
+def _is_last(frame: bytes) -> bool:
     """Whether an event says that the reply is whole."""
     if b"[DONE]" in frame and _DONE.search(frame):
         return True

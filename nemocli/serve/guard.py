@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from ipaddress import ip_address
+
+from nemocli.core.value_class import value_class
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Holder:
     """One of several people with a token of their own."""
 
@@ -19,7 +21,7 @@ class Holder:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Guard:
     """`token` None asks for none; `keys` are those of several people instead, by the SHA-256 of
     each, with its name and the tags of its calls. `hosts` are names that a request may be addressed

@@ -23,6 +23,7 @@ from nemocli.core.request import (
     ToolSpec,
     with_parts,
 )
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 
 MOST_BODY = 32 << 20
@@ -45,7 +46,7 @@ _UNSAID: Mapping[str, tuple[Json, ...]] = {
 """Values that ask for nothing, of fields that other dialects do not have."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ToolName:
     """What a client calls a tool: its own name, the namespace it stands in, and whether it takes
     text instead of arguments."""

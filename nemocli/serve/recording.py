@@ -31,6 +31,7 @@ from nemocli.core.events import (
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.request import Message
 from nemocli.core.usage import Usage
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 from nemocli.serve.incoming import Incoming, incoming
 from nemocli.serve.messages import messages_incoming
@@ -112,7 +113,7 @@ class Taken:
             self.events.append([at_ms, kind, text])
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RecordedExchange:
     """A request and the reply to it, as they were recorded; `reply` is empty where the recording
     ends before it."""

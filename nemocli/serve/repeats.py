@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from nemocli.core.value_class import value_class
+
 MOST_KEPT = 8
 """Texts that a later one is compared with: an agent has a few conversations at a time."""
 MOST_CHARS = 8 << 20
@@ -19,7 +21,7 @@ WORTH = 64
 """Characters that a reference to another text must save."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Said:
     """A text: `new`, between so many characters of the beginning and of the end of the text named
     `like`. Whole where `like` is None."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from zlib import crc32
 
+from nemocli.core.value_class import value_class
 from nemocli.weights.ports import Part
 from nemocli.weights.repository import Blob
 from nemocli.weights.segments import SEGMENT, segment_span
@@ -62,7 +62,7 @@ class Whole:
         return self._sha256.hexdigest() == self._blob.sha256
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Reading:
     """What a file on the disk turned out to be: `sums` are the marks at the end of each segment,
     `size` how many bytes could be read."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote, urljoin, urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, Clock, Transport
 from nemocli.core.provider import Timeouts
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.weights.listing import read_info, read_tree
 from nemocli.weights.ports import Hop
@@ -28,7 +29,7 @@ MOST_BYTES = 64 * 1024 * 1024
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?')
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Source:
     """Where files can be had. Only the endpoint that the listing came from is told the token;
     `exact` is the one address of a file that is in no repository."""

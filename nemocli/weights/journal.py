@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nemocli.core.value_class import value_class
 from nemocli.weights.ports import Stamp
 
 HEAD = b'{"schema": "nemocli.weights-journal/1"}\n'
@@ -20,7 +21,7 @@ Claims = dict[int, str]
 believed only after a look at the disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Verified:
     """A file was this content when it looked like this."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nemocli.core.faults import NemoError, config_error
+from nemocli.core.value_class import value_class
 from nemocli.weights.hub_layout import check_repo
 from nemocli.weights.repository import Listing, RemoteFile, check_path
 from nemocli.weights.segments import SEGMENT, segment_count
@@ -20,7 +21,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ManifestEntry:
     """One file. `sha256` is that of its bytes, also for a file git knows by sha1; `sums` are marks,
     at each segment's end the beginning of the SHA-256 up to there; empty when unknown."""
@@ -30,7 +31,7 @@ class ManifestEntry:
     sums: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Manifest:
     """A repository's files at one commit, as they were verified."""
 

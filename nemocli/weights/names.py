@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nemocli.core.card import ModelCard, Weights
 from nemocli.core.faults import usage_error
 from nemocli.core.plan import Catalogue
+from nemocli.core.value_class import value_class
 from nemocli.weights.hub_layout import check_repo
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Meant:
     """A repository, and what a card knows about it."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from nemocli.core.fit import Fit, Gpus, fit_json
 from nemocli.core.quantities import size_text, time_text
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.weights.ports import Space
 from nemocli.weights.repository import Blob, Listing
@@ -14,7 +14,7 @@ from nemocli.weights.space import Need, lack
 from nemocli.weights.survey import Survey
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SpeedProbe:
     """Bytes per second that a short look at the body host gave, or why it gave none."""
 
@@ -22,7 +22,7 @@ class SpeedProbe:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Copy:
     """Contents that lie somewhere else on this machine: an `import` would save fetching them."""
 
@@ -31,7 +31,7 @@ class Copy:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PullPlan:
     """The answer of `weights plan`. `held` are bytes of the disk that parts have taken already."""
 

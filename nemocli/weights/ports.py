@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeVar
 
+from nemocli.core.value_class import value_class
 from nemocli.weights.repository import Blob, Listing
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Ask:
     """A GET of bytes `start` to `end` (None: to the last). `token` goes to the URL's own origin
     and is left out wherever a redirect leads elsewhere."""
@@ -23,7 +24,7 @@ class Ask:
     token: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Hop:
     """One answer: where from, status, and header names in lower case."""
 
@@ -88,7 +89,7 @@ class Part(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Stamp:
     """What tells a file from a changed one without reading it."""
 
@@ -96,7 +97,7 @@ class Stamp:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Space:
     """Free bytes and free files on the target, None where it does not count them."""
 

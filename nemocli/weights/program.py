@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nemocli.core.quantities import size_text, time_text
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.weights.ports import Space
 from nemocli.weights.space import Need, lack
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProgramPlan:
     """What a program would fetch: one file. `name` is PROVIDER:MODEL/QUANT, `size` in bytes (None
     when the program does not say), `program` who fetches and checks."""
@@ -39,7 +38,7 @@ class ProgramPlan:
         return lack(self.need, self.space)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProgramReport:
     """What it came to. `sha256` is of what arrived, where the file was put at a known place; the
     program announces none, so nothing could be compared with it."""

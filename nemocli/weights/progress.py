@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Literal
 
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 Phase = Literal["waiting", "checking", "reserving", "fetching", "paused", "finishing", "done"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Doing:
     """A file under way."""
 
@@ -20,7 +20,7 @@ class Doing:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Progress:
     """Bytes and files. `done` counts what is in place, `fetched` what came over the wire in this
     run; `rate` is in bytes per second over the last seconds."""

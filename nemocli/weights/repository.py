@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 
 LONGEST_NAME = 255
 """Bytes of one name that file systems take."""
@@ -16,7 +16,7 @@ NO_COMMIT = "0" * 40
 """Of a file that is in no repository."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RemoteFile:
     """One file. `oid` is git's sha1 of what git holds (for a large file: of its pointer);
     `sha256` None for a file that git itself holds."""
@@ -33,7 +33,7 @@ class RemoteFile:
         return self.sha256 or self.oid
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Listing:
     """What a revision is. `revision` as it was asked for, `commit` what it meant then."""
 
@@ -51,7 +51,7 @@ class Listing:
         return sum(file.size for file in self.files)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Blob:
     """One content, under all the names it has. `sha256` None: checked by git's sha1, its name."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nemocli.core.faults import config_error
 from nemocli.core.quantities import size_text
+from nemocli.core.value_class import value_class
 from nemocli.weights.ports import Space
 
 SPARE = 64 * 1024 * 1024
@@ -14,7 +13,7 @@ SPARE = 64 * 1024 * 1024
 SPARE_FILES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Need:
     """What is still to be written: bytes that no part holds yet, and new files."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from nemocli.core.quantities import count_of, size_text, time_text
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 
 State = Literal["running", "interrupted", "complete", "incomplete", "nothing"]
 """`incomplete`: it was whole once, and files have gone since."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Status:
     """A repository's pull as its notes tell it; `said` is the last progress that was written."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from nemocli.core.value_class import value_class
 from nemocli.weights.journal import Journal
 from nemocli.weights.ports import Stamp, Store
 from nemocli.weights.repository import Blob
 from nemocli.weights.segments import segment_count, segment_span
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FoundContent:
     """One content: seats known to be good, seats that have to be read, seats that are empty; and
     the bytes an unfinished part seems to hold."""
@@ -23,7 +23,7 @@ class FoundContent:
     partial: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Survey:
     """All contents of a listing."""
 

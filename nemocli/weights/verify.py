@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Literal, Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.quantities import count_of, size_text
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import Count, Reading, StopFlag, read_whole
@@ -33,7 +34,7 @@ class Folder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Finding:
     """What is wrong with one file; `segment` is the first bad one, where it can be told."""
 
@@ -43,7 +44,7 @@ class Finding:
     segment: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Checked:
     """The outcome. `sampled` is the share that was read, 1.0 for all of it."""
 
@@ -113,7 +114,7 @@ async def check(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Look:
     """How one file is looked at."""
 

@@ -8,8 +8,8 @@ batch that names it, and files of results (perplexityai 0.46.1, resources/batche
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, count, dig
 from nemocli.wire.bulk import dumps, loads
 from nemocli.wire.jsontext import string
@@ -20,7 +20,7 @@ GONE = 410
 """Its results were kept for a while, and no longer are."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Handed:
     """A batch as its provider tells of it. `results` are files of lines, or None; `inline` the
     items themselves."""
@@ -42,7 +42,7 @@ class Handed:
         return self.status in OVER
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Item:
     """The answer to one request of a batch: the status of its call, and its body; `error` where
     there is none."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.money import Tier
 from nemocli.core.provider import StructuredOutput
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, count, mappings
 from nemocli.wire.complaint import read_body
 from nemocli.wire.jsontext import mapping, parse, string, usd
@@ -19,7 +20,7 @@ _OUTPUT = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _MILLION = 10**6
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Listed:
     """One model as its server lists it. None is not said; prices are USD per million tokens."""
 

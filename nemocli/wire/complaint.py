@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject, mappings
 from nemocli.wire.jsontext import mapping, parse, string, usd
 
@@ -28,7 +29,7 @@ _CODE_FIELDS = ("code", "error_type", "type", "http_status", "status", "status_c
 _BLAND = re.compile(r"provider returned error|upstream error|error|unknown error", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Complaint:
     """`codes` are numbers and words in the order of their weight; `retryable` and `retry_after_s`
     (seconds) what the body says about trying again; `upstream` whose words `message` are."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.value_class import value_class
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of one line, and of the data of one event: no honest server sends more."""
@@ -17,7 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"id", b"retry")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ServerEvent:
     """One dispatched event. Lines of data are joined with newlines; `event` is often empty."""
 

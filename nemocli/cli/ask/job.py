@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from nemocli.core.plan import Plan
 from nemocli.core.request import Request
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.engine.structured import SchemaCheck
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Form = Literal["text", "json", "jsonl"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AskOptions:
     """The command line of `ask`."""
 
@@ -39,7 +40,7 @@ class AskOptions:
     log: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AskJob:
     """All that is needed to ask: nothing in it comes from outside any more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from nemocli.cli.request_options import effort_of, retry_base_s, settle_options
 from nemocli.core.faults import Fault, NemoError, config_error, usage_error
 from nemocli.core.money import NOTHING, UNKNOWN, Cost, cost_of, pico_from_usd
 from nemocli.core.ports import Clock, Entry
+from nemocli.core.value_class import value_class
 from nemocli.engine.pool.gate import SPREADS, Spread, TargetLane
 from nemocli.engine.pool.pacing import Pinned
 from nemocli.io.batch.inputs import Inputs, inputs_of
@@ -36,7 +37,7 @@ FIRST_ROWS = 50
 """Rows that are looked at before a job begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BatchPlan:
     """All that a job needs: nothing in it comes from outside any more."""
 

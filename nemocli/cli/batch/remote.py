@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +26,7 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, config_er
 from nemocli.core.money import UNKNOWN, usd_text
 from nemocli.core.ports import Reservation, World
 from nemocli.core.records import WrittenLines
+from nemocli.core.value_class import value_class
 from nemocli.engine.call import open_door
 from nemocli.io.batch.job import BatchJob, StoredPast
 from nemocli.io.batch.join import fingerprint_of
@@ -243,7 +243,7 @@ async def _send(
 # Looking and fetching
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Open:
     remote: Remote
     target: Target

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 
 from nemocli.chat.slash import COMMANDS
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
@@ -27,7 +27,7 @@ PASTE_S = 1.0
 """Silence after which a paste is taken for whole, though its end mark never came."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TabNames:
     """What Tab offers behind a command."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.chat.conversation import Asking
@@ -11,12 +10,13 @@ from nemocli.cli.request_options import effort_of, one_answer, retry_base_s, set
 from nemocli.core.money import Pico, pico_from_usd
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ChatOptions:
     """The command line of `chat`."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from nemocli.cli.context import Setup
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 from nemocli.cost.calls import Where
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nemocli.cost.summary import Summary
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SummaryOptions:
     """What was typed: a period, what lines are for, and which calls are meant."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from nemocli.cli.context import Setup
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 from nemocli.cost.calls import Where
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WhatIf:
     """What was typed."""
 

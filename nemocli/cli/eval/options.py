@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from nemocli.core.faults import usage_error
 from nemocli.core.plan import Plan
 from nemocli.core.policy import Policy
 from nemocli.core.request import Effort
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.eval.attempt import Arm
 
@@ -25,7 +26,7 @@ TRIES = 6
 _ARM = re.compile(r"([A-Za-z0-9][\w.-]{0,40})=([^:]+)(?::(.*))?")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class EvalOptions:
     """The command line of `eval run`."""
 
@@ -45,7 +46,7 @@ class EvalOptions:
     system: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ArmCell:
     """One way of asking, for a comparison of ways: a name and what goes with every request; None
     leaves it as the arm has it."""

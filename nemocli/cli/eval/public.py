@@ -14,6 +14,7 @@ from nemocli.cli.event_loop import run_async
 from nemocli.core.budget import RunBudget
 from nemocli.core.faults import ExitCode, Fault, config_error, usage_error
 from nemocli.core.money import pico_from_usd, total_of, usd_short, usd_text
+from nemocli.core.value_class import value_class
 from nemocli.engine.pool.each import for_each
 from nemocli.eval.grade import LOST, SCORED
 from nemocli.eval.plan import Slot
@@ -44,7 +45,7 @@ SUITES: dict[str, tuple[type[Bfcl] | type[Tau2], str, tuple[str, ...]]] = {
 """By name: the benchmark, its version, its categories of tasks."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PublicOptions:
     """The command line of `eval suite`. `limit`: tasks of each category; `user`: PROVIDER:MODEL of
     who plays the user."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from nemocli.cli.serve.run import ServeOptions
 from nemocli.cli.serve.start import Ran, run_behind
 from nemocli.core.faults import ExitCode, usage_error
 from nemocli.core.money import Pico, usd_short, usd_text
+from nemocli.core.value_class import value_class
 from nemocli.eval.judge import Measures
 from nemocli.eval.plan import Slot
 from nemocli.eval.task import digest_of
@@ -35,7 +36,7 @@ INFRA = frozenset({"network", "connection_refused", "timeout", "server_error", "
 """Faults of the path: an agent that ended on one is not judged."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RecordOptions:
     """The command line."""
 

@@ -5,7 +5,7 @@ done again without a call."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from nemocli.cli.eval.run import run_attempts
 from nemocli.cli.eval.suites import suite_at
 from nemocli.cli.request_options import settle_options
 from nemocli.core.faults import ExitCode, NemoError, config_error, usage_error
+from nemocli.core.value_class import value_class
 from nemocli.eval.metrics import summary_of
 from nemocli.eval.stages import (
     Gate,
@@ -52,7 +53,7 @@ SMOKE_TASKS, SMOKE_EPOCHS = 3, 2
 GATE_EXIT = {True: ExitCode.OK, False: ExitCode.EVAL_REJECT}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StageOptions:
     """The command line of a stage."""
 

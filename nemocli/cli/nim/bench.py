@@ -27,6 +27,7 @@ from nemocli.core.faults import ExitCode, Fault, FaultKind, NemoError, usage_err
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
+from nemocli.core.value_class import value_class
 from nemocli.engine.call import open_door
 from nemocli.engine.waiting import acknowledge_stop
 from nemocli.nim.bench import (
@@ -56,7 +57,7 @@ BUSY = 0.7
 """Share of a core beyond which the driver may be what is measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BenchOptions:
     """The command line."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from nemocli.cli.terminal.tables import facts
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
+from nemocli.core.value_class import value_class
 from nemocli.engine.door import whole
 from nemocli.io.nim.engine import Container, Engine
 from nemocli.nim.metrics import ServerMetrics, metrics_of
@@ -83,7 +83,7 @@ async def _start(setup: Setup, engine: Engine, argv: tuple[str, ...], model: str
         setup.out.line(f"started {(await engine.start(argv))[:12]}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class State:
     """What runs and how it does. `tokens_per_s` is what it wrote between two looks."""
 

@@ -8,12 +8,12 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nemocli.cli.event_loop import run_async
 from nemocli.core.faults import ExitCode, NemoError
+from nemocli.core.value_class import value_class
 from nemocli.io.nim.engine import Engine
 from nemocli.io.programs import NEUTRAL_FOLDER, bare_environment, find_program
 
@@ -26,7 +26,7 @@ NEEDED_GB = 400
 CONTAINER_UID = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class NimCheck:
     """One thing that was looked at. `ok` None: it could not be found out."""
 

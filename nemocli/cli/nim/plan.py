@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from nemocli.core.faults import NemoError, config_error, usage_error
 from nemocli.core.fit import Gpus, parse_gpus
 from nemocli.core.ports import Call
 from nemocli.core.provider import Timeouts
+from nemocli.core.value_class import value_class
 from nemocli.engine.door import whole
 from nemocli.nim.manifest import ACROSS_NODES, TARGETS
 from nemocli.nim.plan import (
@@ -40,7 +40,7 @@ OK, NOT_PUBLISHED = 200, 404
 ENGINES = ("docker", "podman")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class NimOptions:
     """The command line of what plans and starts."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
 from nemocli.core.faults import config_error, usage_error
 from nemocli.core.request import Effort, Message, Request, ToolCall, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.io.files import read_text
 from nemocli.nim.bench import invent_prompt
@@ -19,7 +19,7 @@ from nemocli.nim.load import Session
 ROLES = ("system", "user", "assistant", "tool")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class BenchRequest:
     """What every request has in common."""
 
@@ -40,7 +40,7 @@ class BenchRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Workload:
     """Sessions without end, and what they are in a word. `known` are those that repeat."""
 

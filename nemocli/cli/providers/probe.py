@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.choice import providers_with_key
@@ -18,6 +18,7 @@ from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
 from nemocli.core.request import Effort, Message, Request, ToolSpec
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 from nemocli.engine.run import Answer, run
 from nemocli.engine.waiting import acknowledge_stop
@@ -202,7 +203,7 @@ async def _shows(
     return True if found(answer.fold) else None if kind is not None else False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Caller:
     """Makes the calls of a command, within a budget for all of them."""
 

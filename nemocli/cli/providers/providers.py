@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -15,6 +14,7 @@ from nemocli.cli.context import Setup
 from nemocli.cli.help.text import examples
 from nemocli.cli.providers.auth import confirm
 from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.core.value_class import value_class
 
 if TYPE_CHECKING:
     from nemocli.core.values import Json
@@ -221,7 +221,7 @@ def _key_step(name: str, env: list[str] | None) -> str:
     return f"set {env[0]} or type {stored}" if env else stored
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _New:
     name: str
     base_url: str

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from nemocli.core.faults import NemoError, usage_error
 from nemocli.core.money import pico_from_usd
 from nemocli.core.plan import Plan, Target
 from nemocli.core.policy import Policy
+from nemocli.core.value_class import value_class
 from nemocli.engine.door import check_key
 from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.profiles.catalogue import profiles_folder
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ServeOptions:
     """The command line of `serve` and `launch`."""
 
@@ -54,7 +55,7 @@ class ServeOptions:
     command: str = "serve"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Serving:
     """A gateway that listens. `target` is where a call goes that names no other model; None where
     a recording answers."""

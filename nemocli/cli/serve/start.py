@@ -7,12 +7,12 @@ import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
 from nemocli.cli.serve.run import ServeOptions, Serving, load_agents, serving
 from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.core.value_class import value_class
 from nemocli.engine.waiting import acknowledge_stop
 from nemocli.io.programs import find_program, without_keys
 from nemocli.io.serve.agents import prepare
@@ -44,7 +44,7 @@ def show_agents(setup: Setup, *, as_json: bool) -> None:
         setup.err.warn(fault.message)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Ran:
     """How a program behind a gateway ended: its exit code (128 and the signal where one ended it),
     what went through, seconds, and whether its time was up."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from nemocli.core.faults import ExitCode, Fault
+from nemocli.core.value_class import value_class
 
 State = Literal["ok", "warn", "fail"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Check:
     """One finding. `warn` is worth knowing, `fail` keeps something from working; `exit_code` is
     then what kind of thing."""

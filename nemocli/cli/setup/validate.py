@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import Fault, NemoError, config_error
+from nemocli.core.value_class import value_class
 from nemocli.io.profiles.catalogue import ProfileFolders, catalogue, profile_files, profiles_folder
 from nemocli.io.profiles.files import problem_in
 from nemocli.io.settings import find_project
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HELD = "settings as they hold here, environment included"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ValidatedFile:
     """One thing that was looked at, and what is wrong with it."""
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any, Literal
+
+from nemocli.core.value_class import value_class
 
 Colour = Literal["auto", "always", "never"]
 
 NARROWEST = 40
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Terminal:
     """Each stream judged by itself. `width` in columns, of whichever output is a terminal."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 from nemocli.weights.names import repository_name
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nemocli.core.provider import Provider
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeldModel:
     """A model of a provider whose program fetches weights."""
 

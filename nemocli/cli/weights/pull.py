@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import shlex
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError, usage_error
+from nemocli.core.value_class import value_class
 from nemocli.io.threads import DaemonThreads
 from nemocli.weights.listing import check_names, select_files
 from nemocli.weights.pull.options import PullWorld
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PullOptions:
     """What to pull, as typed."""
 

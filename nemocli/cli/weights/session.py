@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from nemocli.cli.context import Setup
 from nemocli.cli.request_options import retry_base_s
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.provider import Timeouts, loopback
+from nemocli.core.value_class import value_class
 from nemocli.io.http.download_client import Sockets
 from nemocli.io.paths import user_home
 from nemocli.io.weights.store import CacheStore, FolderStore
@@ -35,7 +36,7 @@ HELPERS = 12
 """Further streams for small files, unless the number of streams was given."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Manners:
     """The options of pull and repair, as typed."""
 

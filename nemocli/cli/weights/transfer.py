@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ from nemocli.cli.weights.session import Desk, Manners
 from nemocli.cli.weights.verify import facts_at
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.quantities import size_text
+from nemocli.core.value_class import value_class
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.folder import NamedFiles
 from nemocli.io.weights.store import CacheStore, FolderStore, copy_file, share_file
@@ -54,7 +55,7 @@ T = TypeVar("T")
 UNKNOWN = "unknown/unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Carrying:
     """Where to, and whether a cheap second name will do instead of a copy."""
 
@@ -80,7 +81,7 @@ def run_import(setup: Setup, source: str, wish: Carrying, *, json: bool) -> None
     setup.err.dim(report_line(report))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Export:
     """What to carry where, as typed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nemocli.cli.event_loop import run_async
@@ -13,6 +13,7 @@ from nemocli.cli.weights.progress import ShownPull
 from nemocli.cli.weights.pull import hold
 from nemocli.cli.weights.session import Desk, Manners
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.value_class import value_class
 from nemocli.io.threads import DaemonThreads
 from nemocli.io.weights.find import Place, find
 from nemocli.io.weights.folder import NamedFiles
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from nemocli.cli.context import Setup
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class VerifyOptions:
     """What to verify and how, as typed."""
 

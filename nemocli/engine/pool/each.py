@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from nemocli.core.faults import Fault
 from nemocli.core.ports import Clock
+from nemocli.core.value_class import value_class
 from nemocli.engine.pool.gate import LocalGate, TargetLane
 from nemocli.engine.pool.pacing import Pinned
 from nemocli.engine.pool.ports import Admitted, CallOutcome, Halt, Over, Step
@@ -16,7 +16,7 @@ from nemocli.engine.pool.runner import Pool
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Piece(Generic[T]):
     what: T
     targets: tuple[int, ...] = (0,)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from nemocli.core.budget import RunBudget
 from nemocli.core.money import usd_text
+from nemocli.core.value_class import value_class
 from nemocli.engine.pool.pacing import Pacer, Pinned, Ticket
 from nemocli.engine.pool.ports import CallOutcome, Grant, Refusal
 from nemocli.engine.waiting import FOREVER
@@ -16,7 +17,7 @@ Spread = Literal["order", "weight", "price", "speed"]
 SPREADS: tuple[Spread, ...] = ("order", "weight", "price", "speed")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TargetLane:
     """One target: the limits that are pinned, its weight, and US dollars per million output
     tokens where they are known (for the order of `price`)."""

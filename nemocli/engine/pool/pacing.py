@@ -14,10 +14,9 @@ by ever larger steps, so that no wrong guess lasts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 
 Word = Literal["ok", "refused", "overloaded", "lost", "other"]
 """What became of a call, for its server's limits: answered; turned away for coming too often (429);
@@ -55,7 +54,7 @@ class Ticket:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Pinned:
     """Limits somebody set: requests and tokens per minute, calls at a time. None is learned."""
 

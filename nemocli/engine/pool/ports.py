@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from nemocli.core.faults import Fault
 from nemocli.core.policy import Again
-from nemocli.core.values import value_class
+from nemocli.core.value_class import value_class
 from nemocli.engine.pool.pacing import Word
 
 
@@ -20,7 +19,7 @@ class Grant:
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Refusal:
     """Why none may be sent. `wait_s`: seconds until it is worth asking again, infinity for when a
     call under way has ended; None: never, `why` says it."""
@@ -67,7 +66,7 @@ class Over:
     """The work is done, given up, or waits for another's end."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Halt:
     """The whole pool stops; the work is attempted again when it goes on."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from nemocli.core.faults import Fault, NemoError, config_error
@@ -17,6 +17,7 @@ from nemocli.core.money import Cost, Pico
 from nemocli.core.ports import Entry, Reservation
 from nemocli.core.records import DONE, Begun, Reader, SettledRecord, WrittenLines
 from nemocli.core.usage import Usage, estimate
+from nemocli.core.value_class import value_class
 from nemocli.io.batch.files import Appended, OrderWindow, errors_of, folder_of, whole_lines
 from nemocli.io.batch.in_flight import leftovers
 from nemocli.io.batch.index import Index
@@ -25,7 +26,7 @@ from nemocli.io.files import private_folder
 from nemocli.io.ledger.ledger import SqliteLedger, entry_of_killed
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class About:
     """What all attempts of a run have in common."""
 
@@ -35,7 +36,7 @@ class About:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Words:
     """What lines mean: an output line, the line of one attempt, an answer that is packed (its line,
     and what that means; all three raise ValueError), and what an attempt of estimated tokens is
@@ -47,7 +48,7 @@ class Words:
     price: Callable[[Entry], Cost]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Recovered:
     """What an earlier run left: bytes of a torn line that were cut, lines whose attempts had not
     been booked, attempts that were begun and never heard of again, and lines that had arrived and

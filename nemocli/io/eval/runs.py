@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.core.value_class import value_class
 from nemocli.eval.grade import LOST
 from nemocli.eval.judge import Measures, measures_from
 from nemocli.eval.plan import Slot
@@ -25,7 +26,7 @@ from nemocli.io.files import file_error, lock, private_folder, write_private
 SCHEMA = "nemocli.eval_manifest/1"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class FinishedAttempt:
     """An attempt that ended: its slot, the task it was of (by digest), what it came to."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
 from nemocli.core.faults import NemoError, config_error, usage_error
+from nemocli.core.value_class import value_class
 from nemocli.eval.task import Task, TaskError, digest_of, task_of
 from nemocli.eval.verdict import VerdictPolicy
 from nemocli.io.files import read_text
@@ -17,7 +18,7 @@ from nemocli.io.yaml import read, to_yaml
 SCHEMA = "nemocli.suite/1"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Suite:
     """What a folder holds. `digest` changes with any task, `policy_digest` with the policy."""
 

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Call, Reply
 from nemocli.core.provider import loopback, origin_of
+from nemocli.core.value_class import value_class
 from nemocli.io.http.connection import Connection, Lane
 from nemocli.io.http.exchange import (
     DECODED,
@@ -43,7 +44,7 @@ _OURS = ("a head without end", "more came than")
 _MOST_ROUTES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Route:
     """The lane to an address, and how every request to it begins."""
 

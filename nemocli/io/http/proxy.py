@@ -7,17 +7,17 @@ A variable that is not asked cannot be wrong: desktops set `all_proxy=socks://â€
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from nemocli.core.faults import NemoError
 from nemocli.core.provider import loopback
 from nemocli.core.redact import Redactor
+from nemocli.core.value_class import value_class
 from nemocli.io.http.exchange import config_fault
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Proxy:
     """`url` with its scheme; `variable` is the name to look at when it is wrong."""
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
+from nemocli.core.value_class import value_class
 from nemocli.io.files import file_error, lock, read_text, write_private
 
 Rows = dict[str, dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Placed:
     """Where a provider's key is kept (`keyring` or `file`) and the one origin it may go to."""
 

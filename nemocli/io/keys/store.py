@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.ports import Key
 from nemocli.core.provider import Provider
+from nemocli.core.value_class import value_class
 from nemocli.io.keys import keyfile, oskeyring
 from nemocli.io.paths import Paths
 
@@ -23,7 +23,7 @@ LONG_ENOUGH = 20
 """Keys of at least this many characters may show their last four."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StoredAt:
     """Where a key was put; `warning` when that is not where it was meant to go."""
 
@@ -32,7 +32,7 @@ class StoredAt:
     warning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class KeyStatus:
     """What is known of a provider's key, without the key. `source` None: there is none to use."""
 

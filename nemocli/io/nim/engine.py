@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.io.process import ProgramEnd, run
 from nemocli.io.programs import bare_environment, find_program
 from nemocli.nim.plan import LABEL
@@ -23,7 +23,7 @@ _OWN = ("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "
         "CONTAINER_HOST", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Container:
     """One of ours, as the engine lists it."""
 

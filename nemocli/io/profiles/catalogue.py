@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -18,6 +18,7 @@ from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.plan import Catalogue
 from nemocli.core.profile import card_from, provider_from
 from nemocli.core.provider import Layer, Provider
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.version import __version__
 
@@ -37,7 +38,7 @@ cached yet."""
 KINDS: tuple[Kind, Kind] = ("providers", "models")
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProfileFolders:
     """Where profiles are, farthest first. Each has `providers/` and `models/`, if anything;
     `project` is given only for a folder the user trusts."""
@@ -52,7 +53,7 @@ class ProfileFolders:
         return ("bundled", self.shipped), ("user", self.user), ("project", self.project)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LoadedProfiles:
     """The catalogue, and the faults of files that could not be used, by file. A name whose file is
     broken is in the catalogue in so far as asking for it raises that fault; listing passes it over.

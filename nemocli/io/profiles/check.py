@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
 
 from nemocli.core.faults import Fault, FaultKind
 from nemocli.core.redact import Redactor
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.io.yaml import Document, Path
 
@@ -55,7 +55,7 @@ def _wrong(error: Any) -> _Wrong:  # noqa: ANN401 - the library's types leave it
 _LATER = {"additionalProperties": 0, "required": 2}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Wrong:
     """One broken rule of the schema: its name and value, and what it was broken by, where."""
 

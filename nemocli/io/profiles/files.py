@@ -12,6 +12,7 @@ from typing import Literal
 from nemocli.core.faults import Fault, NemoError, config_error
 from nemocli.core.profile import extend, overlaid, stamp_prices
 from nemocli.core.provider import Layer, origin_of
+from nemocli.core.value_class import value_class
 from nemocli.core.values import JsonObject
 from nemocli.io.profiles.check import Checker, config_fault
 from nemocli.io.yaml import Document, read
@@ -23,7 +24,7 @@ SCHEMAS: Mapping[Kind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class File:
     """A file that may hold a profile."""
 
@@ -32,7 +33,7 @@ class File:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProfileRow:
     """A profile with all its layers and what it extends applied; `file` is its nearest file."""
 
@@ -50,7 +51,7 @@ class ProfileShelf:
     refused: dict[str, Fault] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Shelves:
     """What all files come to. `broken` are the faults by file."""
 
@@ -59,7 +60,7 @@ class Shelves:
     broken: Mapping[str, Fault]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Piece:
     layer: Layer
     file: str

@@ -19,6 +19,7 @@ from nemocli.core.money import usd_text
 from nemocli.core.plan import Plan
 from nemocli.core.ports import World
 from nemocli.core.request import Request
+from nemocli.core.value_class import value_class
 from nemocli.engine.run import Answer, run
 from nemocli.io.serve.asgi import CutError, Receive, Send, reply, start
 from nemocli.io.serve.tap import Tap
@@ -30,7 +31,7 @@ SILENCE_S = 10.0
 """Without a word from the model, after which the client is told that it is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ClientDialect:
     """How one kind of client is read, answered and told of failures. `reply` takes the reply's id,
     its model, when it began and what was asked."""

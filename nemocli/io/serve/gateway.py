@@ -19,6 +19,7 @@ from nemocli.core.plan import Plan, Target, taking_images
 from nemocli.core.ports import World
 from nemocli.core.request import Effort, Request
 from nemocli.core.usage import CHARS_PER_TOKEN
+from nemocli.core.value_class import value_class
 from nemocli.engine.run import Answer
 from nemocli.io.serve.asgi import Receive, Scope, Send, reply, whole_body
 from nemocli.io.serve.call import ClientDialect, GatewayCall, fail
@@ -39,7 +40,7 @@ SESSION = re.compile(r"[\x21-\x7e]{1,128}")
 OWN_HEADER = "x-nemocli-session"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ModelPaths:
     """Where a model's name leads: `plan` for a wish, `served` its name where it is another one.
     `models` are the names to offer."""
@@ -66,7 +67,7 @@ RESPONSES = ClientDialect(
 DIALECTS = {"/chat/completions": CHAT, "/messages": MESSAGES, "/responses": RESPONSES}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Caller:
     """Who calls, and where: a session of an agent, an attempt of an evaluation."""
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from nemocli.core.ports import Call, Reply, Transport
+from nemocli.core.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Tap:
     """`opened` is told the headers of each reply to a POST, `took` its bytes before anybody reads
     them, `room` is waited for before the next ones are read."""

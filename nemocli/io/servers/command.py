@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.plan import Target
@@ -13,6 +12,7 @@ from nemocli.core.ports import Endpoint, Key
 from nemocli.core.provider import Provider
 from nemocli.core.redact import Redactor
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json, JsonObject
 from nemocli.io.process import run
 from nemocli.io.programs import find_program, without_keys
@@ -32,7 +32,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _QUANT = r"(?:i?q|b?f|fp|mxfp|nvfp|int)\d\w*"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class _Running:
     """A server that answers: what it serves, as the program names it, and its id."""
 
@@ -40,7 +40,7 @@ class _Running:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class KnownModel:
     """A model the program knows: `name` as it is launched (MODEL/QUANT), and its state."""
 
@@ -49,7 +49,7 @@ class KnownModel:
     downloaded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HeldFile:
     """A model's file as the program lists it. `size` is in bytes, None where it is not said."""
 

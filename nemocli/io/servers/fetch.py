@@ -11,13 +11,13 @@ import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error
 from nemocli.core.redact import Redactor
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.io.files import file_error, lock, private_folder
 from nemocli.io.process import run
 from nemocli.io.programs import bare_environment, find_program
@@ -46,7 +46,7 @@ class PullFile(Protocol):
     ) -> Awaitable[None]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Fetcher:
     """Where fetched files live, and the ways to reach their sources. `offline` forbids all that
     leave this machine."""

@@ -7,18 +7,18 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from nemocli.core.faults import NemoError, config_error
+from nemocli.core.value_class import value_class
 from nemocli.core.values import Json
 from nemocli.io.files import write_private
 
 _NEEDED = {"package": {"package"}, "index": {"requirement", "sha256"}, "url": {"url"}}
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Pin:
     """What the file must be. Its `sources` are tried in order; the sum decides, not the source."""
 
@@ -51,7 +51,7 @@ def _pin(weights: Any) -> Pin:  # noqa: ANN401 - whatever a profile has there
     return Pin(name, int(weights["size"]), str(weights["sha256"]), rows, own)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PinnedShelf:
     """Where fetched files are kept, with notes of which were verified."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from nemocli.core.faults import NemoError, config_error
+from nemocli.core.value_class import value_class
 from nemocli.io.files import read_text
 from nemocli.io.weights.part import disk_error
 from nemocli.io.weights.store import CacheStore, FolderStore
@@ -22,7 +22,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 MANIFEST = "nemocli-manifest.json"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Place:
     """A repository on a disk. `manifest` is its text where there is one, `listing` what can be
     known without; `files` is the folder in which its files have their names."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
 from nemocli.core.text import one_line
+from nemocli.core.value_class import value_class
 from nemocli.weights.ports import Hop
 from nemocli.weights.repository import NO_COMMIT, Blob, Listing
 from nemocli.wire.headers import request_id_of, retry_after, transforming
@@ -20,7 +20,7 @@ EXPIRED = frozenset({400, 401, 403, 404, 410})
 """What a storage host says of a signed address that no longer holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Opening:
     """A good answer: its first byte's place in the file, and the address that needs no redirect."""
 

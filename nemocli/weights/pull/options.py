@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nemocli.core.ports import Clock
+from nemocli.core.value_class import value_class
 from nemocli.weights.ports import Bulk, Connections, Store, Threads
 from nemocli.weights.progress import Progress
 from nemocli.weights.pull.pace import BytePace, HoursWindow
@@ -15,7 +16,7 @@ Observe = Callable[[Progress], None]
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PullWorld:
     """What a pull meets: where the files go, and who fetches them."""
 
@@ -28,7 +29,7 @@ class PullWorld:
     bulk: Bulk | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PullTerms:
     """How a pull is to be done. `helpers` are further streams for small files, whose time is the
     way to the server and back; `reserve` False writes sparse files without asking for room;

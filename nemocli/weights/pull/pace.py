@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nemocli.core.faults import usage_error
+from nemocli.core.value_class import value_class
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b|bit|bits)?(?:/s|ps)?", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -55,7 +56,7 @@ class BytePace:
             return max(0.0, self._next - now)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HoursWindow:
     """Hours of the day in which bytes may flow, in seconds since local midnight; may span it."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from nemocli.core.faults import Fault, FaultKind, NemoError
+from nemocli.core.value_class import value_class
 from nemocli.weights import journal as journals
 from nemocli.weights.concurrency import abreast
 from nemocli.weights.digest import SUM_CHARS, Count, Reading, StopFlag, Stopped, read_whole
@@ -33,7 +33,7 @@ STATUS_S = 1.0
 STATUS = "status.json"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Report:
     """What a pull came to. Bytes: `fetched` over the wire, `present` were here and are good,
     `resumed` of an earlier run's parts."""

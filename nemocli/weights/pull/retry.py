@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from nemocli.core.backoff import ELSEWHERE, backoff_s
 from nemocli.core.faults import Fault, FaultKind
+from nemocli.core.value_class import value_class
 
 ENOUGH = 1024 * 1024
 """Bytes that came through make the next failure a first one."""
@@ -24,7 +23,7 @@ FORBIDDEN = 403
 """Of one file: an owner may withhold it and give the others."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Patience:
     """`tries` in a row without progress, waits doubling from `base_s` up to `longest_s`, a server's
     own Retry-After obeyed up to `obeyed_s`."""
@@ -35,7 +34,7 @@ class Patience:
     obeyed_s: float = 900.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Wait:
     """Go on after so many seconds; `elsewhere`: with the next source, if there is another."""
 
