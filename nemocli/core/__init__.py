@@ -35,5 +35,5 @@ What everything stands on
   quantities    sizes and spans as people read them
   moments       points in time as the ledger keeps them and as others read them
   value_class   classes of values: shown, compared and hashed by their fields
-  values        JSON as a type, the questions asked of it, and cheap classes
+  values        JSON as a type, and the few questions asked of it
 """

@@ -205,4 +205,4 @@ def test_a_public_class_name_means_one_thing() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=label)
 def test_values_are_made_by_the_cheap_decorator(path: Path) -> None:
     """A frozen dataclass takes half a millisecond of every command that loads it."""
-    assert "dataclass(frozen=True" not in path.read_text().replace('`dataclass(frozen=True', "")
+    assert "dataclass(frozen=True" not in path.read_text().replace("`dataclass(frozen=True", "")
