@@ -14,7 +14,6 @@ from nemocli.core.plan import Target
 from nemocli.core.ports import Call, Endpoint, Reply, World
 from nemocli.core.provider import Provider
 from nemocli.core.request import Request
-from nemocli.engine.discover import discover_model
 from nemocli.engine.door import (
     Door,
     authorise,
@@ -64,6 +63,8 @@ async def open_door(target: Target, world: World) -> Door:
         target = replace(target, model=endpoint.model)
     door = Door(target, endpoint.base_url, key)
     if not target.model:
+        from nemocli.engine.discover import discover_model
+
         door = replace(door, target=await discover_model(door, world))
     return door
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -42,7 +41,7 @@ def write_private(path: Path, data: bytes | str) -> None:
     """
     target = path.resolve() if path.is_symlink() else path
     private_folder(target.parent)
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    beside = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     try:
         try:
             _write_new(beside, data.encode("utf-8") if isinstance(data, str) else data)

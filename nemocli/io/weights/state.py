@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -165,7 +164,7 @@ class StateFolder:
         said = self._read_owner()
         if said is None or said.get("host") == socket.gethostname():
             return None
-        probe = self.path / f".now-{secrets.token_hex(4)}"
+        probe = self.path / f".now-{os.urandom(4).hex()}"
         try:
             probe.touch()
             age = probe.stat().st_mtime - (self.path / OWNER).stat().st_mtime
@@ -186,7 +185,7 @@ class StateFolder:
 
 def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file whole or not at all."""
-    beside = path.with_name(f".nemocli-{secrets.token_hex(8)}")  # of a length of its own
+    beside = path.with_name(f".nemocli-{os.urandom(8).hex()}")  # of a length of its own
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
