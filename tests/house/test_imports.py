@@ -21,7 +21,7 @@ HEAVY = {
     "orjson", "httptools", "uvloop", "pyarrow", "jinja2", "ray",
     "typer", "rich", "httpx2", "yaml", "keyring", "sqlite3", "asyncio", "jsonschema", "xllamacpp",
     "platformdirs", "importlib.metadata", "decimal", "dataclasses", "prompt_toolkit", "pydantic",
-    "pygments", "mcp",
+    "pygments", "mcp", "random",
 }  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def loaded(home: Home, *args: str) -> set[str]:
                 "asyncio",
                 "keyring",
                 "importlib.metadata",
+                "random",
             },
         ),
         (("weights", "--help"), {"typer", "dataclasses"}),

@@ -15,7 +15,6 @@ from nemocli.cli.request_options import retry_base_s
 from nemocli.core.faults import Fault, FaultKind, NemoError, config_error, usage_error
 from nemocli.core.provider import Timeouts, loopback
 from nemocli.core.value_class import value_class
-from nemocli.io.http.download_client import Sockets
 from nemocli.io.paths import user_home
 from nemocli.io.weights.store import CacheStore, FolderStore
 from nemocli.version import USER_AGENT, __version__
@@ -27,6 +26,7 @@ from nemocli.weights.pull.retry import Patience
 
 if TYPE_CHECKING:
     from nemocli.core.plan import Catalogue
+    from nemocli.io.http.download_client import Sockets
     from nemocli.weights.ports import Bulk
     from nemocli.weights.repository import Listing
 
@@ -139,6 +139,8 @@ class Desk:
 
     def connect(self) -> Sockets:
         """A worker's connections."""
+        from nemocli.io.http.download_client import Sockets
+
         debug = self.setup.err.debug if self.setup.globals.debug else None
         return Sockets(USER_AGENT, self.stall_s + 2.0, self.setup.offline, debug)
 
