@@ -135,6 +135,20 @@ def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
     return out
 
 
+def _part(value: Json) -> Json:
+    """What `json` does not know by itself: exact decimals and mappings that are no `dict`."""
+    known = plain(value)
+    if known is value:
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return known
+
+
+_COMPACT = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_part
+)
+_ESCAPED = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_part)
+
+
 def encode(body: JsonObject) -> bytes:
     """The body as UTF-8 JSON. Raises NemoError (usage) for what JSON cannot say."""
     try:
@@ -145,14 +159,13 @@ def encode(body: JsonObject) -> bytes:
             data = dumps(body)
             if b"null" not in data or _finite(plain(body)):
                 return data
-        value = plain(body)
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _COMPACT.encode(body)
     except (ValueError, TypeError, RecursionError) as error:
         raise usage_error(f"an option cannot be written as JSON: {error}") from error
     try:
         return text.encode()
     except UnicodeEncodeError:  # half a character: escaped, it still arrives as it is
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return _ESCAPED.encode(body).encode()
 
 
 LARGE = 8_000
