@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -14,6 +15,7 @@ def main() -> None:
     if not atexit._ncallbacks():
         atexit.register(_leave, ended)
     _leave_working_folder()
+    gc.set_threshold(100_000, 20, 50)  # a start makes 40,000 objects that stay: a twentieth of it
     args = sys.argv[1:]
     if args == ["--version"]:
         from nemocli.version import __version__
