@@ -18,25 +18,22 @@ SENSITIVE = re.compile(_NAMES, re.IGNORECASE)
 """Names of headers, query parameters and JSON fields whose values are never shown."""
 
 # Nothing here may scan far and then fail: every unbounded run is consumed by the match it is in.
-_SHAPES = re.compile(
+# Compiled when something is to be shown: most commands show nothing that may hold a secret.
+_SHAPES = (
     r"(?:nvapi-|hf_|pplx-|gh[opsu]_|(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))sk-)[A-Za-z0-9_-]{8,}"
     r"|eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*){0,2}"
 )
-_SCHEMES = re.compile(r"\b(bearer|basic)(\s{1,8})[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
-_USERINFO = re.compile(r"://[^/\s@\"'<>]{1,512}@")
-_FIELD = re.compile(
-    rf"""(?P<head>(?P<name>(?:{_NAMES})[\w.-]{{0,40}})(?:\\{{0,8}}["'])?\s{{0,8}}[:=]\s{{0,8}})
+_SCHEMES = r"(?i)\b(bearer|basic)(\s{1,8})[A-Za-z0-9._~+/=-]{6,}"
+_USERINFO = r"://[^/\s@\"'<>]{1,512}@"
+_FIELD = rf"""(?isx)
+    (?P<head>(?P<name>(?:{_NAMES})[\w.-]{{0,40}})(?:\\{{0,8}}["'])?\s{{0,8}}[:=]\s{{0,8}})
     (?:(?P<open>\\{{1,8}}["'])(?:(?!(?P=open)).)*   # a JSON string inside a JSON string
       |"(?:[^"\\]|\\.)*\\?
       |'(?:[^'\\]|\\.)*\\?
       |(?<==)(?P<plain>[^\s&;,"'<>\#(){{}}\[\]]+)
       |(?=[^\s,;"'{{}}\[\]]{{0,200}}\d)(?P<word>[^\s,;"'{{}}\[\]]{{8,}})
-    )""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-_LINE = re.compile(
-    r"((?:authorization|cookie)[ \t]{0,8}:[ \t]{0,8})(?![\"'\\])[^\r\n]+", re.IGNORECASE
-)
+    )"""
+_LINE = r"(?i)((?:authorization|cookie)[ \t]{0,8}:[ \t]{0,8})(?![\"'\\])[^\r\n]+"
 
 
 class Redactor:
@@ -61,11 +58,11 @@ class Redactor:
         out = self._without_fragments(text)
         for form in self._short:
             out = out.replace(form, MARK)
-        out = _USERINFO.sub(f"://{MARK}@", out)
-        out = _LINE.sub(rf"\1{MARK}", out)
-        out = _FIELD.sub(_hidden, out)
-        out = _SCHEMES.sub(rf"\1\2{MARK}", out)
-        out = _SHAPES.sub(MARK, out)
+        out = re.sub(_USERINFO, f"://{MARK}@", out)
+        out = re.sub(_LINE, rf"\1{MARK}", out)
+        out = re.sub(_FIELD, _hidden, out)
+        out = re.sub(_SCHEMES, rf"\1\2{MARK}", out)
+        out = re.sub(_SHAPES, MARK, out)
         # Marks and their neighbours could, in theory, spell a secret anew.
         return MARK if self._leaks(out) else out
 
@@ -103,7 +100,7 @@ class Redactor:
 
 def without_key_shapes(text: str) -> str:
     """The text without what has the shape of a key, for what a person typed in the wrong place."""
-    return _SHAPES.sub(MARK, text)
+    return re.sub(_SHAPES, MARK, text)
 
 
 def _spellings(secret: str) -> set[str]:

@@ -23,10 +23,11 @@ MOST_TEXT = 64 * 1024
 _DEEPEST = 8
 _MOST_ITEMS = 3
 # Bounded, so that a page of half-open tags costs no more than any other.
-_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
-_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml|!--|[a-z])", re.IGNORECASE)
+# Compiled when a server refuses.
+_TITLE = r"(?i)<title[^>]{0,200}>([^<]{0,300})"
+_PAGE = r"(?i)\s*<(?:!doctype|html|head|body|\?xml|!--|[a-z])"
 _CODE_FIELDS = ("code", "error_type", "type", "http_status", "status", "status_code")
-_BLAND = re.compile(r"provider returned error|upstream error|error|unknown error", re.IGNORECASE)
+_BLAND = r"(?i)provider returned error|upstream error|error|unknown error"
 
 
 @value_class(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def read_body(body: bytes) -> Complaint:
             return complaint_of(parse(text))
         except ValueError:
             pass  # cut or never JSON: its text is all there is
-    if _PAGE.match(text):
+    if re.match(_PAGE, text):
         return Complaint(_title(text), page=True)
     return Complaint(one_line(text, LONGEST_MESSAGE))
 
@@ -131,7 +132,7 @@ def _said_in(data: JsonObject, depth: int) -> str | None:
         said_here = _message(data.get(name), depth + 1)
         if said_here:
             raw = mapping(data.get("metadata")).get("raw")
-            more = _message(raw, depth + 1) if _BLAND.fullmatch(said_here) else None
+            more = _message(raw, depth + 1) if re.fullmatch(_BLAND, said_here) else None
             return f"{said_here}: {more}" if more else said_here
     return None
 
@@ -156,7 +157,7 @@ def _unwrapped(text: str, depth: int) -> str:
 
 
 def _title(page: str) -> str:
-    found = _TITLE.search(page)
+    found = re.search(_TITLE, page)
     if found is None:
         return ""
     from html import unescape

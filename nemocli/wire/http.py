@@ -33,9 +33,8 @@ __all__ = [
 ]
 
 LONGEST = 300
-_TOO_LONG = re.compile(
-    r"context|too (?:long|large|big|many tokens)|maximum.{0,40}tokens|(?:token|length) limit",
-    re.IGNORECASE,
+_TOO_LONG = (
+    r"(?i)context|too (?:long|large|big|many tokens)|maximum.{0,40}tokens|(?:token|length) limit"
 )
 _NO_STATUS = 200
 _QUOTED = 120
@@ -278,7 +277,7 @@ def _hint(fault: Fault, said: Complaint, provider: Provider) -> str:
         return "sign in to the network or check the proxy, then `base_url` in the provider's file"
     if 300 <= status <= 399:
         return f"set `base_url` of {name} to its new address, or sign in to the network first"
-    if fault.kind is FaultKind.REQUEST and (status == 413 or _TOO_LONG.search(said.message)):
+    if fault.kind is FaultKind.REQUEST and (status == 413 or re.search(_TOO_LONG, said.message)):
         return "make the input shorter or lower `--max-tokens`; another path may take more"
     lost = fault.kind in (FaultKind.UNAVAILABLE, FaultKind.REQUEST) and status in (404, 405)
     if lost and not _names_a_model(said.message):
