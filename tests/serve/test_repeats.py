@@ -123,3 +123,16 @@ def test_half_a_character_is_kept_escaped(tmp_path: Path) -> None:
     recorder.close()
     [found] = read_recording(tmp_path)
     assert found.request["body"] == json.loads(body)
+
+
+def test_a_secret_beside_half_a_character_is_taken_out(tmp_path: Path) -> None:
+    secret = "schl\u00fcssel-1234"
+    recorder = Recorder(tmp_path, (secret,), print)
+    body = json.dumps({"messages": [{"role": "user", "content": f"{secret} \ud800"}]}).encode()
+    about = {"path": "/chat/completions"}
+    recorder.begin("a", SystemClock().now(), body, "m", about).write_request()
+    recorder.end({"type": "reply", "id": "a", "fault": {"message": f"{secret} \ud800"}})
+    recorder.close()
+    kept = [json.loads(line) for line in (tmp_path / FILE).read_text("utf-8").splitlines()]
+    assert not any("ssel-1234" in str(row) for row in kept)
+    assert json.loads(kept[1]["text"])["messages"][0]["content"] == "*** \ud800"

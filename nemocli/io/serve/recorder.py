@@ -18,14 +18,11 @@ from nemocli.engine.run import Answer
 from nemocli.io.files import file_error, private_folder
 from nemocli.serve.recording import SCHEMA, RecordedExchange, Taken, exchanges, request_line
 from nemocli.serve.repeats import Earlier
-from nemocli.wire.bulk import dumps
 
 FILE = "exchanges.jsonl"
 MARK = "***"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half a character, which a file can only hold escaped."""
-BEGINS = (b'{"type":"begin"', b'{"type": "begin"')
-"""The first line of each time, as it is written now and as earlier recordings have it."""
 LEAST = 8
 """Characters of a secret that is looked for: shorter ones are ordinary words."""
 
@@ -74,10 +71,8 @@ class Recorder:
     def _clean_body(self, body: bytes) -> str:
         text = body.decode("utf-8", "replace")
         if "\\" in text and ("\\u" in text or "\\/" in text):  # a secret may be spelt otherwise
-            value = json.loads(text)
-            text = json.dumps(value, ensure_ascii=False)
-            if not text.isascii() and _SURROGATE.search(text):
-                text = json.dumps(value)
+            text = json.dumps(json.loads(text), ensure_ascii=False)
+            text = _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
         return self.clean(text)
 
     def clean(self, text: str) -> str:
@@ -97,7 +92,8 @@ class Recorder:
             self._file = None
 
     def _line(self, row: Mapping[str, Any]) -> None:
-        self._put(self.clean(dumps(row).decode()).encode() + b"\n")
+        text = self.clean(json.dumps(row, ensure_ascii=False, default=str))
+        self._put(text.encode("utf-8", "replace") + b"\n")
 
     def _put(self, data: bytes) -> None:
         with self._lock:
@@ -189,7 +185,7 @@ def read_recording(folder: Path) -> list[RecordedExchange]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            if number >= len(lines) - 1 or lines[number].startswith(BEGINS):
+            if number >= len(lines) - 1 or lines[number].startswith(b'{"type": "begin"'):
                 continue  # torn by a kill; the recording went on after it, or not
             raise config_error(f"{file}:{number}: {error}", "the recording is damaged") from None
         if isinstance(row, dict):
