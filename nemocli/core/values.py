@@ -13,6 +13,7 @@ __all__ = [
     "amount",
     "count",
     "dig",
+    "json_part",
     "mappings",
     "merge",
 ]
@@ -47,6 +48,18 @@ def merge(base: JsonObject, patch: JsonObject) -> dict[str, Json]:
         else:
             out[key] = value
     return out
+
+
+def json_part(value: object) -> object:
+    """A part of a body as an encoder of JSON takes it, for what it does not know by itself: exact
+    decimals, sets and mappings that are no `dict`. Raises TypeError."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    if hasattr(value, "items"):
+        return dict(value.items())
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def mappings(value: Json) -> list[JsonObject]:

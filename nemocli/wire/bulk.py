@@ -4,12 +4,11 @@ that one is stricter than JSON files in the wild."""
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import cast
 
 import orjson
 
-from nemocli.core.values import Json
+from nemocli.core.values import Json, json_part
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG = b"0" * 19
@@ -34,20 +33,10 @@ def loads_exactly(data: bytes) -> Json:
 def dumps(value: object, *, ordered: bool = False) -> bytes:
     """Compact UTF-8; `ordered` by keys. Raises ValueError for what JSON cannot say."""
     try:
-        return orjson.dumps(value, _plain, orjson.OPT_SORT_KEYS if ordered else None)
+        return orjson.dumps(value, json_part, orjson.OPT_SORT_KEYS if ordered else None)
     except TypeError:  # half a character, an integer above 64 bits
         try:
-            text = json.dumps(value, sort_keys=ordered, separators=(",", ":"), default=_plain)
+            text = json.dumps(value, sort_keys=ordered, separators=(",", ":"), default=json_part)
         except TypeError as error:
             raise ValueError(str(error)) from error
         return text.encode("ascii")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    if hasattr(value, "items"):
-        return dict(value.items())
-    raise TypeError(f"{type(value).__name__} has no JSON form")

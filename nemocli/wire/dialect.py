@@ -15,7 +15,7 @@ from nemocli.core.plan import Target
 from nemocli.core.ports import Call
 from nemocli.core.provider import Provider, plain
 from nemocli.core.request import LIMIT_FIELDS, Request
-from nemocli.core.values import Json, JsonObject, merge
+from nemocli.core.values import Json, JsonObject, json_part, merge
 
 DIALECTS: Mapping[str, str] = {
     "chat": "nemocli.wire.chat.request",
@@ -135,18 +135,10 @@ def _spelt(body: JsonObject, provider: Provider) -> dict[str, Json]:
     return out
 
 
-def _part(value: Json) -> Json:
-    """What `json` does not know by itself: exact decimals and mappings that are no `dict`."""
-    known = plain(value)
-    if known is value:
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    return known
-
-
 _COMPACT = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_part
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=json_part
 )
-_ESCAPED = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_part)
+_ESCAPED = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=json_part)
 
 
 def encode(body: JsonObject) -> bytes:

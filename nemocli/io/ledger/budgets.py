@@ -15,6 +15,8 @@ from nemocli.io.sqlite import Connection
 if TYPE_CHECKING:
     from nemocli.core.ports import Entry, Reservation
 
+NO_BUDGET = "NOT EXISTS (SELECT 1 FROM budgets)"
+"""Holds in a statement where there is none."""
 _NAMES = [f.name for f in fields(Budget)]
 
 
@@ -55,7 +57,7 @@ def all_budgets(book: Connection) -> list[tuple[int, Budget]]:
 
 def any_budget(book: Connection) -> bool:
     """Whether there is one."""
-    return bool(book.execute("SELECT EXISTS (SELECT 1 FROM budgets)").fetchone()[0])
+    return not book.execute(f"SELECT {NO_BUDGET}").fetchone()[0]
 
 
 def use_of(book: Connection, number: int, budget: Budget, period: str) -> Use:

@@ -18,6 +18,7 @@ from nemocli.cost.calls import EVERYTHING, CallRow, Dimension, Total, Where
 from nemocli.io.ledger import rows as sql
 from nemocli.io.ledger import sums
 from nemocli.io.ledger.budgets import (
+    NO_BUDGET,
     Covering,
     all_budgets,
     any_budget,
@@ -66,7 +67,7 @@ class SqliteLedger:
         one."""
         attempt_id = reservation.attempt_id
         with self._changing("not reserved", f"attempt {attempt_id} has a reservation") as book:
-            noted = sql.insert_unbudgeted(reservation, os.getpid(), self._birth)
+            noted = sql.insert_reservation(reservation, os.getpid(), self._birth, NO_BUDGET)
             return book.execute(*noted).rowcount == 1
 
     def reserve(self, reservation: Reservation) -> tuple[str, ...]:

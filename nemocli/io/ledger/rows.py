@@ -73,8 +73,10 @@ def insert_settlement(settled: Settled) -> Statement:
     return _insert("settlements", values)
 
 
-def insert_reservation(reservation: Reservation, pid: int, birth: str | None) -> Statement:
-    """Note it under the process that made it."""
+def insert_reservation(
+    reservation: Reservation, pid: int, birth: str | None, only: str = ""
+) -> Statement:
+    """Note it under the process that made it; with `only`, where that holds."""
     values: dict[str, Scalar] = {
         "attempt_id": reservation.attempt_id,
         "at_us": microseconds(reservation.at),
@@ -88,19 +90,7 @@ def insert_reservation(reservation: Reservation, pid: int, birth: str | None) ->
         "project": reservation.project,
         "tags": _tags_text(reservation.tags),
     }
-    return _insert("reservations", values)
-
-
-def insert_unbudgeted(reservation: Reservation, pid: int, birth: str | None) -> Statement:
-    """The same where there is no budget, in one step; where there is one, no row is put in."""
-    text, values = insert_reservation(reservation, pid, birth)
-    return _without_budgets(text), values
-
-
-@lru_cache(maxsize=64)
-def _without_budgets(insertion: str) -> str:
-    where, marks = insertion.split(" VALUES ")
-    return f"{where} SELECT {marks.strip('()')} WHERE NOT EXISTS (SELECT 1 FROM budgets)"  # noqa: S608
+    return _insert("reservations", values, only)
 
 
 def select_rows(since: datetime | None, until: datetime | None, where: Where) -> Statement:
@@ -193,16 +183,17 @@ def reservation_from(record: Record) -> Reservation:
     )
 
 
-def _insert(table: str, values: Mapping[str, Scalar]) -> Statement:
+def _insert(table: str, values: Mapping[str, Scalar], only: str = "") -> Statement:
     """Of what is known: a column that is left out is NULL, and the fewer there are the sooner."""
     known = {name: value for name, value in values.items() if value is not None}
-    return _insertion(table, tuple(known)), tuple(known.values())
+    return _insertion(table, tuple(known), only), tuple(known.values())
 
 
 @lru_cache(maxsize=64)
-def _insertion(table: str, columns: tuple[str, ...]) -> str:
+def _insertion(table: str, columns: tuple[str, ...], only: str) -> str:
     marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+    row = f"SELECT {marks} WHERE {only}" if only else f"VALUES ({marks})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) {row}"
 
 
 @lru_cache(maxsize=64)
